@@ -1,0 +1,50 @@
+"""Checked, immutable data: what the data room gives to everyone downstream."""
+
+from typing import Literal
+
+import msgspec
+
+from leverframe.core.digest import Digest
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """An immutable, content-addressed set of rows (one Parquet blob named ``digest``)."""
+
+    dataset: str
+    digest: Digest
+    rows: int
+    bytes: int
+    columns: dict[str, str]
+    contract: str
+    contract_version: str
+    contract_digest: Digest
+    report_digest: Digest
+    created_at_us: int
+    event_time_min_us: int | None = None
+    event_time_max_us: int | None = None
+
+
+class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one contract rule saw. ``examples`` are failing values, masked where the column is personal."""
+
+    rule: str
+    column: str
+    severity: Literal["refuse", "quarantine", "warn"]
+    passed: bool
+    failing_rows: int
+    checked_rows: int
+    expected: str
+    examples: tuple[str, ...] = ()
+
+
+class ContractReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Every rule's result over one offered file; ``accepted`` is false when any ``refuse`` rule failed."""
+
+    dataset: str
+    contract: str
+    contract_version: str
+    rows: int
+    accepted: bool
+    results: tuple[RuleResult, ...]
+    quarantined_rows: int = 0
+    checked_at_us: int = 0

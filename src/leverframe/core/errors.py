@@ -1,0 +1,168 @@
+"""Every error Leverframe raises on purpose.
+
+::
+
+    LeverframeError                 code "internal"
+    ├── InvalidInput                "invalid_input"       the caller sent something that cannot be accepted
+    │   ├── ContractViolation       "contract_violation"  rows break their data contract
+    │   ├── SchemaMismatch          "schema_mismatch"     dtype, shape, column or feature differs from the signature
+    │   └── LimitExceeded           "limit_exceeded"      larger, deeper or longer than the declared bound
+    ├── Unauthenticated             "unauthenticated"     no or unknown token
+    ├── Forbidden                   "forbidden"           policy says no
+    ├── NotFound                    "not_found"           no such thing, at that moment
+    ├── Conflict                    "conflict"            someone else changed it first, or the key was used before
+    ├── Refused                     "refused"             a rule of the road is not met (gate, approval, freeze)
+    ├── Integrity                   "integrity"           bytes are not what their digest or signature says
+    └── Unavailable                 "unavailable"         a store, model or process is not there now
+        ├── Overloaded              "overloaded"          shed on purpose, try again
+        └── DeadlineExceeded        "deadline_exceeded"   the caller's time ran out
+
+A refused *model* is not an error: a failed gate is a :class:`leverframe.core.verdict.Verdict`.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing wrong with a request or a file; all faults are reported at once."""
+
+    where: str
+    what: str
+    expected: str = ""
+    got: str = ""
+
+
+class LeverframeError(Exception):
+    """An operating fault: what, where, expected and got, and the next command to type.
+
+    Parameters
+    ----------
+    what: one sentence without secrets and without values of personal columns.
+    where: the thing concerned (model, column, route, file name).
+    expected, got: the two sides of the disagreement, when there is one.
+    next_step: a command or an action the reader can take now.
+    faults: every single fault, when there are several.
+    """
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        expected: str = "",
+        got: str = "",
+        next_step: str = "",
+        faults: Sequence[Fault] = (),
+    ) -> None:
+        self.what = what
+        self.where = where
+        self.expected = expected
+        self.got = got
+        self.next_step = next_step
+        self.faults = tuple(faults)
+        super().__init__(self.sentence())
+
+    def sentence(self) -> str:
+        """The whole fault as one line of text."""
+        parts = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.expected or self.got:
+            parts.append(f"expected {self.expected or 'something else'}, got {self.got or 'nothing'}")
+        text = "; ".join(parts)
+        if self.next_step:
+            text = f"{text.rstrip('.')}. Next: {self.next_step}"
+        return text
+
+    def to_dict(self) -> dict[str, object]:
+        """The one JSON shape of an error, the same at every door (``error`` is the sentence)."""
+        return {
+            "error": self.sentence(),
+            "code": self.code,
+            "where": self.where,
+            "expected": self.expected,
+            "got": self.got,
+            "next": self.next_step,
+            "faults": [msgspec.to_builtins(fault) for fault in self.faults],
+        }
+
+
+class InvalidInput(LeverframeError):
+    """The caller sent something that cannot be accepted."""
+
+    code = "invalid_input"
+
+
+class ContractViolation(InvalidInput):
+    """Rows break their data contract."""
+
+    code = "contract_violation"
+
+
+class SchemaMismatch(InvalidInput):
+    """A dtype, shape, column or feature differs from the signature."""
+
+    code = "schema_mismatch"
+
+
+class LimitExceeded(InvalidInput):
+    """Larger, deeper or longer than the declared bound."""
+
+    code = "limit_exceeded"
+
+
+class Unauthenticated(LeverframeError):
+    """No token, or one nobody issued."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(LeverframeError):
+    """The policy does not permit this actor to do this."""
+
+    code = "forbidden"
+
+
+class NotFound(LeverframeError):
+    """No such thing, at that moment."""
+
+    code = "not_found"
+
+
+class Conflict(LeverframeError):
+    """Someone else changed it first, or the idempotency key was used for another command."""
+
+    code = "conflict"
+
+
+class Refused(LeverframeError):
+    """A rule of the road is not met: a gate, an approval, a freeze."""
+
+    code = "refused"
+
+
+class Integrity(LeverframeError):
+    """Bytes are not what their digest, signature or chain says."""
+
+    code = "integrity"
+
+
+class Unavailable(LeverframeError):
+    """A store, a model or a process is not there now."""
+
+    code = "unavailable"
+
+
+class Overloaded(Unavailable):
+    """Shed on purpose because a bound was reached."""
+
+    code = "overloaded"
+
+
+class DeadlineExceeded(Unavailable):
+    """The caller's time ran out before the work could be finished."""
+
+    code = "deadline_exceeded"

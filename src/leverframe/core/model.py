@@ -1,0 +1,144 @@
+"""A model version: the spec a team writes, the bundle the platform makes of it, and the candidate's record in the registry."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from leverframe.core.digest import Digest
+from leverframe.core.schema import InputColumn, OutputField, RequestField, Signature
+from leverframe.core.verdict import Answer, GateRule
+
+# File names inside a bundle. Every one is data; none can carry code.
+MODEL_ONNX = "model.onnx"
+MODEL_LIGHTGBM = "model.lightgbm.txt"
+SIGNATURE = "signature.json"
+SPEC = "spec.json"
+PROFILE = "profile.json"
+GOLDEN = "golden.json"
+LINEAGE = "lineage.json"
+EVALUATION = "evaluation.json"
+PROVENANCE = "provenance.intoto.json"
+BILL_OF_MATERIALS = "bom.cdx.json"
+ENVIRONMENT = "environment.txt"
+CARD = "card.md"
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a team declares about a model; frozen into each bundle.
+
+    ``dataset`` rows are the questions: they carry the request fields, ``asked_at`` (when the answer is needed), the label column and
+    ``label_known_at`` (timestamps in microseconds, UTC). ``prepare`` maps a training column to a SQL expression evaluated on the
+    training set just before fitting (team code, not replayed online: keep it empty unless serving does the same).
+    ``risk_tier`` decides what a release needs. ``baseline`` names an input column whose value alone ranks the rows.
+    """
+
+    name: str
+    description: str
+    owner: str
+    team: str
+    runbook: str
+    dataset: str
+    label: str
+    request: tuple[RequestField, ...]
+    columns: tuple[InputColumn, ...]
+    asked_at: str = "asked_at"
+    label_known_at: str = "label_known_at"
+    outputs: tuple[OutputField, ...] = (OutputField(name="probability", description="probability of the label"),)
+    risk_tier: Literal["low", "high"] = "low"
+    trainer: Literal["lightgbm"] = "lightgbm"
+    params: dict[str, Any] = {}
+    prepare: dict[str, str] = {}
+    gates: tuple[GateRule, ...] = ()
+    slices: tuple[str, ...] = ()
+    baseline: str = ""
+    intended_use: str = ""
+    limitations: str = ""
+
+
+class Golden(msgspec.Struct, frozen=True, kw_only=True):
+    """Input rows (columns in signature order, null for missing) with the outputs the trained model gave, and the tolerance."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[float | None, ...], ...]
+    expected: tuple[tuple[float, ...], ...]
+    tolerance: float
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True):
+    """run = code + data + feature versions + parameters + environment + seed."""
+
+    run_id: str
+    code_commit: str
+    code_digest: Digest
+    dataset: str
+    snapshots: dict[str, Digest]
+    training_set: Digest
+    feature_views: dict[str, Digest]
+    params: dict[str, Any]
+    environment_digest: Digest
+    seed: int
+    rows_fit: int
+    rows_holdout: int
+    window: tuple[str, str]
+
+
+class BundleFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a bundle: its digest and size in bytes."""
+
+    digest: Digest
+    size: int
+
+
+class BundleManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The tree of a bundle. The digest of this record's canonical JSON *is* the model version's identity."""
+
+    model: str
+    files: dict[str, BundleFile]
+    created_at_us: int
+    format: str = "leverframe.bundle/1"
+
+
+class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered candidate. ``bundle`` is the manifest's digest; ``envelope`` names the signed envelope over it."""
+
+    model: str
+    number: int
+    bundle: Digest
+    envelope: Digest
+    run_id: str
+    created_by: str
+    created_at_us: int
+    risk_tier: str
+    gates: Answer
+    metrics: dict[str, float] = {}
+    roc_auc_low: float | None = None
+    roc_auc_high: float | None = None
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """``<model>@v<number>``."""
+        return f"{self.model}@v{self.number}"
+
+
+__all__ = [
+    "BILL_OF_MATERIALS",
+    "BundleFile",
+    "BundleManifest",
+    "CARD",
+    "ENVIRONMENT",
+    "EVALUATION",
+    "GOLDEN",
+    "Golden",
+    "LINEAGE",
+    "Lineage",
+    "MODEL_LIGHTGBM",
+    "MODEL_ONNX",
+    "ModelSpec",
+    "ModelVersion",
+    "PROFILE",
+    "PROVENANCE",
+    "SIGNATURE",
+    "SPEC",
+    "Signature",
+]

@@ -1,0 +1,92 @@
+"""Request-time features: vectorised functions of a request field, the same code offline and online.
+
+A function takes a numpy array of shape ``[rows]`` and string parameters and returns float64 of shape ``[rows]``.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from leverframe.core.errors import InvalidInput
+
+Float = npt.NDArray[np.float64]
+RequestTimeFunction = Callable[[npt.NDArray[np.int64], Mapping[str, str]], Float]
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+@lru_cache(maxsize=65_536)
+def _utc_offset_s(hour_index: int, zone: str) -> int:
+    """Offset from UTC that holds in ``zone`` during the hour ``hour_index`` hours after the epoch."""
+    from datetime import UTC, datetime
+
+    offset = datetime.fromtimestamp(hour_index * 3600, UTC).astimezone(_zone(zone)).utcoffset()
+    assert offset is not None
+    return int(offset.total_seconds())
+
+
+def _local_s(epoch_s: npt.NDArray[np.int64], zone: str) -> npt.NDArray[np.int64]:
+    """Seconds since 1970-01-01 on the wall clock of ``zone``; offsets change on whole hours, so one look-up an hour is exact."""
+    hours = epoch_s // 3600
+    if len(hours) == 1:
+        return epoch_s + _utc_offset_s(int(hours[0]), zone)
+    unique, inverse = np.unique(hours, return_inverse=True)
+    offsets = np.array([_utc_offset_s(int(h), zone) for h in unique], dtype=np.int64)
+    return epoch_s + offsets[inverse]
+
+
+def minute_of_day(epoch_s: npt.NDArray[np.int64], params: Mapping[str, str]) -> Float:
+    """Minutes since local midnight, 0 to 1439; ``params["zone"]`` is an IANA time zone.
+
+    >>> minute_of_day(np.array([3600]), {"zone": "UTC"}).tolist()
+    [60.0]
+    """
+    return ((_local_s(epoch_s, params.get("zone", "UTC")) % 86_400) // 60).astype(np.float64)
+
+
+def day_of_week(epoch_s: npt.NDArray[np.int64], params: Mapping[str, str]) -> Float:
+    """Local day of the week, Monday 0 to Sunday 6.
+
+    >>> day_of_week(np.array([0]), {"zone": "UTC"}).tolist()
+    [3.0]
+    """
+    return ((_local_s(epoch_s, params.get("zone", "UTC")) // 86_400 + 3) % 7).astype(np.float64)
+
+
+def day_of_year(epoch_s: npt.NDArray[np.int64], params: Mapping[str, str]) -> Float:
+    """Local day of the year, 1 to 366.
+
+    >>> day_of_year(np.array([0, 86400]), {"zone": "UTC"}).tolist()
+    [1.0, 2.0]
+    """
+    days = (_local_s(epoch_s, params.get("zone", "UTC")) // 86_400).astype("datetime64[D]")
+    elapsed: Float = (days - days.astype("datetime64[Y]")).astype(np.float64)
+    return elapsed + 1.0
+
+
+REQUEST_TIME_FUNCTIONS: Mapping[str, RequestTimeFunction] = {
+    "minute_of_day": minute_of_day,
+    "day_of_week": day_of_week,
+    "day_of_year": day_of_year,
+}
+
+
+def request_time_function(name: str) -> RequestTimeFunction:
+    """The function called ``name``.
+
+    Raises
+    ------
+    InvalidInput: there is none; the message lists those there are.
+    """
+    try:
+        return REQUEST_TIME_FUNCTIONS[name]
+    except KeyError:
+        raise InvalidInput(
+            "unknown request-time function", where=name, expected=", ".join(sorted(REQUEST_TIME_FUNCTIONS)), got=name
+        ) from None

@@ -1,0 +1,96 @@
+"""Who answers whom: the route table the control plane publishes and gateways obey."""
+
+from typing import Literal
+
+import msgspec
+
+from leverframe.core.digest import Digest
+from leverframe.core.errors import InvalidInput
+
+Role = Literal["live", "canary", "shadow"]
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """A model version answering a share of an endpoint's traffic.
+
+    ``weight`` is in percent (0 to 100) of the sticky-hash space; a ``shadow`` arm has weight 0 and sees a copy of every request.
+    ``mirror`` on a canary arm also scores, unseen by callers, the requests that other arms answer, so that both
+    can be compared paired.
+    """
+
+    version: str
+    bundle: Digest
+    envelope: Digest
+    role: Role
+    weight: float = 0.0
+    mirror: bool = False
+
+
+class Fallback(msgspec.Struct, frozen=True, kw_only=True):
+    """What to answer when no arm can: the constant ``value``, marked as fallback in the response. None: refuse instead."""
+
+    value: float | None = None
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One addressable model. ``arms`` weights sum to 100. ``hash_field`` is the request field whose value sticks to an arm
+    (empty: the request id). ``disabled_features`` (``view.feature`` or ``view.*``) are fed as missing on purpose."""
+
+    name: str
+    arms: tuple[Arm, ...]
+    hash_field: str = ""
+    salt: str = ""
+    release: str = ""
+    killed: bool = False
+    pinned: bool = False
+    disabled_features: tuple[str, ...] = ()
+    fallback: Fallback = Fallback()
+    tenant: str = "default"
+
+    @property
+    def live(self) -> Arm | None:
+        """The arm that answers by default."""
+        return next((arm for arm in self.arms if arm.role == "live"), None)
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Someone who may ask: the SHA-256 of the bearer token (hex), a name, and the endpoints (``*`` = all of the tenant)."""
+
+    token_sha256: str
+    subject: str
+    endpoints: tuple[str, ...] = ("*",)
+    tenant: str = "default"
+
+
+class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
+    """All of an environment's endpoints and callers, whole; replaced, never edited. ``generation`` only grows."""
+
+    environment: str
+    generation: int
+    issued_at_us: int
+    endpoints: tuple[Endpoint, ...]
+    callers: tuple[Caller, ...] = ()
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        """The endpoint called ``name``, if there is one."""
+        return next((e for e in self.endpoints if e.name == name), None)
+
+
+def check_endpoint(endpoint: Endpoint) -> Endpoint:
+    """Return ``endpoint`` if it can be published.
+
+    Raises
+    ------
+    InvalidInput: weights do not sum to 100, two live arms, a version twice, or a shadow arm with weight.
+    """
+    weight = sum(arm.weight for arm in endpoint.arms)
+    if abs(weight - 100.0) > 1e-9:
+        raise InvalidInput("arm weights must sum to 100", where=endpoint.name, expected="100", got=f"{weight:g}")
+    if sum(arm.role == "live" for arm in endpoint.arms) != 1:
+        raise InvalidInput("an endpoint has exactly one live arm", where=endpoint.name)
+    if len({arm.version for arm in endpoint.arms}) != len(endpoint.arms):
+        raise InvalidInput("a version appears in two arms", where=endpoint.name)
+    for arm in endpoint.arms:
+        if not 0.0 <= arm.weight <= 100.0 or (arm.role == "shadow" and arm.weight):
+            raise InvalidInput("arm weight out of range", where=f"{endpoint.name}/{arm.version}", got=f"{arm.weight:g}")
+    return endpoint

@@ -1,0 +1,96 @@
+"""What goes into a model and what comes out: tensors as the Open Inference Protocol names them.
+
+Source: Open Inference Protocol v2 (KServe), "Tensor Data Types".
+"""
+
+from typing import Literal
+
+import msgspec
+
+DataType = Literal[
+    "BOOL",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
+]
+
+Example = str | float | int | bool
+
+
+class RequestField(msgspec.Struct, frozen=True, kw_only=True):
+    """One column a caller sends: shape ``[rows]`` or ``[rows, 1]``.
+
+    ``entity`` marks an entity key, used to look features up and never fed to the model by itself.
+    """
+
+    name: str
+    datatype: DataType
+    description: str = ""
+    entity: bool = False
+    required: bool = True
+    example: Example | None = None
+
+
+class OutputField(msgspec.Struct, frozen=True, kw_only=True):
+    """One column the model answers with, shape ``[rows]``."""
+
+    name: str
+    datatype: DataType = "FP64"
+    description: str = ""
+
+
+class InputColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of the model's input matrix (float64, one row an example) and where its value comes from.
+
+    ``source``:
+        ``request``       the request field ``field``, as a number; a BYTES field becomes its position in
+                          ``categories`` (unseen = -1);
+        ``request_time``  the vectorised function ``function`` (see ``core.request_time``) of request field ``field``
+                          with ``params``;
+        ``view``          feature ``feature`` of feature view ``view``, looked up by the view's entity key.
+
+    ``on_missing`` says what a serving process does without a value: feed NaN, feed ``default``, or refuse the request.
+    """
+
+    name: str
+    source: Literal["request", "request_time", "view"]
+    field: str = ""
+    function: str = ""
+    params: dict[str, str] = {}
+    view: str = ""
+    feature: str = ""
+    categories: tuple[str, ...] = ()
+    on_missing: Literal["nan", "default", "refuse"] = "nan"
+    default: float | None = None
+
+
+class ViewBinding(msgspec.Struct, frozen=True, kw_only=True):
+    """How a serving process reads one feature view from the online store.
+
+    ``entity_fields`` name the request fields that make the key, in key order. ``features`` is the stored column order.
+    ``ttl_us`` counts from the *event time* of the stored row; 0 means the value never expires.
+    """
+
+    view: str
+    view_version: str
+    entity_fields: tuple[str, ...]
+    features: tuple[str, ...]
+    ttl_us: int = 0
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a serving process must know to turn a request into the model's input matrix and back."""
+
+    request: tuple[RequestField, ...]
+    columns: tuple[InputColumn, ...]
+    views: tuple[ViewBinding, ...] = ()
+    outputs: tuple[OutputField, ...] = (OutputField(name="probability"),)

@@ -1,0 +1,7 @@
+"""Statistics as pages: a sentence, parameters, the formula, a reference, an example that runs.
+
+Takes: numbers and arrays.
+Gives: intervals, confidence sequences, histograms and distances.
+Never: I/O, randomness without a seed, a decision about a release.
+Start reading at: ``sequential.py``
+"""
