@@ -1,0 +1,69 @@
+"""Every setting of every process, from environment variables named ``LEVER_*``; rooms never see this record."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where things are and which bounds hold. Each field is ``LEVER_<FIELD>`` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="LEVER_", extra="ignore")
+
+    home: Path = Field(default=Path(".leverframe"), description="folder of everything the embedded defaults keep")
+    environment: str = Field(default="prod", description="the environment this installation's gateways serve")
+    database_url: str = Field(default="", description="SQLAlchemy URL of the ledger; empty: SQLite under home")
+    workflows_url: str = Field(default="", description="SQLAlchemy URL of the durable workflows; empty: SQLite under home")
+    artifacts_url: str = Field(default="", description="file:// or s3:// of content-addressed bytes; empty: a folder under home")
+    publication_url: str = Field(default="", description="file:// or s3:// of the signed route tables; empty: a folder under home")
+    clock: str = Field(default="system", description="'system', or 'replay:<file>' to live in replayed event time")
+    host: str = Field(default="127.0.0.1", description="address the control API and console listen on")
+    port: int = Field(default=8400, ge=0, le=65535, description="port of the control API and console")
+    gateway_host: str = Field(default="127.0.0.1", description="address the gateway listens on")
+    gateway_port: int = Field(default=8401, ge=0, le=65535, description="port of the gateway")
+    allow_exposure: bool = Field(default=False, description="permit listening beyond loopback (put TLS in front)")
+    alarms_per_month: float = Field(default=1.0, gt=0, description="false alarms the owner accepts, over all columns of a model")
+    look_interval_ms: int = Field(default=50, ge=10, description="pause between two looks of the release controller")
+
+    @property
+    def ledger_url(self) -> str:
+        """The ledger's database."""
+        return self.database_url or f"sqlite:///{(self.home / 'ledger.db').resolve()}"
+
+    @property
+    def durable_url(self) -> str:
+        """The durable workflows' database; PostgreSQL installations share the ledger's."""
+        if self.workflows_url:
+            return self.workflows_url
+        return self.database_url or f"sqlite:///{(self.home / 'workflows.db').resolve()}"
+
+    @property
+    def artifact_store_url(self) -> str:
+        """The content-addressed store."""
+        return self.artifacts_url or f"file://{(self.home / 'artifacts').resolve()}"
+
+    @property
+    def publication_store_url(self) -> str:
+        """Where signed route tables are published."""
+        return self.publication_url or f"file://{(self.home / 'published').resolve()}"
+
+    @property
+    def keys_folder(self) -> Path:
+        """The signing key of this installation."""
+        return self.home / "keys"
+
+    @property
+    def online_folder(self) -> Path:
+        """The embedded online store."""
+        return self.home / "online"
+
+    @property
+    def log_folder(self) -> Path:
+        """Prediction-log segments."""
+        return self.home / "log"
+
+    @property
+    def gateway_folder(self) -> Path:
+        """A gateway's own last-good copies."""
+        return self.home / "gateway"
