@@ -1,0 +1,194 @@
+"""The online store's port: the newest values of each entity, read by key in microseconds. numpy only: gateways import this.
+
+A row is one fixed-layout record: event time and arrival time (int64 microseconds), then the features (float64, NaN for missing), little
+endian. Rows live under (view, view version), so that models bound to different versions of a view are served side by side.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from leverframe.core.errors import InvalidInput, SchemaMismatch
+from leverframe.core.schema import ViewBinding
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.int64]
+
+NEVER_US = int(np.iinfo(np.int64).min)
+"""The event and arrival time of a row that does not exist."""
+
+MISSING_KEY = b""
+"""The key of an entity with a missing part; nothing is ever stored under it."""
+
+KEY_BYTES_MAX = 256
+
+
+class ViewMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store holds of one version of a view. ``watermark_us``: every change up to this moment is in it."""
+
+    view: str
+    view_version: str
+    features: tuple[str, ...]
+    watermark_us: int
+    newest_event_us: int = NEVER_US
+    newest_arrival_us: int = NEVER_US
+
+
+@dataclass(frozen=True)
+class EntityRows:
+    """Rows to be written: ``n`` keys, event and arrival times ``[n]``, values float64 ``[n, features]`` (NaN: missing)."""
+
+    keys: Sequence[bytes]
+    event_us: Int
+    arrival_us: Int
+    values: Float
+
+    def packed(self) -> list[bytes]:
+        """Each row in its stored form."""
+        times = np.stack([self.event_us, self.arrival_us], axis=1).astype("<i8", copy=False)
+        table = np.concatenate([times.view("<f8"), self.values.astype("<f8", copy=False)], axis=1)
+        width = table.shape[1] * 8
+        data = table.tobytes()
+        return [data[at : at + width] for at in range(0, len(data), width)]
+
+
+@dataclass(frozen=True)
+class OnlineRows:
+    """Values float64 ``[n, features]``, NaN where there is none or it has expired; event and arrival times ``[n]`` of the stored rows.
+
+    A row that does not exist has the times ``NEVER_US``; one that has expired keeps its times, so that its age can be told.
+    """
+
+    values: Float
+    event_us: Int
+    arrival_us: Int
+
+
+class OnlineStore(Protocol):
+    """Newest values by entity. Every method that changes something is atomic: readers and crashes see the old state or the new one."""
+
+    def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False) -> None:
+        """Put ``rows`` and ``meta`` under (view, version); with ``replace``, entities that are not in ``rows`` go.
+
+        The first version of a view that is written becomes the active one.
+
+        Raises
+        ------
+        Unavailable: the store is full, read-only or unreachable; nothing was changed.
+        """
+        ...
+
+    def read(self, binding: ViewBinding, keys: Sequence[bytes], now_us: int) -> OnlineRows:
+        """The values of ``keys`` as the binding's view version has them, expired ones (event time at or before now - TTL) as NaN.
+
+        Raises
+        ------
+        Unavailable: the store cannot be reached.    SchemaMismatch: stored rows have another width than the binding.
+        """
+        ...
+
+    def meta(self, view: str, view_version: str = "") -> ViewMeta | None:
+        """What is held of a version (empty: the active one) of ``view``; None when nothing is."""
+        ...
+
+    def views(self) -> list[ViewMeta]:
+        """What is held of every version of every view, ordered by view and version."""
+        ...
+
+    def activate(self, view: str, view_version: str) -> None:
+        """Make a version that has been written the one that freshness and status speak of.
+
+        Raises
+        ------
+        NotFound: nothing is held of that version.
+        """
+        ...
+
+    def drop(self, view: str, view_version: str) -> int:
+        """Forget a version; returns how many rows went."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+def _part(value: object) -> bytes | None:
+    """One part of a key, or None when it is missing."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes):
+        return bytes(value)
+    if value is None or isinstance(value, (float, np.floating)):
+        if value is None or np.isnan(value):
+            return None
+        raise InvalidInput("a float cannot be an entity key", expected="text or an integer", got=type(value).__name__)
+    return str(int(value)).encode() if isinstance(value, (int, np.integer)) else str(value).encode()
+
+
+def entity_key(parts: Iterable[object]) -> bytes:
+    """The bytes an entity is stored under, the same online and offline: text as UTF-8, integers in decimal.
+
+    Parts are joined by the unit separator (0x1f; escaped inside a part); a key longer than 256 bytes is replaced by its SHA-256.
+
+    Raises
+    ------
+    InvalidInput: a part is a float.
+
+    >>> entity_key(["JFK"]), entity_key([7, "a"]), entity_key([None])
+    (b'JFK', b'7\\x1fa', b'')
+    """
+    encoded = []
+    for value in parts:
+        part = _part(value)
+        if part is None:
+            return MISSING_KEY
+        if b"\x1f" in part or b"\x1b" in part:
+            part = part.replace(b"\x1b", b"\x1be").replace(b"\x1f", b"\x1bu")
+        encoded.append(part)
+    key = b"\x1f".join(encoded) or b"\x1bn"
+    return key if len(key) <= KEY_BYTES_MAX else b"\x1bh" + sha256(key).digest()
+
+
+def entity_keys(columns: Sequence[Sequence[object] | npt.NDArray[np.generic]]) -> list[bytes]:
+    """``entity_key`` of each row of parallel key columns.
+
+    >>> entity_keys([["JFK", None], ["AA", "AA"]])
+    [b'JFK\\x1fAA', b'']
+    """
+    return [entity_key(parts) for parts in zip(*columns, strict=True)]
+
+
+def missing_row(features: int) -> bytes:
+    """The stored form of a row that does not exist."""
+    return np.array([NEVER_US, NEVER_US], dtype="<i8").tobytes() + np.full(features, np.nan, dtype="<f8").tobytes()
+
+
+def unpack_rows(packed: bytearray, rows: int, binding: ViewBinding, now_us: int) -> OnlineRows:
+    """Stored rows, one after the other, as arrays over the same memory, with the binding's TTL applied.
+
+    Raises
+    ------
+    SchemaMismatch: the stored rows have another width than the binding has features.
+    """
+    width = 2 + len(binding.features)
+    if len(packed) != rows * width * 8:
+        raise SchemaMismatch(
+            "stored rows have another width than the model's signature",
+            where=f"view {binding.view}",
+            expected=f"{len(binding.features)} features",
+            got=f"{len(packed)} bytes for {rows} rows",
+            next_step=f"run: lever features materialize {binding.view}",
+        )
+    table = np.frombuffer(packed, dtype="<f8").reshape(rows, width)
+    times = table.view("<i8")
+    event_us = times[:, 0]
+    values = table[:, 2:]
+    if binding.ttl_us:
+        values[event_us <= now_us - binding.ttl_us] = np.nan
+    return OnlineRows(values=values, event_us=event_us, arrival_us=times[:, 1])

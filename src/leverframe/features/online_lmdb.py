@@ -1,0 +1,193 @@
+"""The online store on one machine: LMDB, a file that one process writes and many processes read without locks.
+
+Keys: ``r`` + 8 bytes naming (view, version) + entity key; ``m`` + view + NUL + version: the meta record; ``a`` + view: the active version.
+A write is one LMDB transaction, so a reader or a ``kill -9`` sees the old state or the new one. Commits are not synced to disk unless
+``durable`` is set: values can be made again from the source, and a process's death loses nothing, only the machine's can.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import msgspec
+
+from leverframe.core.errors import NotFound, Unavailable
+from leverframe.core.schema import ViewBinding
+from leverframe.features.online import EntityRows, OnlineRows, ViewMeta, missing_row, unpack_rows
+
+MAP_BYTES_DEFAULT = 1 << 30
+READERS_MAX = 1024
+
+
+def _prefix(view: str, view_version: str) -> bytes:
+    return b"r" + blake2b(f"{view}\0{view_version}".encode(), digest_size=8).digest()
+
+
+class LmdbOnlineStore:
+    """See :class:`leverframe.features.online.OnlineStore`. Opened on first use; a process may open a path only once.
+
+    Parameters
+    ----------
+    path: folder of the store; made by a writer, awaited by a reader.
+    read_only: True in gateways.
+    map_bytes: the most the store may grow to; the file is sparse. Writers and readers agree on it by themselves.
+    durable: sync every commit to disk.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False, map_bytes: int = MAP_BYTES_DEFAULT, durable: bool = False) -> None:
+        self._path = path
+        self._read_only = read_only
+        self._map_bytes = map_bytes
+        self._durable = durable
+        self._env: Any = None
+        self._bound: dict[tuple[str, str, int], tuple[bytes, bytes]] = {}
+
+    def _environment(self) -> Any:
+        if self._env is not None:
+            return self._env
+        try:
+            self._env = lmdb.open(
+                str(self._path), map_size=self._map_bytes, readonly=self._read_only, create=not self._read_only, max_readers=READERS_MAX,
+                sync=self._durable, metasync=self._durable, max_spare_txns=8, readahead=False,
+            )  # fmt: skip
+            self._env.reader_check()
+        except (lmdb.Error, OSError) as error:
+            raise Unavailable(
+                "the online store cannot be opened",
+                where=self._path.name,
+                expected="a store written by: lever features materialize",
+                got=type(error).__name__,
+                next_step="lever features materialize",
+            ) from error
+        return self._env
+
+    @contextmanager
+    def _changing(self) -> Iterator[Any]:
+        """One write transaction: committed whole, or not at all."""
+        try:
+            with self._environment().begin(write=True) as txn:
+                yield txn
+        except lmdb.MapFullError as error:
+            raise Unavailable(
+                "the online store is full; nothing was written",
+                where=self._path.name,
+                expected=f"room within {self._map_bytes} bytes",
+                next_step="drop old view versions (lever features drop), or give the store a larger map",
+            ) from error
+        except lmdb.Error as error:
+            raise Unavailable(
+                "the online store refused a write; nothing was changed", where=self._path.name, got=type(error).__name__
+            ) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        env = self._environment()
+        try:
+            with env.begin(buffers=True) as txn:
+                yield txn
+        except lmdb.MapResizedError:
+            # The writer was given a larger map: adopt its size; this read is refused once, the next one succeeds.
+            env.set_mapsize(0)
+            raise Unavailable("the online store has grown just now; ask again", where=self._path.name) from None
+        except lmdb.Error as error:
+            raise Unavailable("the online store cannot be read", where=self._path.name, got=type(error).__name__) from error
+
+    def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False) -> None:
+        """Put rows and meta under (view, version), in one transaction."""
+        prefix = _prefix(meta.view, meta.view_version)
+        items = sorted(zip([prefix + key for key in rows.keys], rows.packed(), strict=True))
+        with self._changing() as txn:
+            if replace:
+                _delete_prefix(txn, prefix)
+            with txn.cursor() as cursor:
+                cursor.putmulti(items)
+            txn.put(_meta_key(meta.view, meta.view_version), msgspec.json.encode(meta))
+            txn.put(b"a" + meta.view.encode(), meta.view_version.encode(), overwrite=False)
+        if replace:
+            self._environment().sync(True)
+
+    def read(self, binding: ViewBinding, keys: Sequence[bytes], now_us: int) -> OnlineRows:
+        """The values of ``keys``: about 5 µs for one entity."""
+        known = (binding.view, binding.view_version, len(binding.features))
+        bound = self._bound.get(known)
+        if bound is None:
+            bound = self._bound.setdefault(known, (_prefix(known[0], known[1]), missing_row(known[2])))
+        prefix, missing = bound
+        env = self._env or self._environment()
+        try:
+            with env.begin(buffers=True) as txn:
+                get = txn.get
+                packed = bytearray().join([get(prefix + key, missing) for key in keys])
+        except lmdb.Error:
+            packed = self._read_again(prefix, missing, keys)
+        return unpack_rows(packed, len(keys), binding, now_us)
+
+    def _read_again(self, prefix: bytes, missing: bytes, keys: Sequence[bytes]) -> bytearray:
+        """The slow road after a failed read: tells the faults apart."""
+        with self._reading() as txn:
+            return bytearray().join([txn.get(prefix + key, missing) for key in keys])
+
+    def meta(self, view: str, view_version: str = "") -> ViewMeta | None:
+        """What is held of a version (empty: the active one)."""
+        with self._reading() as txn:
+            version = view_version or bytes(txn.get(b"a" + view.encode(), b"")).decode()
+            found = txn.get(_meta_key(view, version))
+            return None if found is None else msgspec.json.decode(found, type=ViewMeta)
+
+    def views(self) -> list[ViewMeta]:
+        """What is held of every version of every view."""
+        with self._reading() as txn, txn.cursor() as cursor:
+            held: list[ViewMeta] = []
+            if cursor.set_range(b"m"):
+                for key, value in cursor:
+                    if bytes(key[:1]) != b"m":
+                        break
+                    held.append(msgspec.json.decode(value, type=ViewMeta))
+            return sorted(held, key=lambda meta: (meta.view, meta.view_version))
+
+    def activate(self, view: str, view_version: str) -> None:
+        """Make a written version the active one."""
+        with self._changing() as txn:
+            if txn.get(_meta_key(view, view_version)) is None:
+                raise NotFound(
+                    "nothing is held of this view version",
+                    where=view,
+                    got=view_version,
+                    next_step=f"lever features materialize {view}",
+                )
+            txn.put(b"a" + view.encode(), view_version.encode())
+
+    def drop(self, view: str, view_version: str) -> int:
+        """Forget a version."""
+        with self._changing() as txn:
+            gone = _delete_prefix(txn, _prefix(view, view_version))
+            txn.delete(_meta_key(view, view_version))
+            active = b"a" + view.encode()
+            if txn.get(active) == view_version.encode():
+                txn.delete(active)
+            return gone
+
+    def close(self) -> None:
+        """Sync what was written and close the file."""
+        if self._env is not None:
+            if not self._read_only:
+                self._env.sync(True)
+            self._env.close()
+            self._env = None
+
+
+def _meta_key(view: str, view_version: str) -> bytes:
+    return f"m{view}\0{view_version}".encode()
+
+
+def _delete_prefix(txn: Any, prefix: bytes) -> int:
+    gone = 0
+    with txn.cursor() as cursor:
+        found = cursor.set_range(prefix)
+        while found and cursor.key().startswith(prefix):
+            found = cursor.delete()
+            gone += 1
+    return gone

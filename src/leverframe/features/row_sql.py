@@ -1,0 +1,105 @@
+"""Row-wise SQL: which expressions a feature view may use, and how they are run in Polars.
+
+An expression may look at its own row only. Aggregates, window functions and sub-queries would let a value depend on rows that
+were not known at its moment, and table functions would open files, so the text is checked against a list of functions that may
+be called, instead of a list of those that may not.
+"""
+
+import re
+from collections.abc import Mapping
+
+import polars as pl
+
+from leverframe.core.errors import Fault, InvalidInput
+
+EXPRESSION_CHARS_MAX = 4_000
+
+_ARITHMETIC = frozenset(
+    {"abs", "ceil", "ceiling", "exp", "floor", "ln", "log", "log10", "log1p", "log2", "mod", "pow", "power", "round", "sign", "sqrt"}
+)
+_ANGLES = frozenset({"acos", "asin", "atan", "atan2", "cos", "degrees", "radians", "sin", "tan"})
+_CHOICE = frozenset({"cast", "coalesce", "greatest", "if", "ifnull", "least", "nullif", "try_cast"})
+_TEXT = frozenset(
+    {"char_length", "concat", "ends_with", "left", "length", "lower", "ltrim", "replace", "right", "rtrim", "starts_with", "strpos"}
+)
+_PARTS = frozenset({"date_part", "extract", "substr", "substring", "trim", "upper"})
+ROW_FUNCTIONS = _ARITHMETIC | _ANGLES | _CHOICE | _TEXT | _PARTS
+
+_KEYWORDS_BEFORE_PARENTHESIS = frozenset({"and", "or", "not", "in", "then", "else", "when", "case", "between", "like", "ilike", "is"})
+_QUERY_WORDS = frozenset({"select", "table", "values", "union", "intersect", "except", "join", "where", "with", "into"})
+_FORBIDDEN_WORDS = _QUERY_WORDS | frozenset({"over", "window", "qualify", "group", "having", "order", "limit"})
+_TOKEN = re.compile(
+    r"""(?P<string>'(?:[^']|'')*')|(?P<quoted>"(?:[^"]|"")*")|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)"""
+    r"""|(?P<symbol><=|>=|<>|!=|\|\||::|[()+\-*/%<>=,])|(?P<space>\s+)"""
+)
+
+
+def row_sql_faults(sql: str, where: str) -> list[Fault]:
+    """Everything that keeps ``sql`` from being a row expression; an empty list when it is one.
+
+    >>> row_sql_faults("abs(temp - dewp) * 2", "gap")
+    []
+    >>> row_sql_faults("avg(temp)", "gap")[0].got
+    'avg(...)'
+    """
+    if not sql.strip() or len(sql) > EXPRESSION_CHARS_MAX:
+        return [Fault(where=where, what="not a row expression", expected=f"1 to {EXPRESSION_CHARS_MAX} characters", got=f"{len(sql)}")]
+    faults: list[Fault] = []
+    calls: list[str] = []
+    word = ""
+    at = 0
+    while at < len(sql):
+        token = _TOKEN.match(sql, at)
+        if token is None or sql.startswith(("--", "/*"), at):
+            return [*faults, Fault(where=where, what="not a row expression: unexpected character", got=sql[at : at + 12])]
+        kind, text, at = token.lastgroup, token.group(), token.end()
+        if kind == "space":
+            continue
+        if kind == "symbol" and text == "(":
+            if word and word not in ROW_FUNCTIONS and word not in _KEYWORDS_BEFORE_PARENTHESIS:
+                faults.append(
+                    Fault(
+                        where=where, what="only row functions may be called", expected=", ".join(sorted(ROW_FUNCTIONS)), got=f"{word}(...)"
+                    )
+                )
+            calls.append(word)
+        elif kind == "symbol" and text == ")":
+            if not calls:
+                return [*faults, Fault(where=where, what="not a row expression: closing parenthesis without an opening one")]
+            calls.pop()
+        word = text.lower() if kind == "word" else ""
+        if word in _FORBIDDEN_WORDS or (word == "from" and (not calls or calls[-1] not in {"extract", "substring", "trim"})):
+            faults.append(Fault(where=where, what="a row expression looks at its own row only", got=text))
+    if calls:
+        faults.append(Fault(where=where, what="not a row expression: parenthesis not closed"))
+    return faults
+
+
+def select_row_sql(source: pl.LazyFrame, expressions: Mapping[str, str], where: str = "") -> pl.LazyFrame:
+    """``source`` with one column added for each expression, rows filtered by ``where``, row order kept.
+
+    Parameters
+    ----------
+    expressions: output column to SQL over the source's columns; already free of ``row_sql_faults``.
+
+    Raises
+    ------
+    InvalidInput: Polars cannot resolve an expression against the source's columns.
+
+    >>> select_row_sql(pl.LazyFrame({"x": [1.0, 2.0]}), {"y": "x * 2"}, "x > 1").collect().to_dict(as_series=False)
+    {'x': [2.0], 'y': [4.0]}
+    """
+    columns = "".join(f', ({sql}) AS "{name}"' for name, sql in expressions.items())
+    condition = f" WHERE ({where})" if where else ""
+    try:
+        # Polars' own SQL reader. `pl.sql_expr` would be the natural door, but it cannot resolve `x * 2` without a frame (Polars 2.1).
+        selected = source.sql(f"SELECT *{columns} FROM self{condition}")  # noqa: S608  checked by row_sql_faults
+        selected.collect_schema()
+    except pl.exceptions.PolarsError as error:
+        raise InvalidInput(
+            "the source cannot answer this SQL",
+            where=", ".join(expressions) or where,
+            expected="columns " + ", ".join(source.collect_schema().names()),
+            got=str(error).splitlines()[0],
+        ) from error
+    return selected
