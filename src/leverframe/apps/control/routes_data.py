@@ -1,0 +1,123 @@
+"""Routes of data and features."""
+
+from typing import Any
+
+import msgspec
+
+from leverframe.apps.control.route import UPLOAD_BYTES_MAX, Call, Route
+from leverframe.apps.platform.views import DatasetView, FeatureViewView, IngestView
+from leverframe.core.errors import InvalidInput
+from leverframe.core.feature import FeatureView
+
+NAMES_MAX = 1000
+
+
+class SnapshotQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``format`` of the file offered."""
+
+    format: str = "parquet"
+
+
+class Materialize(msgspec.Struct, frozen=True, kw_only=True):
+    """Which views (none: all) to bring up to which moment (null: now)."""
+
+    names: tuple[str, ...] = ()
+    to_us: int | None = None
+
+
+def _contract(call: Call) -> dict[str, object]:
+    try:
+        text = call.body.decode()
+    except UnicodeDecodeError as exc:
+        raise InvalidInput("a contract is a text file in UTF-8", where="body", got=f"byte {exc.start} is not") from exc
+    return call.platform.data.apply_contract(call.actor, text, key=call.key)
+
+
+def _snapshot(call: Call) -> IngestView:
+    if call.query.format not in ("parquet", "csv"):
+        raise InvalidInput("not a format that can be ingested", where="format", expected="parquet or csv", got=call.query.format)
+    return call.platform.data.ingest(call.actor, call.path["dataset"], call.body, format=call.query.format, key=call.key)
+
+
+def _materialize(call: Call) -> dict[str, object]:
+    if len(call.body.names) > NAMES_MAX:
+        raise InvalidInput("too many views in one request", where="names", expected=f"at most {NAMES_MAX}", got=str(len(call.body.names)))
+    return call.platform.features.materialize(call.actor, call.body.names, to_us=call.body.to_us, key=call.key)
+
+
+EXAMPLE_VIEW = {
+    "name": "origin_weather",
+    "source": "weather",
+    "entity": ["origin"],
+    "event_time": "observed_at",
+    "arrival_time": "known_at",
+    "expressions": [{"name": "wind_speed", "sql": "wind_speed"}],
+}
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/v1/datasets",
+        permission="Data.Read",
+        run=lambda call: call.platform.data.datasets(),
+        gives=tuple[DatasetView, ...],
+        summary="Every dataset with its contract and newest snapshot",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/contracts",
+        permission="Data.ApplyContract",
+        run=_contract,
+        takes=bytes,
+        gives=dict[str, Any],
+        summary="Put a data contract (ODCS, YAML) in force",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/datasets/{dataset}/snapshots",
+        permission="Data.Ingest",
+        run=_snapshot,
+        takes=bytes,
+        query=SnapshotQuery,
+        gives=IngestView,
+        body_bytes_max=UPLOAD_BYTES_MAX,
+        summary="Offer a file; it becomes an immutable snapshot, or is quarantined with every fault listed",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/datasets/{dataset}/reports",
+        permission="Data.Read",
+        resource="dataset/{dataset}",
+        run=lambda call: call.platform.data.reports(call.path["dataset"]),
+        gives=tuple[IngestView, ...],
+        summary="What became of each file offered to a dataset",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/views",
+        permission="Features.Read",
+        run=lambda call: call.platform.features.views(),
+        gives=tuple[FeatureViewView, ...],
+        summary="Every feature view with its freshness and consumers",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/views",
+        permission="Features.Apply",
+        run=lambda call: call.platform.features.apply_view(call.actor, call.body, key=call.key),
+        takes=FeatureView,
+        gives=dict[str, Any],
+        example=EXAMPLE_VIEW,
+        summary="Declare or change a feature view",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/views/materialize",
+        permission="Features.Materialize",
+        run=_materialize,
+        takes=Materialize,
+        gives=dict[str, Any],
+        example={"names": ["origin_weather"], "to_us": None},
+        summary="Bring the online store up to a moment",
+    ),
+)

@@ -1,0 +1,157 @@
+"""Routes of monitoring, audit, access, and of the installation itself."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from leverframe.apps.control.route import Call, Route
+from leverframe.apps.platform.views import AuditView, Check, DiagnosisView, MonitorView, StatusView, TokenView, VerifyView
+from leverframe.core.actor import Actor
+from leverframe.core.alert import Alert
+
+AUDIT_LIMIT_MAX = 1000
+
+
+class AlertsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Only alerts that are still open."""
+
+    open_only: bool = False
+
+
+class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A window of the record: ``limit`` entries after sequence number ``after``."""
+
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=AUDIT_LIMIT_MAX)] = 100
+    newest_first: bool = True
+
+
+class Issue(msgspec.Struct, frozen=True, kw_only=True):
+    """A token to make: whom it speaks for, with which roles and teams, for how many days."""
+
+    subject: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    roles: tuple[str, ...]
+    teams: tuple[str, ...] = ()
+    days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 90
+
+
+def _entries(call: Call) -> tuple[AuditView, ...]:
+    asked: AuditQuery = call.query
+    return call.platform.audit.entries(after=asked.after, limit=asked.limit, newest_first=asked.newest_first)
+
+
+def _issue(call: Call) -> TokenView:
+    wanted: Issue = call.body
+    return call.platform.access.issue(call.actor, wanted.subject, wanted.roles, wanted.teams, days=wanted.days, key=call.key)
+
+
+def _revoke(call: Call) -> dict[str, Any]:
+    call.platform.access.revoke(call.actor, call.path["token_id"], key=call.key)
+    return {"revoked": call.path["token_id"]}
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/v1/status",
+        permission="Platform.Read",
+        run=lambda call: call.platform.status(),
+        gives=StatusView,
+        summary="Is everything all right? What changed? What needs me?",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/doctor",
+        permission="Platform.Read",
+        run=lambda call: call.platform.doctor(),
+        gives=tuple[Check, ...],
+        summary="Every health check of the installation",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/whoami",
+        permission="Platform.Read",
+        run=lambda call: call.actor,
+        gives=Actor,
+        summary="Who the token speaks for",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/alerts",
+        permission="Monitoring.Read",
+        query=AlertsQuery,
+        run=lambda call: call.platform.monitoring.alerts(open_only=call.query.open_only),
+        gives=tuple[Alert, ...],
+        summary="Alerts: signals grouped by likely origin",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/monitor/{endpoint}",
+        permission="Monitoring.Read",
+        resource="endpoint/{endpoint}",
+        run=lambda call: call.platform.monitoring.monitor(call.path["endpoint"]),
+        gives=MonitorView,
+        summary="Drift, performance, feeds and log totals of an endpoint",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/diagnose/{endpoint}",
+        permission="Monitoring.Read",
+        resource="endpoint/{endpoint}",
+        run=lambda call: call.platform.monitoring.diagnose(call.path["endpoint"]),
+        gives=DiagnosisView,
+        summary="Ranked causes, each with its evidence and the lever to pull",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/audit",
+        permission="Audit.Read",
+        query=AuditQuery,
+        run=_entries,
+        gives=tuple[AuditView, ...],
+        summary="The record, entry by entry",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/audit/verify",
+        permission="Audit.Read",
+        run=lambda call: call.platform.audit.verify(),
+        gives=VerifyView,
+        summary="Recompute the whole hash chain",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/audit/export",
+        permission="Audit.Read",
+        run=lambda call: call.platform.audit.export(),
+        gives=bytes,
+        media_type="application/x-ndjson",
+        summary="The whole chain as JSON lines, to be verified off-host",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/tokens",
+        permission="Access.Read",
+        run=lambda call: call.platform.access.tokens(),
+        gives=tuple[TokenView, ...],
+        summary="Every live token, without secrets",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/tokens",
+        permission="Access.Issue",
+        run=_issue,
+        takes=Issue,
+        gives=TokenView,
+        example={"subject": "ana", "roles": ["engineer"], "teams": ["flights"], "days": 30},
+        summary="Make a token; its secret is in this answer and nowhere else",
+    ),
+    Route(
+        method="DELETE",
+        path="/api/v1/tokens/{token_id}",
+        permission="Access.Revoke",
+        run=_revoke,
+        gives=dict[str, Any],
+        summary="End a token now",
+    ),
+)

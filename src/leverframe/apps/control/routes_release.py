@@ -1,0 +1,181 @@
+"""Routes of plans, releases, endpoints and the operator's levers."""
+
+from typing import Literal, get_args
+
+import msgspec
+
+from leverframe.apps.control.route import Call, Route
+from leverframe.apps.platform.views import EndpointView, HistoryEntry, PlanRequest, PlanView, ReleaseView
+from leverframe.core.digest import check_digest
+from leverframe.core.errors import NotFound
+
+Lever = Literal[
+    "pin", "unpin", "kill", "unkill", "fallback", "disable-feature", "enable-feature", "freeze", "unfreeze", "abort"
+]  # fmt: skip
+LEVERS: tuple[str, ...] = get_args(Lever)
+
+
+class Approve(msgspec.Struct, frozen=True, kw_only=True):
+    """A note beside the approval."""
+
+    note: str = ""
+
+
+class Nothing(msgspec.Struct, frozen=True, kw_only=True):
+    """A body without fields."""
+
+
+class Rollback(msgspec.Struct, frozen=True, kw_only=True):
+    """Why."""
+
+    reason: str
+
+
+class Pull(msgspec.Struct, frozen=True, kw_only=True):
+    """What to pull the lever on (a feature, a constant), and why."""
+
+    argument: str = ""
+    reason: str = ""
+
+
+class ReleasesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Only releases to ``endpoint`` (empty: all)."""
+
+    endpoint: str = ""
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """At one moment (microseconds, UTC), or the whole history."""
+
+    at_us: int | None = None
+
+
+def _rollback(call: Call) -> EndpointView:
+    where = call.path
+    return call.platform.release.rollback(call.actor, where["environment"], where["endpoint"], reason=call.body.reason, key=call.key)
+
+
+def _operate(call: Call) -> EndpointView:
+    where = call.path
+    if where["lever"] not in LEVERS:
+        raise NotFound("there is no such lever", where=where["lever"], expected=", ".join(LEVERS), got=where["lever"])
+    return call.platform.release.operate(
+        call.actor,
+        where["environment"],
+        where["endpoint"],
+        where["lever"],
+        argument=call.body.argument,
+        reason=call.body.reason,
+        key=call.key,
+    )
+
+
+def _history(call: Call) -> tuple[HistoryEntry, ...]:
+    return call.platform.release.history(call.path["environment"], call.path["endpoint"], call.query.at_us)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/v1/plans",
+        permission="Release.Read",
+        run=lambda call: call.platform.release.plans(),
+        gives=tuple[PlanView, ...],
+        summary="Every plan with its approvals",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/plans",
+        permission="Release.Plan",
+        run=lambda call: call.platform.release.plan(call.actor, call.body, key=call.key),
+        takes=PlanRequest,
+        gives=PlanView,
+        example={"endpoint": "flight-delay", "version": "flight-delay@v2"},
+        summary="Compute what a release would do; nothing runs yet",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/plans/{digest}",
+        permission="Release.Read",
+        resource="plan/{digest}",
+        run=lambda call: call.platform.release.plan_of(check_digest(call.path["digest"])),
+        gives=PlanView,
+        summary="One plan",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/plans/{digest}/approve",
+        permission="Release.Approve",
+        run=lambda call: call.platform.release.approve(call.actor, check_digest(call.path["digest"]), note=call.body.note, key=call.key),
+        takes=Approve,
+        gives=PlanView,
+        example={"note": "evidence read"},
+        summary="Approve exactly this plan",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/plans/{digest}/apply",
+        permission="Release.Apply",
+        run=lambda call: call.platform.release.apply(call.actor, check_digest(call.path["digest"]), key=call.key),
+        takes=Nothing,
+        gives=ReleaseView,
+        example={},
+        summary="Run the approved plan",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/releases",
+        permission="Release.Read",
+        query=ReleasesQuery,
+        run=lambda call: call.platform.release.releases(call.query.endpoint),
+        gives=tuple[ReleaseView, ...],
+        summary="All releases",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/releases/{release_id}",
+        permission="Release.Read",
+        resource="release/{release_id}",
+        run=lambda call: call.platform.release.release(call.path["release_id"]),
+        gives=ReleaseView,
+        summary="One release with its stage log and intervals",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/endpoints",
+        permission="Release.Read",
+        run=lambda call: call.platform.release.endpoints(),
+        gives=tuple[EndpointView, ...],
+        summary="Every endpoint: desired state and running state",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/endpoints/{environment}/{endpoint}/rollback",
+        permission="Release.Rollback",
+        run=_rollback,
+        takes=Rollback,
+        gives=EndpointView,
+        example={"reason": "answers look wrong"},
+        summary="Point the route back at the version that was live before",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/endpoints/{environment}/{endpoint}/levers/{lever}",
+        permission="Release.Operate",
+        run=_operate,
+        takes=Pull,
+        gives=EndpointView,
+        example={"argument": "origin_weather.*", "reason": "feed is frozen"},
+        summary="Pull an operator's lever: " + ", ".join(LEVERS),
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/endpoints/{environment}/{endpoint}/history",
+        permission="Release.Read",
+        resource="endpoint/{environment}/{endpoint}",
+        query=HistoryQuery,
+        run=_history,
+        gives=tuple[HistoryEntry, ...],
+        summary="What was live, when, by whose decision, on what approvals",
+    ),
+)

@@ -1,0 +1,300 @@
+"""A platform without rooms: every use case answers with a plausible record, permission is asked as the real one asks it."""
+
+from tests.apps import fake_records as records
+
+from leverframe.apps.platform import platform as ports
+from leverframe.apps.platform import views
+from leverframe.core.actor import Actor
+from leverframe.core.alert import Alert
+from leverframe.core.errors import Conflict, Forbidden, NotFound, Unauthenticated
+from leverframe.core.feature import FeatureView
+from leverframe.core.model import ModelSpec, ModelVersion
+
+TOKENS = {
+    "admin-token": Actor(subject="ana", roles=("admin",), teams=("*",)),
+    "viewer-token": Actor(subject="vic", roles=("viewer",), teams=("flights",)),
+    "nobody-token": Actor(subject="nora"),
+}
+
+
+class Calls:
+    """What was asked: (use case, subject, idempotency key, arguments), and the keys seen."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, str, str, tuple[object, ...]]] = []
+
+    def write(self, access: "FakeAccess", actor: Actor, action: str, key: str, *arguments: object) -> None:
+        access.permit(actor, action, "")
+        assert key, f"{action} came without an idempotency key"
+        self.made.append((action, actor.subject, key, arguments))
+
+
+class FakeAccess(ports.Access):
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def authenticate(self, bearer: str) -> Actor:
+        if bearer not in TOKENS:
+            raise Unauthenticated("nobody issued this token", where="token", next_step="lever token issue")
+        return TOKENS[bearer]
+
+    def permit(self, actor: Actor, action: str, resource: str, team: str = "") -> None:
+        allowed = "admin" in actor.roles or ("viewer" in actor.roles and action.endswith(".Read"))
+        if not allowed:
+            raise Forbidden(f"{actor.subject} may not {action}", where=resource, expected="role admin", got=", ".join(actor.roles))
+
+    def issue(self, actor: Actor, subject: str, roles: tuple[str, ...], teams: tuple[str, ...], *, days: int, key: str) -> views.TokenView:
+        self._calls.write(self, actor, "Access.Issue", key, subject, roles, teams, days)
+        return views.TokenView(id="tok-1", subject=subject, roles=roles, teams=teams, expires_at_us=records.NOW_US, secret="lf_secret")
+
+    def revoke(self, actor: Actor, token_id: str, *, key: str) -> None:
+        self._calls.write(self, actor, "Access.Revoke", key, token_id)
+
+    def tokens(self) -> tuple[views.TokenView, ...]:
+        return (views.TokenView(id="tok-1", subject="ana", roles=("admin",), teams=("*",), expires_at_us=records.NOW_US),)
+
+
+class FakeData(ports.Data):
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+        self.offered: list[views.IngestView] = [records.ingest("weather", True), records.ingest("weather", False)]
+
+    def apply_contract(self, actor: Actor, text: str, *, key: str) -> dict[str, object]:
+        self._calls.write(self._access, actor, "Data.ApplyContract", key, text)
+        return {"contract": "weather", "version": "1.0.0", "changed": True}
+
+    def ingest(self, actor: Actor, dataset: str, body: bytes, *, format: str, key: str) -> views.IngestView:
+        self._calls.write(self._access, actor, "Data.Ingest", key, dataset, body, format)
+        return records.ingest(dataset, accepted=b"bad" not in body)
+
+    def datasets(self) -> tuple[views.DatasetView, ...]:
+        return tuple(
+            views.DatasetView(
+                name=name,
+                owner="flight-operations",
+                team="flights",
+                contract_version="1.0.0",
+                latest=records.snapshot(name),
+                snapshots_total=3,
+                quarantined_total=int(name == "weather"),
+            )
+            for name in ("departures", "flights", "planes", "weather")
+        )
+
+    def reports(self, dataset: str) -> tuple[views.IngestView, ...]:
+        if dataset not in {d.name for d in self.datasets()}:
+            raise NotFound("no such dataset", where=dataset, next_step="lever data list")
+        return tuple(self.offered)
+
+
+class FakeFeatures(ports.Features):
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def apply_view(self, actor: Actor, view: FeatureView, *, key: str) -> dict[str, object]:
+        self._calls.write(self._access, actor, "Features.Apply", key, view)
+        return {"view": view.name, "changed": True}
+
+    def views(self) -> tuple[views.FeatureViewView, ...]:
+        fresh = records.monitor().freshness[0]
+        return (views.FeatureViewView(view=records.WEATHER, version=records.digest("w"), freshness=fresh, consumers=("flight-delay",)),)
+
+    def materialize(self, actor: Actor, names: tuple[str, ...], *, to_us: int | None, key: str) -> dict[str, object]:
+        self._calls.write(self._access, actor, "Features.Materialize", key, names, to_us)
+        return {"views": list(names), "rows": 3}
+
+
+class FakeTraining(ports.Training):
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def apply_model(self, actor: Actor, spec: ModelSpec, *, key: str) -> dict[str, object]:
+        self._calls.write(self._access, actor, "Training.ApplyModel", key, spec)
+        return {"model": spec.name, "changed": True}
+
+    def start(self, actor: Actor, request: views.TrainRequest, *, key: str) -> views.RunView:
+        self._calls.write(self._access, actor, "Training.Start", key, request)
+        return records.run("queued")
+
+    def run(self, run_id: str) -> views.RunView:
+        if run_id != "run-0002":
+            raise NotFound("no such run", where=run_id)
+        return records.run()
+
+    def runs(self, model: str = "") -> tuple[views.RunView, ...]:
+        return (records.run(),)
+
+    def models(self) -> tuple[ModelSpec, ...]:
+        return (records.SPEC,)
+
+    def versions(self, model: str) -> tuple[ModelVersion, ...]:
+        return tuple(records.version(number) for number in (1, 2, 3)) if model == "flight-delay" else ()
+
+    def version(self, name: str) -> views.VersionView:
+        if name not in ("flight-delay@v1", "flight-delay@v2", "flight-delay@v3"):
+            raise NotFound("no such version", where=name, next_step="lever models list")
+        return records.version_view(int(name[-1]))
+
+
+class FakeRelease(ports.Release):
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def plan(self, actor: Actor, request: views.PlanRequest, *, key: str) -> views.PlanView:
+        self._calls.write(self._access, actor, "Release.Plan", key, request)
+        return records.plan(3, ())
+
+    def plan_of(self, digest: str) -> views.PlanView:
+        found = next((p for p in self.plans() if p.digest == digest), None)
+        if found is None:
+            raise NotFound("no such plan", where=digest)
+        return found
+
+    def plans(self) -> tuple[views.PlanView, ...]:
+        return (records.plan(3, ("bo",)), records.plan(2, ("bo", "ana")))
+
+    def approve(self, actor: Actor, digest: str, *, note: str, key: str) -> views.PlanView:
+        self._calls.write(self._access, actor, "Release.Approve", key, digest, note)
+        return records.plan(3, ("bo", actor.subject))
+
+    def apply(self, actor: Actor, digest: str, *, key: str) -> views.ReleaseView:
+        self._calls.write(self._access, actor, "Release.Apply", key, digest)
+        return records.running_release()
+
+    def release(self, release_id: str) -> views.ReleaseView:
+        found = next((r for r in self.releases() if r.id == release_id), None)
+        if found is None:
+            raise NotFound("no such release", where=release_id, next_step="lever release list")
+        return found
+
+    def releases(self, endpoint: str = "") -> tuple[views.ReleaseView, ...]:
+        return (records.running_release(), records.release(3), records.release(2))
+
+    def endpoints(self) -> tuple[views.EndpointView, ...]:
+        return (records.endpoint_view(),)
+
+    def rollback(self, actor: Actor, environment: str, endpoint: str, *, reason: str, key: str) -> views.EndpointView:
+        self._calls.write(self._access, actor, "Release.Rollback", key, environment, endpoint, reason)
+        if endpoint != "flight-delay":
+            raise Conflict("nothing to roll back to", where=endpoint)
+        return records.endpoint_view()
+
+    def operate(
+        self, actor: Actor, environment: str, endpoint: str, lever: str, *, argument: str, reason: str, key: str
+    ) -> views.EndpointView:
+        self._calls.write(self._access, actor, "Release.Operate", key, environment, endpoint, lever, argument, reason)
+        return records.endpoint_view(killed=lever == "kill", disabled_features=(argument,) if lever == "disable-feature" else ())
+
+    def history(self, environment: str, endpoint: str, at_us: int | None) -> tuple[views.HistoryEntry, ...]:
+        entry = views.HistoryEntry(
+            from_us=records.NOW_US - 3_600_000_000,
+            to_us=None,
+            version="flight-delay@v2",
+            arms=("flight-delay@v2 live 95 %", "flight-delay@v3 canary 5 %"),
+            release="rel-0004",
+            actor="platform",
+            action="Release.Advance",
+            reason="shadow answers agree",
+            approvals=("bo", "ana"),
+            seq=55,
+        )
+        return (entry,)
+
+
+class FakeMonitoring(ports.Monitoring):
+    def monitor(self, endpoint: str) -> views.MonitorView:
+        if endpoint != "flight-delay":
+            raise NotFound("no such endpoint", where=endpoint)
+        return records.monitor()
+
+    def alerts(self, *, open_only: bool = False) -> tuple[Alert, ...]:
+        return (records.ALERT,)
+
+    def diagnose(self, endpoint: str) -> views.DiagnosisView:
+        return records.DIAGNOSIS
+
+
+class FakeAudit(ports.Audit):
+    def entries(self, *, after: int = 0, limit: int = 100, newest_first: bool = True) -> tuple[views.AuditView, ...]:
+        seqs = [seq for seq in range(1, 60) if seq > after]
+        return tuple(records.audit(seq) for seq in (reversed(seqs) if newest_first else seqs))[:limit]
+
+    def verify(self) -> views.VerifyView:
+        return views.VerifyView(ok=True, entries=59, first_bad_seq=None, what="", seconds=0.004)
+
+    def export(self) -> bytes:
+        return b'{"seq":1}\n{"seq":2}\n'
+
+
+class FakePlatform(ports.Platform):
+    """All of it; ``empty`` answers like an installation on its first day."""
+
+    def __init__(self) -> None:
+        self.calls = Calls()
+        access = FakeAccess(self.calls)
+        self.access = access
+        self.data = FakeData(self.calls, access)
+        self.features = FakeFeatures(self.calls, access)
+        self.training = FakeTraining(self.calls, access)
+        self.release = FakeRelease(self.calls, access)
+        self.monitoring = FakeMonitoring()
+        self.audit = FakeAudit()
+
+    def status(self) -> views.StatusView:
+        return views.StatusView(
+            ok=False,
+            now_us=records.NOW_US,
+            clock="replay",
+            sentence="One alert is open and one plan waits for an approver.",
+            endpoints=self.release.endpoints(),
+            alerts=(records.ALERT,),
+            releases=self.release.releases(),
+            needs=(
+                {
+                    "what": "plan for flight-delay@v3 waits for one more approver",
+                    "link": f"/plans/{records.digest('plan3')}",
+                    "command": "lever release approve sha256:…",
+                },
+            ),
+            changes=self.audit.entries(limit=8),
+            audit_entries=59,
+        )
+
+    def doctor(self) -> tuple[views.Check, ...]:
+        return (
+            views.Check(name="clock", ok=True, detail="within 2 ms of the ledger"),
+            views.Check(name="disk", ok=False, detail="1.2 GB free", fix="free some space under .leverframe"),
+        )
+
+    def now_us(self) -> int:
+        return records.NOW_US
+
+
+class EmptyPlatform(FakePlatform):
+    """An installation on its first day."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data.datasets = lambda: ()  # type: ignore[method-assign]
+        self.features.views = lambda: ()  # type: ignore[method-assign]
+        self.training.models = lambda: ()  # type: ignore[method-assign]
+        self.training.runs = lambda model="": ()  # type: ignore[method-assign]
+        self.release.plans = lambda: ()  # type: ignore[method-assign]
+        self.release.releases = lambda endpoint="": ()  # type: ignore[method-assign]
+        self.release.endpoints = lambda: ()  # type: ignore[method-assign]
+        self.monitoring.alerts = lambda *, open_only=False: ()  # type: ignore[method-assign]
+        self.audit.entries = lambda *, after=0, limit=100, newest_first=True: ()  # type: ignore[method-assign]
+
+    def status(self) -> views.StatusView:
+        return views.StatusView(
+            ok=True,
+            now_us=records.NOW_US,
+            clock="system",
+            sentence="Nothing is deployed yet.",
+            endpoints=(),
+            alerts=(),
+            releases=(),
+            needs=(),
+            changes=(),
+            audit_entries=0,
+        )

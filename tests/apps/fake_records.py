@@ -1,0 +1,484 @@
+"""Plausible records of the flight-delay story, from fixed seeds, for doors that are tested without the rooms behind them."""
+
+import math
+
+import numpy as np
+
+from leverframe.apps.platform import views
+from leverframe.core.alert import Alert, Cause, Signal
+from leverframe.core.clock import DAY_US, HOUR_US, us_from_iso
+from leverframe.core.dataset import ContractReport, RuleResult, Snapshot
+from leverframe.core.digest import digest_bytes
+from leverframe.core.evaluation import CalibrationBin, EvaluationReport, Metric
+from leverframe.core.feature import Expression, FeatureView, Freshness
+from leverframe.core.model import Lineage, ModelSpec, ModelVersion
+from leverframe.core.route import Arm, Endpoint
+from leverframe.core.schema import InputColumn, RequestField
+from leverframe.core.verdict import Verdict
+
+NOW_US = us_from_iso("2013-06-14T09:30:00Z")
+CARRIERS = ("UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E")
+
+
+def digest(text: str) -> str:
+    return digest_bytes(text.encode())
+
+
+SPEC = ModelSpec(
+    name="flight-delay",
+    description="Will this flight arrive more than 15 minutes late, asked one hour before its scheduled departure?",
+    owner="flight-operations",
+    team="flights",
+    runbook="docs/runbooks/flight-delay.md",
+    dataset="flights",
+    label="late",
+    request=(
+        RequestField(name="origin", datatype="BYTES", entity=True, example="JFK"),
+        RequestField(name="carrier", datatype="BYTES", entity=True, example="UA"),
+        RequestField(name="distance", datatype="FP64", example=1400.0),
+        RequestField(name="sched_dep_at", datatype="INT64", example=1371202200),
+    ),
+    columns=(
+        InputColumn(name="distance", source="request", field="distance"),
+        InputColumn(name="origin_delay_2h", source="view", view="origin_delays", feature="mean_2h"),
+        InputColumn(name="wind_speed", source="view", view="origin_weather", feature="wind_speed"),
+    ),
+    risk_tier="high",
+    intended_use="Passenger notices and gate planning at EWR, JFK and LGA.",
+    limitations="Trained on 2013 departures from three airports; it knows nothing of strikes.",
+)
+
+WEATHER = FeatureView(
+    name="origin_weather",
+    source="weather",
+    entity=("origin",),
+    event_time="observed_at",
+    arrival_time="known_at",
+    expressions=(Expression(name="wind_speed", sql="wind_speed", description="mph"), Expression(name="visib", sql="visib")),
+    ttl_us=6 * HOUR_US,
+    freshness_sla_us=2 * HOUR_US,
+    owner="flight-operations",
+    description="The newest hourly weather at the airport that could be known at that moment.",
+)
+
+
+def version(number: int) -> ModelVersion:
+    auc = {1: 0.662, 2: 0.681, 3: 0.684}[number]
+    return ModelVersion(
+        model="flight-delay",
+        number=number,
+        bundle=digest(f"bundle{number}"),
+        envelope=digest(f"envelope{number}"),
+        run_id=f"run-{number:04d}",
+        created_by="mei",
+        created_at_us=NOW_US - (30 - 10 * number) * DAY_US - 45 * DAY_US,
+        risk_tier="high",
+        gates="pass",
+        metrics={"roc_auc": auc, "log_loss": 0.531 - auc / 10},
+        roc_auc_low=auc - 0.006,
+        roc_auc_high=auc + 0.006,
+        note={1: "first", 2: "trained through April", 3: "delays in hours"}[number],
+    )
+
+
+def evaluation(number: int) -> EvaluationReport:
+    auc = version(number).metrics["roc_auc"]
+    seeded = np.random.default_rng(number)
+    slices = tuple(
+        Metric(name="roc_auc", value=value, low=value - 0.02, high=value + 0.02, n=int(900 + 300 * index), slice=f"carrier={carrier}")
+        for index, (carrier, value) in enumerate(zip(CARRIERS, auc + seeded.normal(0, 0.02, 8), strict=True))
+    )
+    return EvaluationReport(
+        model="flight-delay",
+        rows=18_211,
+        positives=4_377,
+        metrics=(
+            Metric(name="roc_auc", value=auc, low=auc - 0.006, high=auc + 0.006, n=18_211),
+            Metric(name="log_loss", value=0.463, low=0.457, high=0.469, n=18_211),
+            Metric(name="brier", value=0.148, low=0.145, high=0.151, n=18_211),
+        ),
+        slices=slices,
+        baseline=(Metric(name="roc_auc", value=0.602, low=0.594, high=0.610, n=18_211),),
+        calibration=tuple(
+            CalibrationBin(predicted=p, observed=p + 0.02 * math.sin(9 * p), n=int(5000 * math.exp(-4 * p)) + 60)
+            for p in (0.05, 0.12, 0.2, 0.28, 0.37, 0.46, 0.55, 0.66, 0.78)
+        ),
+        gates=(
+            Verdict(
+                rule="roc_auc lower >= 0.62",
+                answer="pass",
+                observed=auc,
+                threshold=0.62,
+                low=auc - 0.006,
+                high=auc + 0.006,
+                n=18_211,
+                reason="the whole interval is above the threshold",
+            ),
+            Verdict(
+                rule="roc_auc carrier=* >= 0.55",
+                answer="pass",
+                observed=0.61,
+                threshold=0.55,
+                n=1_204,
+                reason="worst slice is carrier=MQ",
+            ),
+        ),
+        answer="pass",
+        window=("2013-03-18", "2013-03-31"),
+        champion="flight-delay@v1" if number > 1 else "",
+        champion_metrics=(Metric(name="roc_auc", value=0.662, low=0.656, high=0.668, n=18_211),) if number > 1 else (),
+    )
+
+
+def version_view(number: int) -> views.VersionView:
+    record = version(number)
+    return views.VersionView(
+        version=record,
+        spec=SPEC,
+        evaluation=evaluation(number),
+        lineage=Lineage(
+            run_id=record.run_id,
+            code_commit="8f2c1d0a9b",
+            code_digest=digest("code"),
+            dataset="flights",
+            snapshots={"flights": digest("flights"), "weather": digest("weather")},
+            training_set=digest(f"set{number}"),
+            feature_views={"origin_weather": digest("origin_weather")},
+            params={"num_leaves": 31, "learning_rate": 0.05},
+            environment_digest=digest("env"),
+            seed=20130401,
+            rows_fit=61_022,
+            rows_holdout=18_211,
+            window=("2013-01-01T00:00:00Z", "2013-04-01T00:00:00Z"),
+        ),
+        card="# flight-delay\n\nScores departures of three airports.\n\n<script>alert(1)</script>",
+        files={"model.onnx": 412_331, "model.lightgbm.txt": 688_120, "signature.json": 2_104, "golden.json": 18_210},
+        arms=("prod/flight-delay live 95 %",) if number == 2 else ("prod/flight-delay canary 5 %",) if number == 3 else (),
+    )
+
+
+def intervals(rule: str, stage: str, drift: float, margin: float, seed: int, looks: int = 26) -> tuple[views.IntervalPoint, ...]:
+    seeded = np.random.default_rng(seed)
+    points = []
+    for look in range(1, looks + 1):
+        n = 40 * look
+        estimate = drift * (1 - math.exp(-look / 6)) + float(seeded.normal(0, 0.02)) / math.sqrt(look)
+        half = 0.42 / math.sqrt(n) * math.sqrt(math.log(2 + n))
+        points.append(
+            views.IntervalPoint(
+                rule=rule,
+                stage=stage,
+                at_us=NOW_US - 5 * HOUR_US + look * 10 * 60_000_000,
+                n=n,
+                estimate=estimate,
+                low=estimate - half,
+                high=estimate + half,
+                margin=margin,
+            )
+        )
+    return tuple(points)
+
+
+def release(number: int) -> views.ReleaseView:
+    rolled_back = number == 3
+    verdict = Verdict(
+        rule="log_loss difference <= 0.01",
+        answer="fail" if rolled_back else "pass",
+        observed=0.083 if rolled_back else -0.004,
+        threshold=0.01,
+        low=0.031 if rolled_back else -0.012,
+        high=0.135 if rolled_back else 0.004,
+        n=1_040,
+        reason="the whole interval is above the margin" if rolled_back else "the whole interval is below the margin",
+        next_step="lever models show flight-delay@v3" if rolled_back else "",
+        at_us=NOW_US - HOUR_US,
+    )
+    log = (
+        views.StageLogEntry(at_us=NOW_US - 6 * HOUR_US, stage="shadow", event="started", reason="plan approved by 2"),
+        views.StageLogEntry(at_us=NOW_US - 5 * HOUR_US, stage="canary", event="advanced", reason="shadow answers agree"),
+        views.StageLogEntry(
+            at_us=NOW_US - HOUR_US,
+            stage="rolled_back" if rolled_back else "watch",
+            event="rolled_back" if rolled_back else "promoted",
+            reason=verdict.reason,
+            verdicts=(verdict,),
+        ),
+    )
+    return views.ReleaseView(
+        id=f"rel-{number:04d}",
+        endpoint="flight-delay",
+        environment="prod",
+        candidate=f"flight-delay@v{number}",
+        champion=f"flight-delay@v{number - 1}",
+        state="rolled_back" if rolled_back else "done",
+        stage="rolled_back" if rolled_back else "watch",
+        weight=0.0 if rolled_back else 100.0,
+        plan_digest=digest(f"plan{number}"),
+        author="mei",
+        started_at_us=NOW_US - 6 * HOUR_US,
+        ended_at_us=NOW_US - HOUR_US,
+        outcome="rolled_back" if rolled_back else "promoted",
+        log=log,
+        verdicts=(verdict,),
+        intervals=(
+            *intervals("log_loss difference <= 0.01", "canary", 0.09 if rolled_back else -0.004, 0.01, number),
+            *intervals("error rate difference <= 0.002", "canary", 0.0, 0.05, number + 10),
+        ),
+        answers_by_candidate=212 if rolled_back else 9_812,
+        labels_joined=1_040,
+        summary="v3 was taken back after 212 answers: its log loss is worse than v2's by more than the margin." if rolled_back else "",
+    )
+
+
+def running_release() -> views.ReleaseView:
+    return views.ReleaseView(
+        id="rel-0004",
+        endpoint="flight-delay",
+        environment="prod",
+        candidate="flight-delay@v3",
+        champion="flight-delay@v2",
+        state="running",
+        stage="canary",
+        weight=5.0,
+        plan_digest=digest("plan4"),
+        author="mei",
+        started_at_us=NOW_US - 6 * HOUR_US,
+        ended_at_us=None,
+        outcome="",
+        log=release(2).log[:2],
+        verdicts=(
+            Verdict(
+                rule="log_loss difference <= 0.01",
+                answer="inconclusive",
+                observed=0.001,
+                threshold=0.01,
+                low=-0.03,
+                high=0.03,
+                n=1_040,
+                reason="the interval still contains the margin",
+                next_step="wait: about 3 h more",
+            ),
+        ),
+        intervals=intervals("log_loss difference <= 0.01", "canary", 0.001, 0.01, 44),
+        answers_by_candidate=480,
+        labels_joined=1_040,
+    )
+
+
+def endpoint_view(**changes: object) -> views.EndpointView:
+    arms = (
+        Arm(version="flight-delay@v2", bundle=digest("bundle2"), envelope=digest("envelope2"), role="live", weight=95.0),
+        Arm(version="flight-delay@v3", bundle=digest("bundle3"), envelope=digest("envelope3"), role="canary", weight=5.0, mirror=True),
+    )
+    facts = {"name": "flight-delay", "arms": arms, "hash_field": "flight_id", "release": "rel-0004"} | changes
+    return views.EndpointView(
+        environment="prod",
+        endpoint=Endpoint(**facts),  # type: ignore[arg-type]
+        release="rel-0004",
+        generation_desired=42,
+        generation_running=41,
+        gateway="http://127.0.0.1:8401",
+        served=52_110,
+        logged=52_110,
+        dropped=0,
+    )
+
+
+ALERT = Alert(
+    id="alert-1",
+    group="feed:weather",
+    endpoint="flight-delay",
+    severity="page",
+    title="weather feed is late, and three columns that come from it drift",
+    opened_at_us=NOW_US - 2 * HOUR_US,
+    signals=(
+        Signal(
+            kind="freshness",
+            subject="weather",
+            observed=7.5,
+            threshold=2.0,
+            window=(NOW_US - 3 * HOUR_US, NOW_US),
+            detail="newest row is 7 h 30 min old",
+        ),
+        Signal(kind="drift", subject="origin_weather.wind_speed", observed=0.41, threshold=0.2, window=(NOW_US - DAY_US, NOW_US)),
+    ),
+    runbook="docs/runbooks/flight-delay.md",
+)
+
+DIAGNOSIS = views.DiagnosisView(
+    endpoint="flight-delay",
+    at_us=NOW_US,
+    causes=(
+        Cause(
+            kind="late_feed",
+            subject="weather",
+            score=0.92,
+            evidence=("newest row is 7 h 30 min old, SLA 2 h", "only columns of origin_weather drift"),
+            lever="lever disable-feature flight-delay origin_weather.*",
+        ),
+        Cause(
+            kind="label_shift",
+            subject="late",
+            score=0.11,
+            evidence=("label rate 0.24 → 0.27",),
+            lever="lever train flight-delay",
+        ),
+    ),
+    sentence="Most likely the weather feed: it is late, and only columns that come from it drift.",
+)
+
+
+def monitor() -> views.MonitorView:
+    seeded = np.random.default_rng(7)
+    days = [NOW_US - (21 - index) * DAY_US for index in range(21)]
+    columns = ("distance", "origin_delay_2h", "wind_speed", "visib", "temp")
+    windows = []
+    for index, day in enumerate(days):
+        for column in columns:
+            frozen = column in ("wind_speed", "visib", "temp") and index > 18
+            distance = float(abs(seeded.normal(0.06, 0.03))) + (0.35 if frozen else 0.0)
+            windows.append(
+                {
+                    "from_us": day,
+                    "to_us": day + DAY_US,
+                    "column": column,
+                    "distance": distance,
+                    "threshold": 0.2,
+                    "alarm": distance > 0.2,
+                    "rows": 820,
+                }
+            )
+    return views.MonitorView(
+        endpoint="flight-delay",
+        version="flight-delay@v2",
+        windows=tuple(windows),
+        columns=tuple({"name": c, "distance": 0.4 if c == "wind_speed" else 0.06, "threshold": 0.2, "missing": 0.0} for c in columns),
+        performance=tuple(
+            {"from_us": d, "to_us": d + DAY_US, "roc_auc": 0.67 + 0.01 * math.sin(i), "log_loss": 0.46, "label_rate": 0.24, "n": 800}
+            for i, d in enumerate(days)
+        ),
+        freshness=(
+            Freshness(
+                view="origin_weather",
+                source="weather",
+                newest_event_us=NOW_US - 8 * HOUR_US,
+                newest_arrival_us=NOW_US - 7 * HOUR_US,
+                checked_at_us=NOW_US,
+                lag_us=7 * HOUR_US,
+                sla_us=2 * HOUR_US,
+                late=True,
+            ),
+        ),
+        served=52_110,
+        logged=52_110,
+        dropped=0,
+        labels=41_200,
+        budget={"alarms_per_month": 1.0, "spent": 1},
+    )
+
+
+def snapshot(dataset: str) -> Snapshot:
+    return Snapshot(
+        dataset=dataset,
+        digest=digest(dataset),
+        rows=26_115,
+        bytes=1_204_221,
+        columns={"origin": "string", "temp": "double"},
+        contract=dataset,
+        contract_version="1.0.0",
+        contract_digest=digest("contract"),
+        report_digest=digest("report"),
+        created_at_us=NOW_US - DAY_US,
+        event_time_min_us=us_from_iso("2013-01-01T00:00:00Z"),
+        event_time_max_us=NOW_US - 8 * HOUR_US,
+    )
+
+
+def ingest(dataset: str, accepted: bool) -> views.IngestView:
+    results = (
+        RuleResult(
+            rule="type",
+            column="temp",
+            severity="refuse",
+            passed=accepted,
+            failing_rows=0 if accepted else 14,
+            checked_rows=26_115,
+            expected="double",
+            examples=() if accepted else ("warm",),
+        ),
+        RuleResult(
+            rule="not_null", column="origin", severity="refuse", passed=True, failing_rows=0, checked_rows=26_115, expected="a value"
+        ),
+    )
+    return views.IngestView(
+        dataset=dataset,
+        accepted=accepted,
+        report=ContractReport(
+            dataset=dataset,
+            contract=dataset,
+            contract_version="1.0.0",
+            rows=26_115,
+            accepted=accepted,
+            results=results,
+            checked_at_us=NOW_US,
+        ),
+        snapshot=snapshot(dataset) if accepted else None,
+        quarantine="" if accepted else digest("bad"),
+    )
+
+
+def plan(number: int, approvals: tuple[str, ...]) -> views.PlanView:
+    return views.PlanView(
+        digest=digest(f"plan{number}"),
+        plan={
+            "endpoint": "flight-delay",
+            "environment": "prod",
+            "version": f"flight-delay@v{number}",
+            "champion": "flight-delay@v2",
+            "strategy": "shadow_canary",
+            "author": "mei",
+            "risk_tier": "high",
+            "stages": [{"name": "shadow", "weight": 0}, {"name": "canary", "weight": 5}, {"name": "full", "weight": 100}],
+        },
+        approvals=approvals,
+        needed=2,
+        missing=() if len(approvals) >= 2 else (f"{2 - len(approvals)} approver(s) other than mei",),
+    )
+
+
+def run(status: str = "succeeded") -> views.RunView:
+    steps = tuple(
+        views.StepView(name=name, status="done" if status == "succeeded" else "pending", seconds=1.2, attempts=1)
+        for name in ("training set", "fit", "package", "evaluate", "register")
+    )
+    return views.RunView(
+        id="run-0002",
+        model="flight-delay",
+        status=status,  # type: ignore[arg-type]
+        started_by="mei",
+        started_at_us=NOW_US - DAY_US,
+        window=("2013-01-01T00:00:00Z", "2013-05-01T00:00:00Z"),
+        steps=steps,
+        version="flight-delay@v2" if status == "succeeded" else "",
+    )
+
+
+def audit(seq: int) -> views.AuditView:
+    actions = (
+        ("Release.Apply", "release/rel-0004", "flight-delay@v3 to prod/flight-delay"),
+        ("Release.Approve", "plan/4f2a", "approved: evidence read"),
+        ("Training.Register", "model_version/flight-delay/000003", "flight-delay@v3"),
+        ("Data.Ingest", "dataset/weather", "26,115 rows"),
+    )
+    action, resource, summary = actions[seq % len(actions)]
+    return views.AuditView(
+        seq=seq,
+        at_us=NOW_US - (60 - seq) * 600_000_000,
+        recorded_at_us=NOW_US,
+        actor=("mei", "ana", "platform")[seq % 3],
+        action=action,
+        resource=resource,
+        policy_ids=("policy0",),
+        hash=digest(f"entry{seq}"),
+        summary=summary,
+    )
