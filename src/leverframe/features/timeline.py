@@ -4,6 +4,7 @@ The value at moment ``t`` is the last row with ``valid_from_us <= t`` (for row e
 Training sets, batch materialisation and parity checks all read this one frame; the stream engine arrives at the same rows by steps.
 """
 
+import numpy as np
 import polars as pl
 
 from leverframe.core.feature import FeatureView
@@ -64,15 +65,15 @@ def _aggregates_timeline(view: FeatureView, rows: pl.DataFrame) -> pl.DataFrame:
         for window_us in windows(view)
     ]
     counters = _counters(view)
-    return (
+    counted = (
         pl.concat(changes)
         .group_by([*keys, VALID_FROM])
         .agg(pl.col(counters).sum(), pl.col(EVENT, ARRIVAL).max())
         .sort([*keys, VALID_FROM])
         .with_columns(pl.col(counters).cum_sum().over(keys), pl.col(EVENT, ARRIVAL).cum_max().forward_fill().over(keys))
-        .with_columns(*_values(view))
         .collect()
     )
+    return counted.with_columns(_values(view, counted))
 
 
 def _counter(what: str, window_us: int, index: int) -> str:
@@ -100,14 +101,21 @@ def _deltas(view: FeatureView, sign: int, only_window_us: int | None) -> list[pl
     return deltas
 
 
-def _values(view: FeatureView) -> list[pl.Expr]:
-    """Each aggregate from its counters; a mean over nothing is null, a sum or count over nothing is zero."""
+def _values(view: FeatureView, counted: pl.DataFrame) -> list[pl.Series]:
+    """Each aggregate from its counters; a mean over nothing is null, a sum or count over nothing is zero.
+
+    In numpy, because Polars divides by a scalar through its reciprocal, which is one ulp beside what a stream's division gives.
+    """
     positions = {column: index for index, column in enumerate(aggregated_columns(view))}
     values = []
     for aggregate in view.aggregates:
         index = positions.get(aggregate.column, 0)
-        n = pl.col(_counter("n" if aggregate.column else "rows", aggregate.window_us, index)).cast(pl.Float64)
-        total = pl.col(_counter("sum", aggregate.window_us, index)).cast(pl.Float64) / SCALE if aggregate.column else pl.lit(None)
-        value = {"count": n, "sum": total, "mean": pl.when(n > 0).then(total / n)}[aggregate.function]
-        values.append(value.alias(aggregate.name))
+        n = counted[_counter("n" if aggregate.column else "rows", aggregate.window_us, index)].to_numpy()
+        if aggregate.function == "count":
+            values.append(pl.Series(aggregate.name, n.astype(np.float64)))
+            continue
+        total = counted[_counter("sum", aggregate.window_us, index)].to_numpy() / SCALE
+        if aggregate.function == "mean":
+            total = np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
+        values.append(pl.Series(aggregate.name, total, nan_to_null=True))
     return values
