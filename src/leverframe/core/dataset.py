@@ -22,6 +22,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     created_at_us: int
     event_time_min_us: int | None = None
     event_time_max_us: int | None = None
+    description_digest: Digest = ""
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
