@@ -1,0 +1,97 @@
+"""What makes a feature view valid, and what changes its version."""
+
+import msgspec
+import polars as pl
+import pytest
+
+from leverframe.core.errors import InvalidInput
+from leverframe.core.feature import Aggregate, Expression, FeatureView
+from leverframe.features.definitions import check_view, view_version
+
+SCHEMA = {"origin": pl.String(), "at": pl.Int64(), "known": pl.Int64(), "delay": pl.Float64(), "note": pl.String()}
+VIEW = FeatureView(
+    name="delays",
+    source="departures",
+    entity=("origin",),
+    event_time="at",
+    arrival_time="known",
+    aggregates=(Aggregate(name="mean_2h", function="mean", column="delay", window_us=7_200_000_000),),
+)
+
+
+def change(**fields: object) -> FeatureView:
+    return msgspec.structs.replace(VIEW, **fields)
+
+
+def test_a_valid_view_is_returned_as_it_is() -> None:
+    assert check_view(VIEW, SCHEMA) is VIEW
+
+
+def test_every_fault_is_named_at_once() -> None:
+    """A person must not have to apply once for each mistake."""
+    broken = change(
+        name="Delays!",
+        entity=(),
+        expressions=(Expression(name="event_us", sql="avg(x)"),),
+        aggregates=(Aggregate(name="bad", function="mean", window_us=0),),
+        ttl_us=-1,
+    )
+    with pytest.raises(InvalidInput) as caught:
+        check_view(broken)
+    whats = {fault.what for fault in caught.value.faults}
+    assert whats == {
+        "not a name",
+        "a view needs an entity",
+        "a view has expressions or aggregates, exactly one of the two",
+        "a duration cannot be negative",
+        "a reserved name",
+        "a window must be longer than nothing",
+        "mean needs a column",
+        "only row functions may be called",
+    }
+
+
+def test_every_disagreement_with_the_source_is_named_at_once() -> None:
+    broken = change(
+        entity=("origni", "delay"),
+        event_time="note",
+        aggregates=(Aggregate(name="a", function="mean", column="note", window_us=1), Aggregate(name="b", function="sum", column="dely", window_us=1)),
+    )
+    with pytest.raises(InvalidInput) as caught:
+        check_view(broken, SCHEMA)
+    wheres = sorted((f.where, f.got, f.expected) for f in caught.value.faults)
+    assert wheres == [
+        ("delays.a", "String", "a numeric column"),
+        ("delays.b", "dely", "delay"),
+        ("delays.entity", "Float64", "text or integer"),
+        ("delays.entity", "origni", "origin"),
+        ("delays.event_time", "String", "int64 microseconds UTC"),
+    ]
+
+
+def test_expressions_are_typed_against_the_source() -> None:
+    broken = change(aggregates=(), expressions=(Expression(name="text", sql="note"), Expression(name="gone", sql="nope * 2")), where="delay + 1")
+    with pytest.raises(InvalidInput) as caught:
+        check_view(broken, SCHEMA)
+    assert [(f.where, f.what) for f in caught.value.faults] == [
+        ("delays.text", "wrong type of value"),
+        ("delays.gone", "the source cannot answer this SQL"),
+        ("delays.where", "wrong type of value"),
+    ]
+
+
+def test_the_version_follows_the_values_and_not_the_words() -> None:
+    """A corrected description must not make every bundle's binding stale; a changed window must."""
+    assert view_version(change(description="x", owner="y", tags=("z",), freshness_sla_us=5)) == view_version(VIEW)
+    others = [
+        change(name="other"),
+        change(source="other"),
+        change(entity=("origin", "note")),
+        change(event_time="known"),
+        change(arrival_time="at"),
+        change(where="delay > 0"),
+        change(ttl_us=9),
+        change(aggregates=(Aggregate(name="mean_2h", function="mean", column="delay", window_us=1),)),
+        change(aggregates=(Aggregate(name="mean_2h", function="sum", column="delay", window_us=7_200_000_000),)),
+    ]
+    assert len({view_version(VIEW), *map(view_version, others)}) == 10
