@@ -6,7 +6,7 @@ from leverframe.core.verdict import Answer, Verdict
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric on a slice (``""`` = all rows) with its 95 % confidence interval."""
+    """A metric on a slice (``""`` = all rows) with its 95 % confidence interval; ``small``: too few rows to be judged alone."""
 
     name: str
     value: float
@@ -14,6 +14,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     high: float
     n: int
     slice: str = ""
+    small: bool = False
 
 
 class CalibrationBin(msgspec.Struct, frozen=True, kw_only=True):
