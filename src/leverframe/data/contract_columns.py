@@ -16,6 +16,7 @@ COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 REFERENCE = re.compile(r"[a-z][a-z0-9_.-]{0,99}\.[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LIMITS = {"minimum": "minimum", "maximum": "maximum", "exclusiveMinimum": "exclusive_minimum", "exclusiveMaximum": "exclusive_maximum"}
 _LENGTHS = {"minLength": "length_min", "maxLength": "length_max"}
+_FITTING: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,)}
 _ORDERED = frozenset({"integer", "number", "timestamp"})
 
 
@@ -77,7 +78,9 @@ def _options(item: SchemaProperty, logical: str, where: str, faults: list[Fault]
     for low, high in (("minimum", "maximum"), ("length_min", "length_max")):
         if low in facts and high in facts and facts[low] > facts[high]:
             place = f"{where}.logicalTypeOptions"
-            faults.append(Fault(where=place, what="no value can satisfy it", expected=f"{low} <= {high}", got=f"{facts[low]} > {facts[high]}"))
+            faults.append(
+                Fault(where=place, what="no value can satisfy it", expected=f"{low} <= {high}", got=f"{facts[low]} > {facts[high]}")
+            )
     return facts
 
 
@@ -103,9 +106,9 @@ def _is_pattern(value: Any) -> bool:
 def _enumeration(item: SchemaProperty, logical: str, where: str, faults: list[Fault]) -> tuple[Any, ...]:
     if item.enum is None:
         return ()
-    fitting = {"string": str, "integer": int, "number": (int, float), "boolean": bool}.get(logical)
+    fitting = _FITTING.get(logical, ())
     values = tuple(entry.value for entry in item.enum)
-    if fitting is None or not values or not all(isinstance(v, fitting) and isinstance(v, bool) == (logical == "boolean") for v in values):
+    if not values or not all(isinstance(v, fitting) and isinstance(v, bool) == (logical == "boolean") for v in values):
         faults.append(Fault(where=f"{where}.enum", what=f"not a list of {logical} values", got=str(values)[:80]))
         return ()
     return values
@@ -117,7 +120,9 @@ def _reference(item: SchemaProperty, where: str, faults: list[Fault]) -> str:
         return ""
     target = relationships[0].to
     if len(relationships) > 1 or not isinstance(target, str) or not REFERENCE.fullmatch(target):
-        faults.append(Fault(where=f"{where}.relationships", what="not a reference", expected="one 'to: dataset.column'", got=str(target)[:80]))
+        faults.append(
+            Fault(where=f"{where}.relationships", what="not a reference", expected="one 'to: dataset.column'", got=str(target)[:80])
+        )
         return ""
     return target
 

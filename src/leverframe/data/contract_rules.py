@@ -40,7 +40,9 @@ def percent_tolerated(item: DataQuality, where: str, faults: list[Fault]) -> flo
         return float(bound) / 100.0
     if bound is None and item.mustBe == 0 and is_plain_number(item.mustBe):
         return 0.0
-    faults.append(Fault(where=where, what="not a bound that can be enforced", expected="mustBe: 0, or mustBeLessOrEqualTo with unit: percent"))
+    faults.append(
+        Fault(where=where, what="not a bound that can be enforced", expected="mustBe: 0, or mustBeLessOrEqualTo with unit: percent")
+    )
     return 0.0
 
 
@@ -88,8 +90,15 @@ def read_volume(item: DataQuality, where: str, faults: list[Fault]) -> Volume:
         low = item.mustBeGreaterOrEqualTo if item.mustBeGreaterOrEqualTo is not None else _shifted(item.mustBeGreaterThan, 1, 0)
         high = item.mustBeLessOrEqualTo if item.mustBeLessOrEqualTo is not None else _shifted(item.mustBeLessThan, -1, None)
     severity = read_severity(item.severity or "refuse", f"{where}.severity", faults)
-    if severity == "quarantine" or not isinstance(low, int) or not (high is None or isinstance(high, int)) or (high is not None and low > high):
-        faults.append(Fault(where=where, what="not bounds on a number of rows", expected="whole numbers, refuse or warn", got=f"{low} to {high}"))
+    if (
+        severity == "quarantine"
+        or not isinstance(low, int)
+        or not (high is None or isinstance(high, int))
+        or (high is not None and low > high)
+    ):
+        faults.append(
+            Fault(where=where, what="not bounds on a number of rows", expected="whole numbers, refuse or warn", got=f"{low} to {high}")
+        )
         return Volume()
     return Volume(rows_min=low, rows_max=high, severity=severity)
 
@@ -113,7 +122,9 @@ def read_freshness(
         if column is None or column.logical_type != "timestamp":
             faults.append(Fault(where=f"{where}.element", what="not a timestamp column of the dataset", got=str(item.element)[:80]))
         elif unit is None or not is_plain_number(item.value) or float(item.value or 0) <= 0:
-            faults.append(Fault(where=where, what="not an age", expected="a number with unit s, m, h or d", got=f"{item.value} {item.unit}"))
+            faults.append(
+                Fault(where=where, what="not an age", expected="a number with unit s, m, h or d", got=f"{item.value} {item.unit}")
+            )
         else:
             rule = FreshnessRule(column=name, age_max_us=int(float(item.value or 0) * unit))
     return rule

@@ -35,7 +35,7 @@ _CONTEXT = {
 
 
 def describe_snapshot(contract: Contract, *, dataset: str, digest: Digest, size: int, created: str) -> dict[str, Any]:
-    """The Croissant document of one Parquet blob: what it is, its checksum, and each column (a timestamp kept in an integer says Integer)."""
+    """The Croissant document of one Parquet blob: its checksum and each column (a timestamp kept in an integer says Integer)."""
     fields = [
         {
             "@type": "cr:Field",

@@ -50,10 +50,17 @@ def ingest(
     Returns
     -------
     Ingested: the snapshot or the reasons why not. A file that cannot even be read is refused with rule ``readable``.
+
+    Raises
+    ------
+    LimitExceeded: more bytes than a file may have; such a file is not even set aside.
     """
+    limits = limits or Limits()
     try:
         offered = read_rows(data, format, limits)
     except InvalidInput as fault:
+        if len(data) > limits.bytes_max:
+            raise
         report = _unreadable(fault, contract, dataset, now_us)
         return Ingested(snapshot=None, report=report, report_digest=blobs.put(canonical_json(report)), quarantine=blobs.put(data))
     checked = check(offered, contract, now_us, parents)
@@ -63,6 +70,20 @@ def ingest(
     aside = blobs.put(parquet_bytes(offered.filter(checked.bad))) if report.quarantined_rows else None
     snapshot = take_snapshot(checked.good_rows, contract, report, dataset=dataset, blobs=blobs, now_us=now_us)
     return Ingested(snapshot=snapshot, report=report, report_digest=snapshot.report_digest, quarantine=aside)
+
+
+def failed_rules(report: ContractReport) -> tuple[str, ...]:
+    """One line for each rule that was not kept, worst first, for people and for the quarantine record."""
+    order = {"refuse": 0, "quarantine": 1, "warn": 2}
+    failed = sorted((result for result in report.results if not result.passed), key=lambda result: order[result.severity])
+    return tuple(_line(result) for result in failed)
+
+
+def _line(result: RuleResult) -> str:
+    where = f"{result.column}: " if result.column else ""
+    seen = f"; seen {', '.join(result.examples)}" if result.examples else ""
+    share = f" ({result.failing_rows} of {result.checked_rows} rows)" if result.failing_rows else ""
+    return f"[{result.severity}] {where}{result.rule}, expected {result.expected}{share}{seen}"
 
 
 def _unreadable(fault: InvalidInput, contract: Contract, dataset: str, now_us: int) -> ContractReport:

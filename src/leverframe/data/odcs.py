@@ -4,7 +4,7 @@ Source: Open Data Contract Standard v3 (Bitol, LF AI & Data).
 """
 
 import difflib
-import types
+import inspect
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -43,7 +43,7 @@ def read_document(data: bytes) -> tuple[OpenDataContractStandard | None, list[Fa
     InvalidInput: not UTF-8, not YAML, an alias, a key twice, or not a mapping.
     """
     raw = _load(data)
-    faults = [fault for fault in _unknown_keys(raw, OpenDataContractStandard, "")]
+    faults = list(_unknown_keys(raw, OpenDataContractStandard, ""))
     known = {key: value for key, value in raw.items() if key in _fields(OpenDataContractStandard)}
     try:
         return OpenDataContractStandard.model_validate(known), faults
@@ -80,7 +80,7 @@ def _check_events(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent):
-            raise InvalidInput("contract file uses a YAML alias", where=f"line {event.start_mark.line + 1}", next_step="write it out")
+            raise InvalidInput("contract file uses a YAML alias", where=f"event {count}", next_step="write it out")
         if count > NODES_MAX or depth > DEPTH_MAX:
             raise LimitExceeded("contract file is too deep or has too many nodes", expected=f"{NODES_MAX} nodes, {DEPTH_MAX} levels")
 
@@ -109,7 +109,7 @@ def _unknown_keys(raw: Mapping[str, Any], model: type[pydantic.BaseModel], where
 
 def _inner_model(annotation: Any) -> type[pydantic.BaseModel] | None:
     """The first model inside an annotation such as ``list[SchemaProperty] | None``."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias) and issubclass(annotation, pydantic.BaseModel):
+    if inspect.isclass(annotation) and issubclass(annotation, pydantic.BaseModel):
         return annotation
     for argument in typing.get_args(annotation):
         found = _inner_model(argument)

@@ -121,14 +121,14 @@ def _value_rules(column: Column, value: pl.Expr) -> list[tuple[str, str, pl.Expr
     """Rules about single values: name, what is expected, where it is broken."""
     length = value.str.len_chars()
     limits = (
-        ("minimum", column.minimum, f">= {column.minimum}", lambda limit: value < limit),
-        ("maximum", column.maximum, f"<= {column.maximum}", lambda limit: value > limit),
-        ("exclusive_minimum", column.exclusive_minimum, f"> {column.exclusive_minimum}", lambda limit: value <= limit),
-        ("exclusive_maximum", column.exclusive_maximum, f"< {column.exclusive_maximum}", lambda limit: value >= limit),
-        ("length_min", column.length_min, f"at least {column.length_min} characters", lambda limit: length < limit),
-        ("length_max", column.length_max, f"at most {column.length_max} characters", lambda limit: length > limit),
+        ("minimum", column.minimum, ">=", value.lt),
+        ("maximum", column.maximum, "<=", value.gt),
+        ("exclusive_minimum", column.exclusive_minimum, ">", value.le),
+        ("exclusive_maximum", column.exclusive_maximum, "<", value.ge),
+        ("length_min", column.length_min, "characters >=", length.lt),
+        ("length_max", column.length_max, "characters <=", length.gt),
     )
-    rules = [(name, expected, broken(_limit(column, limit))) for name, limit, expected, broken in limits if limit is not None]
+    rules = [(name, f"{sign} {limit}", broken(_limit(column, limit))) for name, limit, sign, broken in limits if limit is not None]
     if column.pattern:
         rules.append(("pattern", f"matches {column.pattern}", ~value.str.contains(column.pattern)))
     if column.enumeration:

@@ -87,7 +87,9 @@ def _read_parquet(data: bytes, limits: Limits) -> pl.DataFrame:
         _bound("cells", declared.rows * len(schema), limits.cells_max)
         return pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise InvalidInput("Parquet file cannot be read", where="file", got=type(error).__name__, next_step="write the file again") from error
+        raise InvalidInput(
+            "Parquet file cannot be read", where="file", got=type(error).__name__, next_step="write the file again"
+        ) from error
 
 
 def _utf8(data: bytes) -> None:
@@ -112,7 +114,7 @@ def _read_csv(data: bytes, limits: Limits) -> pl.DataFrame:
     _bound("rows", max(0, data.count(b"\n") - 1), limits.rows_max)
     _bound("cells", data.count(b"\n") * len(names), limits.cells_max)
     try:
-        return pl.read_csv(data, infer_schema=False, rechunk=False)
+        return pl.read_csv(data, infer_schema=False)
     except pl.exceptions.PolarsError as error:
         expected = f"{len(names)} fields in every line, quotes closed"
         raise InvalidInput("CSV cannot be read", where="file", expected=expected, got=type(error).__name__) from error

@@ -10,19 +10,20 @@ from leverframe.core.verdict import GateRule
 
 ORIGINS = ("EWR", "JFK", "LGA")
 CARRIERS = ("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV")
-DESTINATIONS = tuple(
-    """
+_DESTINATIONS = """
     ALB ATL AUS BDL BNA BOS BQN BTV BUF BUR BWI CAK CHS CLE CLT CMH CVG DAY DCA DEN DFW DTW EGE FLL GRR GSO GSP HNL HOU IAD
     IAH IND JAX LAS LAX LGB MCI MCO MDW MEM MHT MIA MKE MSN MSP MSY OMA ORD ORF PBI PDX PHL PHX PIT PSE PVD PWM RDU RIC ROC
     RSW SAN SAT SAV SDF SEA SFO SJU SLC SNA SRQ STL STT SYR TPA TYS XNA
-    """.split()
-)
+"""
+DESTINATIONS = tuple(_DESTINATIONS.split())
 """Airports with at least 90 flights from New York in January to March; any other is "unseen" to the model."""
 
 REQUEST = (
     RequestField(name="origin", datatype="BYTES", entity=True, description="airport of departure (IATA code)", example="JFK"),
     RequestField(name="carrier", datatype="BYTES", entity=True, description="airline (IATA code)", example="B6"),
-    RequestField(name="tailnum", datatype="BYTES", entity=True, description="aircraft registration; empty when not known", example="N14228"),
+    RequestField(
+        name="tailnum", datatype="BYTES", entity=True, description="aircraft registration; empty when not known", example="N14228"
+    ),
     RequestField(name="dest", datatype="BYTES", description="airport of arrival (IATA code)", example="BOS"),
     RequestField(name="distance", datatype="FP64", description="miles", example=187.0),
     RequestField(name="sched_dep_s", datatype="INT64", description="scheduled departure, seconds since 1970-01-01 UTC", example=1364814000),
@@ -88,7 +89,8 @@ def flight_delay(*, prepare: Mapping[str, str] | None = None, description: str =
     """
     return ModelSpec(
         name="flight-delay",
-        description=description or "Probability that a flight leaving New York arrives more than 15 minutes late, one hour before departure.",
+        description=description
+        or "Probability that a flight leaving New York arrives more than 15 minutes late, one hour before departure.",
         owner=OWNER,
         team="flights",
         runbook="docs/runbooks/flight-delay.md",

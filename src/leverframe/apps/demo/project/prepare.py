@@ -114,7 +114,12 @@ def broken_flights(flights: pl.DataFrame) -> bytes:
     """
     row = pl.int_range(pl.len())
     spoiled = flights.head(200).with_columns(
-        pl.when(row == 3).then(pl.lit("far")).when(row == 4).then(pl.lit("-1")).otherwise(pl.col("distance").cast(pl.String)).alias("distance"),
+        pl.when(row == 3)
+        .then(pl.lit("far"))
+        .when(row == 4)
+        .then(pl.lit("-1"))
+        .otherwise(pl.col("distance").cast(pl.String))
+        .alias("distance"),
         pl.when(row == 5).then(pl.lit("ZZZ")).otherwise("origin").alias("origin"),
         pl.when(row == 6).then(2).otherwise("late").alias("late"),
         pl.when(row == 7).then(None).otherwise("carrier").alias("carrier"),

@@ -1,0 +1,206 @@
+"""What can be asked of the data room: apply a contract, record a snapshot, record a refusal."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from leverframe.core.command import Command, Handles, Transaction
+from leverframe.core.dataset import Snapshot
+from leverframe.core.digest import Digest, check_digest
+from leverframe.core.errors import Conflict, NotFound, Refused
+from leverframe.core.feature import FeatureView
+from leverframe.core.model import ModelSpec
+from leverframe.data.contracts import Contract
+from leverframe.data.evolution import Evolution, evolve
+
+KIND_CONTRACT = "contract"
+KIND_SNAPSHOT = "snapshot"
+KIND_DATASET = "dataset"
+KIND_QUARANTINE = "quarantine"
+_KIND_VIEW = "view"
+_KIND_MODEL = "model"
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """Pointer to the latest snapshot of a dataset, and the contract that rules it."""
+
+    name: str
+    contract: str
+    team: str
+    snapshot: Digest
+    updated_at_us: int
+
+
+class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes set aside: a whole refused file (``rows`` 0: none of it was used), or the bad rows of an accepted one."""
+
+    dataset: str
+    contract: str
+    contract_version: str
+    digest: Digest
+    report_digest: Digest
+    rows: int
+    reasons: tuple[str, ...]
+    recorded_at_us: int
+
+
+class ApplyContract(Command, frozen=True, kw_only=True):
+    """Make ``contract`` the rule of its dataset from now on."""
+
+    action: ClassVar[str] = "Data.ApplyContract"
+    contract: Contract
+
+    def resource(self) -> str:
+        """``contract/<name>``."""
+        return f"contract/{self.contract.name}"
+
+    def team(self) -> str:
+        """The contract's team."""
+        return self.contract.team
+
+
+class RecordSnapshot(Command, frozen=True, kw_only=True):
+    """Make ``snapshot`` known, and the latest of its dataset. ``owner_team`` is the contract's team."""
+
+    action: ClassVar[str] = "Data.Ingest"
+    snapshot: Snapshot
+    owner_team: str
+
+    def resource(self) -> str:
+        """``dataset/<name>``."""
+        return f"dataset/{self.snapshot.dataset}"
+
+    def team(self) -> str:
+        """The contract's team."""
+        return self.owner_team
+
+
+class RecordQuarantine(Command, frozen=True, kw_only=True):
+    """Make known that bytes offered to ``dataset`` were set aside. ``owner_team`` is the contract's team."""
+
+    action: ClassVar[str] = "Data.Ingest"
+    dataset: str
+    contract: str
+    digest: Digest
+    report_digest: Digest
+    rows: int
+    reasons: tuple[str, ...]
+    owner_team: str
+
+    def resource(self) -> str:
+        """``dataset/<name>``."""
+        return f"dataset/{self.dataset}"
+
+    def team(self) -> str:
+        """The contract's team."""
+        return self.owner_team
+
+
+def consumers(dataset: str, tx: Transaction) -> tuple[str, ...]:
+    """Feature views and models that read ``dataset``: who has to be told when it changes."""
+    views = [f"view {view.name}" for view in tx.find(_KIND_VIEW, FeatureView) if view.source == dataset]
+    models = [f"model {model.name}" for model in tx.find(_KIND_MODEL, ModelSpec) if model.dataset == dataset]
+    return (*views, *models)
+
+
+def apply_contract(command: ApplyContract, tx: Transaction) -> dict[str, Any]:
+    """Store the contract if its step from the current one is allowed.
+
+    Raises
+    ------
+    Refused: the version goes back, or stays while the content changes, or a breaking change keeps the major number.
+    """
+    new = command.contract
+    old = tx.get(KIND_CONTRACT, new.name, Contract)
+    if old is not None and old.team != new.team:
+        raise Refused("a contract stays with its team", where=f"contract {new.name}", expected=old.team, got=new.team)
+    step = evolve(old, new)
+    readers = consumers(new.dataset, tx) if step.breaks else ()
+    if step.refusals:
+        raise Refused(
+            _refusal(step, readers),
+            where=f"contract {new.name} {new.version}",
+            faults=step.refusals,
+            next_step="raise the version in the contract file and apply it again",
+        )
+    if step.kind != "same":
+        tx.put(KIND_CONTRACT, new.name, new)
+    return {"change": step.kind, "breaks": [f"{fault.where}: {fault.what}" for fault in step.breaks], "consumers": list(readers)}
+
+
+def _refusal(step: Evolution, readers: tuple[str, ...]) -> str:
+    reasons = "; ".join(f"{fault.where}: {fault.what}" for fault in step.refusals[:6])
+    told = f" (read by {', '.join(readers)})" if readers else ""
+    return f"this change is not allowed: {reasons}{told}"
+
+
+def record_snapshot(command: RecordSnapshot, tx: Transaction) -> dict[str, Any]:
+    """Store the snapshot and move the dataset's pointer.
+
+    Raises
+    ------
+    NotFound: no such contract was applied.    Conflict: the snapshot was checked against another version of the contract.
+    """
+    snapshot = command.snapshot
+    contract = _contract(snapshot.contract, command.owner_team, tx)
+    if contract.digest != snapshot.contract_digest:
+        raise Conflict(
+            "the contract changed after the rows were checked",
+            where=f"dataset {snapshot.dataset}",
+            expected=contract.version,
+            got=snapshot.contract_version,
+            next_step="ingest the file again",
+        )
+    check_digest(snapshot.digest)
+    tx.put(KIND_SNAPSHOT, f"{snapshot.dataset}/{snapshot.digest}", snapshot)
+    pointer = Dataset(
+        name=snapshot.dataset, contract=snapshot.contract, team=contract.team, snapshot=snapshot.digest, updated_at_us=tx.now_us
+    )
+    tx.put(KIND_DATASET, snapshot.dataset, pointer)
+    return {"dataset": snapshot.dataset, "digest": snapshot.digest, "rows": snapshot.rows}
+
+
+def record_quarantine(command: RecordQuarantine, tx: Transaction) -> dict[str, Any]:
+    """Store what was set aside and why.
+
+    Raises
+    ------
+    NotFound: no such contract was applied.
+    """
+    contract = _contract(command.contract, command.owner_team, tx)
+    record = Quarantine(
+        dataset=command.dataset,
+        contract=contract.name,
+        contract_version=contract.version,
+        digest=check_digest(command.digest),
+        report_digest=check_digest(command.report_digest),
+        rows=command.rows,
+        reasons=command.reasons,
+        recorded_at_us=tx.now_us,
+    )
+    tx.put(KIND_QUARANTINE, f"{command.dataset}/{command.digest}", record)
+    return {"dataset": command.dataset, "digest": command.digest, "reasons": len(command.reasons)}
+
+
+def _contract(name: str, owner_team: str, tx: Transaction) -> Contract:
+    """The applied contract; the command's team must be its team, since that is what was authorised."""
+    contract = tx.get(KIND_CONTRACT, name, Contract)
+    if contract is None:
+        raise NotFound("no such contract", where=f"contract {name}", next_step="lever data apply <contract file>")
+    if contract.team != owner_team:
+        raise Refused("the dataset belongs to another team", where=f"contract {name}", expected=contract.team, got=owner_team)
+    return contract
+
+
+def _contract_facts(command: ApplyContract, tx: Transaction) -> Mapping[str, Any]:
+    """What the policy may decide on: whether readers or writers break, and who owns the contract now."""
+    old = tx.get(KIND_CONTRACT, command.contract.name, Contract)
+    return {"breaking": evolve(old, command.contract).kind == "breaking", "current_team": old.team if old else command.contract.team}
+
+
+HANDLERS: tuple[Handles, ...] = (
+    Handles(command=ApplyContract, run=apply_contract, facts=_contract_facts),
+    Handles(command=RecordSnapshot, run=record_snapshot),
+    Handles(command=RecordQuarantine, run=record_quarantine),
+)
