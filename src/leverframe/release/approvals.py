@@ -1,0 +1,36 @@
+"""Which approvals hold now, and whether releases are frozen: the facts a release's policy rests on."""
+
+from leverframe.core.command import Transaction
+from leverframe.release.plan import ReleasePlan
+from leverframe.release.records import KIND_APPROVAL, KIND_FREEZE, Approval, Freeze
+
+
+def valid_approvals(tx: Transaction, plan: ReleasePlan, *, running: bool = False) -> list[Approval]:
+    """The approvals of exactly this plan that count now: not the author's, not withdrawn, not expired, given in a role still held.
+
+    Parameters
+    ----------
+    running: the plan was applied already, so an expiry no longer matters; a withdrawal and a lost role still do.
+    """
+    return [
+        approval
+        for approval in tx.find(KIND_APPROVAL, Approval, prefix=f"{plan.digest}/")
+        if approval.plan == plan.digest
+        and approval.approver != plan.author
+        and not approval.withdrawn
+        and (running or tx.now_us < approval.expires_us)
+    ]
+
+
+def freeze_id(environment: str, endpoint: str) -> str:
+    """The record id of a freeze: the environment's, or one endpoint's."""
+    return f"{environment}/{endpoint}" if endpoint else environment
+
+
+def frozen(tx: Transaction, environment: str, endpoint: str) -> Freeze | None:
+    """The freeze in force for the endpoint now, if any; one that has expired counts no more."""
+    for id in (environment, freeze_id(environment, endpoint)):
+        freeze = tx.get(KIND_FREEZE, id, Freeze)
+        if freeze is not None and (freeze.expires_us is None or tx.now_us < freeze.expires_us):
+            return freeze
+    return None

@@ -1,0 +1,75 @@
+"""Every command of the room, bound to the function that carries it out and to the facts its policy decides on."""
+
+from leverframe.core.command import Handles
+from leverframe.release import operate, planning, rollout
+from leverframe.release.operate import (
+    DisableFeature,
+    EnableFeature,
+    FreezeReleases,
+    Kill,
+    Pin,
+    SetFallback,
+    UnfreezeReleases,
+    Unkill,
+    Unpin,
+)
+from leverframe.release.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval
+from leverframe.release.rollout import (
+    AbortRelease,
+    AdvanceRelease,
+    CompleteRelease,
+    HoldRelease,
+    NoteEvidence,
+    PauseRelease,
+    ResumeRelease,
+    Rollback,
+)
+
+HANDLERS: tuple[Handles, ...] = (
+    Handles(command=PlanRelease, run=planning.plan_release),
+    Handles(command=ApprovePlan, run=planning.approve_plan, facts=planning.plan_facts),
+    Handles(command=WithdrawApproval, run=planning.withdraw_approval, facts=planning.plan_facts),
+    Handles(command=ApplyPlan, run=planning.apply_plan, facts=planning.plan_facts),
+    Handles(command=AdvanceRelease, run=rollout.advance_release),
+    Handles(command=HoldRelease, run=rollout.hold_release),
+    Handles(command=NoteEvidence, run=rollout.note_evidence),
+    Handles(command=CompleteRelease, run=rollout.complete_release),
+    Handles(command=PauseRelease, run=rollout.pause_release),
+    Handles(command=ResumeRelease, run=rollout.resume_release),
+    Handles(command=AbortRelease, run=rollout.abort_release),
+    Handles(command=Rollback, run=rollout.rollback),
+    Handles(command=Pin, run=operate.pin),
+    Handles(command=Unpin, run=operate.unpin),
+    Handles(command=Kill, run=operate.kill),
+    Handles(command=Unkill, run=operate.unkill),
+    Handles(command=SetFallback, run=operate.set_fallback),
+    Handles(command=DisableFeature, run=operate.disable_feature),
+    Handles(command=EnableFeature, run=operate.enable_feature),
+    Handles(command=FreezeReleases, run=operate.freeze_releases),
+    Handles(command=UnfreezeReleases, run=operate.unfreeze_releases),
+)
+
+__all__ = [
+    "AbortRelease",
+    "AdvanceRelease",
+    "ApplyPlan",
+    "ApprovePlan",
+    "CompleteRelease",
+    "DisableFeature",
+    "EnableFeature",
+    "FreezeReleases",
+    "HANDLERS",
+    "HoldRelease",
+    "Kill",
+    "NoteEvidence",
+    "PauseRelease",
+    "Pin",
+    "PlanRelease",
+    "ResumeRelease",
+    "Rollback",
+    "SetFallback",
+    "UnfreezeReleases",
+    "Unkill",
+    "Unpin",
+    "WithdrawApproval",
+]

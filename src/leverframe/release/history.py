@@ -1,0 +1,100 @@
+"""What was live at a moment, and why: read off the ledger, never remembered separately."""
+
+import msgspec
+
+from leverframe.core.command import Journal, Revision
+from leverframe.core.errors import NotFound
+from leverframe.core.route import Endpoint
+from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release, StageEntry
+
+
+class LiveRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint's route from ``from_us`` to ``to_us`` (None: still), and the reason for it.
+
+    ``version`` answered by default; ``arms`` lists every arm with role and weight. ``entry`` is the stage-log entry, with its verdicts,
+    that put this route there (None when an operator's lever did); ``seq`` is the audit entry.
+    """
+
+    environment: str
+    endpoint: str
+    version: str
+    bundle: str
+    arms: tuple[str, ...]
+    from_us: int
+    to_us: int | None
+    seq: int
+    actor: str
+    action: str
+    release: str
+    plan: str
+    author: str
+    approvals: tuple[str, ...]
+    entry: StageEntry | None
+    reason: str
+    killed: bool
+    pinned: bool
+    disabled_features: tuple[str, ...]
+
+
+def timeline(journal: Journal, environment: str, endpoint: str) -> tuple[LiveRecord, ...]:
+    """Every route the endpoint ever had, oldest first.
+
+    Raises
+    ------
+    NotFound: there never was such an endpoint.
+    """
+    revisions = journal.history(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint)
+    if not revisions:
+        raise NotFound("there never was such an endpoint", where=f"{environment}/{endpoint}", next_step="lever status")
+    releases: dict[str, Release | None] = {}
+    return tuple(_explain(journal, environment, revision, releases) for revision in revisions if revision.record is not None)
+
+
+def live_at(journal: Journal, environment: str, endpoint: str, at_us: int) -> LiveRecord:
+    """What was live at ``at_us``, and why.
+
+    Raises
+    ------
+    NotFound: nothing was live then.
+    """
+    for revision in reversed(journal.history(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint)):
+        if revision.record is not None and revision.from_us <= at_us and (revision.to_us is None or at_us < revision.to_us):
+            return _explain(journal, environment, revision, {})
+    raise NotFound("nothing was live here at that moment", where=f"{environment}/{endpoint}", next_step=f"lever history {endpoint}")
+
+
+def _explain(journal: Journal, environment: str, revision: Revision[Endpoint], releases: dict[str, Release | None]) -> LiveRecord:
+    endpoint = revision.record
+    assert endpoint is not None
+    if endpoint.release not in releases:
+        releases[endpoint.release] = journal.get(KIND_RELEASE, endpoint.release, Release)
+    release = releases[endpoint.release]
+    live = endpoint.live
+    entry = _entry(release, revision)
+    return LiveRecord(
+        environment=environment,
+        endpoint=endpoint.name,
+        version=live.version if live else "",
+        bundle=live.bundle if live else "",
+        arms=tuple(f"{arm.version} {arm.role} {arm.weight:g} %" for arm in endpoint.arms),
+        from_us=revision.from_us,
+        to_us=revision.to_us,
+        seq=revision.seq,
+        actor=revision.actor,
+        action=revision.action,
+        release=endpoint.release,
+        plan=release.plan if release else "",
+        author=release.author if release else "",
+        approvals=release.approvals if release else (),
+        entry=entry,
+        reason=entry.reason if entry else revision.action,
+        killed=endpoint.killed,
+        pinned=endpoint.pinned,
+        disabled_features=endpoint.disabled_features,
+    )
+
+
+def _entry(release: Release | None, revision: Revision[Endpoint]) -> StageEntry | None:
+    """The stage-log entry written in the same transaction as the route: same moment, same actor, and it changed the route."""
+    entries = [e for e in release.log if e.at_us == revision.from_us and e.actor == revision.actor] if release else []
+    return entries[-1] if entries else None

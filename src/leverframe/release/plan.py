@@ -1,0 +1,228 @@
+"""A release plan: everything that will happen, written down before it happens, and named by its digest.
+
+What is approved is exactly what runs: an approval names the plan's digest, and the digest covers every field below.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from leverframe.core.clock import DAY_US, HOUR_US
+from leverframe.core.digest import Digest, digest_record
+from leverframe.core.errors import Fault, InvalidInput
+
+KIND_PLAN = "plan"
+
+Strategy = Literal["initial", "blue_green", "canary", "shadow_canary"]
+StageRole = Literal["shadow", "canary", "full"]
+Metric = Literal["errors", "latency_budget", "prediction_shift", "outcome_brier", "outcome_log_loss", "sample_ratio"]
+
+FALSE_ABORT_BUDGET = 0.01
+"""Chance that a release of an equal version is ever taken back wrongly, over all rules, stages and looks together."""
+
+PROOF_ALPHA = 0.05
+"""Level of the interval that must lie inside the margin. Not split: promotion needs *every* rule in *every* stage to be proven, so a
+version beyond one margin is promoted only if that one rule errs (intersection-union test)."""
+
+ERRORS_MARGIN = 0.02
+"""Two points more failing answers. Tighter margins need about 6/margin answers each to prove; at 90 canary answers a day that is time."""
+
+LATENCY_MARGIN = 0.05
+"""Five points more answers slower than the bound."""
+
+LATENCY_BOUND_US = 100_000
+"""An answer slower than this is slow: the field's usual p95 objective for online models."""
+
+SHIFT_MARGIN = 0.08
+"""Mean score may move by this much. A retrained model follows the season by a few points; a broken input moves it by tens."""
+
+BRIER_MARGIN = 0.0075
+"""Mean squared error may rise by this much: about 5 % of the Brier score of a fair model at a base rate of 0.2."""
+
+LOG_LOSS_MARGIN = 0.025
+"""Mean log loss may rise by this much, the counterpart of :data:`BRIER_MARGIN`."""
+
+LABEL_HORIZON_US = 12 * HOUR_US
+"""Age at which a request's label counts as decided: later labels are not used, so that quick labels weigh no more than slow ones."""
+
+WATCH_US = 2 * DAY_US
+"""How long a promoted version is watched at 100 %, beside the old one in shadow."""
+
+STALL_US = 7 * DAY_US
+"""A stage still inconclusive after this long is put on hold and a person is asked."""
+
+
+class VersionRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A version as a route needs it: its name and the digests of bundle and signed envelope."""
+
+    version: str
+    bundle: Digest
+    envelope: Digest
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of the ladder. ``weight`` in percent; ``mirror``: the candidate also scores, unseen, what the champion answers.
+
+    The stage is left upwards only when it lasted ``min_hold_us`` of observed traffic, the candidate scored ``rows_min`` requests and
+    ``labels_min`` of them are labelled, and every rule is proven.
+    """
+
+    name: str
+    role: StageRole
+    weight: float
+    mirror: bool = False
+    min_hold_us: int = DAY_US
+    rows_min: int = 100
+    labels_min: int = 0
+
+
+class MetricRule(msgspec.Struct, frozen=True, kw_only=True):
+    """How much worse than the champion is too much.
+
+    ``errors``            share of answers that failed or were not a finite number
+    ``latency_budget``    share of served answers slower than ``bound_us``
+    ``prediction_shift``  absolute difference of the mean scores
+    ``outcome_brier``, ``outcome_log_loss``  difference of the mean losses on labelled requests
+    ``sample_ratio``      callers split as the route says (``margin`` unused)
+
+    ``alpha`` is this rule's share, per stage, of the false-abort budget; ``alpha_proof`` is the level of the proof.
+    """
+
+    metric: Metric
+    margin: float
+    alpha: float
+    alpha_proof: float = PROOF_ALPHA
+    bound_us: int = LATENCY_BOUND_US
+
+
+class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """From which version to which, by what ladder, judged by what rules. ``champion`` is also the rollback target."""
+
+    id: str
+    environment: str
+    endpoint: str
+    team: str
+    strategy: Strategy
+    candidate: VersionRef
+    champion: VersionRef | None
+    stages: tuple[Stage, ...]
+    rules: tuple[MetricRule, ...]
+    watch_us: int
+    label_horizon_us: int
+    stall_us: int
+    risk_tier: str
+    gates: str
+    author: str
+    created_at_us: int
+    hash_field: str = ""
+    note: str = ""
+    supersede: bool = False
+
+    @property
+    def digest(self) -> Digest:
+        """The name of exactly this plan."""
+        return digest_record(self)
+
+    @property
+    def endpoint_id(self) -> str:
+        """``<environment>/<endpoint>``."""
+        return f"{self.environment}/{self.endpoint}"
+
+
+def default_stages(strategy: Strategy) -> tuple[Stage, ...]:
+    """The ladder of a strategy.
+
+    >>> [f"{s.role} {s.weight:g}" for s in default_stages("shadow_canary")]
+    ['shadow 0', 'canary 10', 'canary 50', 'full 100']
+    """
+    full = Stage(name="100 %", role="full", weight=100.0, min_hold_us=0, rows_min=100)
+    if strategy in ("initial", "blue_green"):
+        return (full,)
+    canaries = (
+        Stage(name="canary 10 %", role="canary", weight=10.0, mirror=True, rows_min=300, labels_min=300),
+        Stage(name="canary 50 %", role="canary", weight=50.0, mirror=True, rows_min=300, labels_min=300),
+    )
+    shadow = (Stage(name="shadow", role="shadow", weight=0.0, rows_min=300, labels_min=200),) if strategy == "shadow_canary" else ()
+    return (*shadow, *canaries, full)
+
+
+def default_rules(stages: tuple[Stage, ...]) -> tuple[MetricRule, ...]:
+    """Rules with the module's margins, the false-abort budget split evenly over rules and stages (a union bound).
+
+    >>> sum(rule.alpha for rule in default_rules(default_stages("canary"))) * 3
+    0.01
+    """
+    margins: dict[Metric, float] = {
+        "errors": ERRORS_MARGIN,
+        "latency_budget": LATENCY_MARGIN,
+        "prediction_shift": SHIFT_MARGIN,
+        "outcome_brier": BRIER_MARGIN,
+        "sample_ratio": 0.0,
+    }
+    share = FALSE_ABORT_BUDGET / (len(margins) * len(stages))
+    return tuple(MetricRule(metric=metric, margin=margin, alpha=share) for metric, margin in margins.items())
+
+
+def applies(rule: MetricRule, stage: Stage) -> bool:
+    """Whether ``rule`` is asked in ``stage``: latency and the split need callers on both arms; everything else needs both arms' scores."""
+    return stage.role == "canary" if rule.metric in ("latency_budget", "sample_ratio") else True
+
+
+def check_plan(plan: ReleasePlan) -> ReleasePlan:
+    """Return ``plan`` if it can be carried out.
+
+    Raises
+    ------
+    InvalidInput: with every fault found: a ladder that does not climb to 100 % at its end, a rule twice, margins or levels out of range,
+        a comparison planned with nothing to compare with, or none planned although there is.
+    """
+    faults = [*_ladder_faults(plan), *_rule_faults(plan)]
+    if plan.champion is None and plan.strategy != "initial":
+        faults.append(
+            Fault(where="strategy", what="the endpoint has no live version to compare with", expected="initial", got=plan.strategy)
+        )
+    if plan.champion is not None and plan.strategy == "initial":
+        faults.append(
+            Fault(where="strategy", what="the endpoint has a live version", expected="shadow_canary, canary or blue_green", got="initial")
+        )
+    if plan.champion is not None and plan.champion.version == plan.candidate.version:
+        faults.append(Fault(where="candidate", what="this version is live already", got=plan.candidate.version))
+    if faults:
+        raise InvalidInput("the plan cannot be carried out", where=plan.endpoint_id, faults=faults, next_step="lever release plan --help")
+    return plan
+
+
+def _ladder_faults(plan: ReleasePlan) -> list[Fault]:
+    faults = []
+    weights = [stage.weight for stage in plan.stages]
+    if not plan.stages or plan.stages[-1].role != "full" or plan.stages[-1].weight != 100.0:
+        faults.append(Fault(where="stages", what="the last stage must be full, at 100"))
+    if weights != sorted(weights) or any(stage.role == "full" for stage in plan.stages[:-1]):
+        faults.append(Fault(where="stages", what="weights must climb and only the last stage is full", got=str(weights)))
+    for stage in plan.stages:
+        in_range = {"shadow": stage.weight == 0.0, "canary": 0.0 < stage.weight < 100.0, "full": True}[stage.role]
+        if not in_range or min(stage.min_hold_us, stage.rows_min, stage.labels_min) < 0:
+            faults.append(Fault(where=f"stages.{stage.name}", what="weight, hold or row count out of range", got=f"{stage.weight:g}"))
+        if stage.role == "canary" and stage.rows_min < 1:
+            faults.append(Fault(where=f"stages.{stage.name}", what="a canary needs at least one row", got=str(stage.rows_min)))
+    if len({stage.name for stage in plan.stages}) != len(plan.stages):
+        faults.append(Fault(where="stages", what="two stages share a name"))
+    if plan.watch_us < 0 or plan.label_horizon_us <= 0 or plan.stall_us <= 0:
+        faults.append(Fault(where="plan", what="watch, label horizon and stall time must be positive"))
+    return faults
+
+
+def _rule_faults(plan: ReleasePlan) -> list[Fault]:
+    faults = []
+    metrics = [rule.metric for rule in plan.rules]
+    if len(set(metrics)) != len(metrics):
+        faults.append(Fault(where="rules", what="a metric appears twice", got=", ".join(metrics)))
+    compared = any(stage.role != "full" for stage in plan.stages)
+    if compared and "errors" not in metrics:
+        faults.append(Fault(where="rules", what="a comparison without the rule 'errors' proves nothing", expected="errors"))
+    for rule in plan.rules:
+        if not 0.0 < rule.alpha <= 0.1 or not 0.0 < rule.alpha_proof <= 0.2:
+            faults.append(Fault(where=f"rules.{rule.metric}", what="level out of range", expected="alpha 0..0.1, alpha_proof 0..0.2"))
+        if rule.margin <= 0.0 and rule.metric != "sample_ratio":
+            faults.append(Fault(where=f"rules.{rule.metric}", what="the margin must be positive", got=f"{rule.margin:g}"))
+    return faults

@@ -1,0 +1,281 @@
+"""Before anything runs: the plan, its approvals, and applying exactly what was approved."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from leverframe.core.clock import DAY_US
+from leverframe.core.command import Command, Transaction
+from leverframe.core.digest import Digest
+from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
+from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.route import Endpoint
+from leverframe.release.approvals import frozen, valid_approvals
+from leverframe.release.plan import (
+    KIND_PLAN,
+    LABEL_HORIZON_US,
+    STALL_US,
+    WATCH_US,
+    MetricRule,
+    ReleasePlan,
+    Stage,
+    Strategy,
+    VersionRef,
+    check_plan,
+    default_rules,
+    default_stages,
+)
+from leverframe.release.records import (
+    KIND_APPROVAL,
+    KIND_ENDPOINT,
+    KIND_MODEL,
+    KIND_MODEL_VERSION,
+    KIND_RELEASE,
+    Approval,
+    Release,
+)
+from leverframe.release.rollout import begin, require_team, transition
+from leverframe.release.routes import next_value
+
+APPROVAL_EXPIRES_US = 7 * DAY_US
+"""How long an approval is good when its approver does not say."""
+
+APPROVAL_EXPIRES_MAX_US = 30 * DAY_US
+
+
+class PlanRelease(Command, frozen=True, kw_only=True):
+    """Write down a release of ``version`` (``<model>@v<number>``) to an endpoint; None takes the strategy's defaults."""
+
+    action: ClassVar[str] = "Release.Plan"
+    environment: str
+    endpoint: str
+    version: str
+    owner_team: str = ""
+    strategy: Strategy = "shadow_canary"
+    stages: tuple[Stage, ...] | None = None
+    rules: tuple[MetricRule, ...] | None = None
+    watch_us: int | None = None
+    label_horizon_us: int = LABEL_HORIZON_US
+    stall_us: int = STALL_US
+    hash_field: str = ""
+    note: str = ""
+    supersede: bool = False
+
+    def resource(self) -> str:
+        """``endpoint/<environment>/<name>``."""
+        return f"endpoint/{self.environment}/{self.endpoint}"
+
+    def team(self) -> str:
+        """The endpoint's team."""
+        return self.owner_team
+
+
+class _OnPlan(Command, frozen=True, kw_only=True):
+    plan: Digest
+    owner_team: str = ""
+
+    def resource(self) -> str:
+        """``plan/<digest>``."""
+        return f"plan/{self.plan}"
+
+    def team(self) -> str:
+        """The plan's team."""
+        return self.owner_team
+
+
+class ApprovePlan(_OnPlan, frozen=True, kw_only=True):
+    """Say yes to exactly the plan with this digest."""
+
+    action: ClassVar[str] = "Release.Approve"
+    note: str = ""
+    expires_after_us: int = APPROVAL_EXPIRES_US
+
+
+class WithdrawApproval(_OnPlan, frozen=True, kw_only=True):
+    """Take one's own approval back; a release that runs on it stops climbing."""
+
+    action: ClassVar[str] = "Release.Approve"
+    note: str = ""
+
+
+class ApplyPlan(_OnPlan, frozen=True, kw_only=True):
+    """Carry the plan out: its first stage's route is set."""
+
+    action: ClassVar[str] = "Release.Apply"
+
+
+def version_id(name: str) -> str:
+    """The registry id of ``<model>@v<number>``.
+
+    Raises
+    ------
+    InvalidInput: not a version name.
+
+    >>> version_id("flight-delay@v2")
+    'flight-delay/000002'
+    """
+    model, _, number = name.partition("@v")
+    if not model or not number.isdecimal():
+        raise InvalidInput("not a version name", where="version", expected="<model>@v<number>", got=name[:80])
+    return f"{model}/{int(number):06d}"
+
+
+def get_plan(tx: Transaction, digest: Digest) -> ReleasePlan:
+    """The plan named ``digest``, checked against its name.
+
+    Raises
+    ------
+    NotFound: no plan has this digest.
+    """
+    plan = tx.get(KIND_PLAN, digest, ReleasePlan)
+    if plan is None or plan.digest != digest:
+        raise NotFound("no plan has this digest", where=digest[:80], next_step="lever release list")
+    return plan
+
+
+def _version(tx: Transaction, name: str) -> ModelVersion:
+    version = tx.get(KIND_MODEL_VERSION, version_id(name), ModelVersion)
+    if version is None:
+        raise NotFound("no such model version", where=name, next_step="lever models")
+    return version
+
+
+def _live(tx: Transaction, environment: str, endpoint: str) -> VersionRef | None:
+    record = tx.get(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint)
+    if record is None or record.live is None:
+        return None
+    return VersionRef(version=record.live.version, bundle=record.live.bundle, envelope=record.live.envelope)
+
+
+def plan_release(command: PlanRelease, tx: Transaction) -> dict[str, str]:
+    """Put the plan; gates and risk tier are the registry's, not the caller's."""
+    version = _version(tx, command.version)
+    spec = tx.get(KIND_MODEL, version.model, ModelSpec)
+    require_team(command.owner_team, spec.team if spec else command.owner_team, where=command.version)
+    _require_endpoint_team(tx, command)
+    stages = command.stages if command.stages is not None else default_stages(command.strategy)
+    compared = command.strategy != "initial"
+    watch_us = command.watch_us if command.watch_us is not None else WATCH_US if compared else 0
+    plan = ReleasePlan(
+        id=f"{command.environment}.{command.endpoint}.{next_value(tx, f'{command.environment}/{command.endpoint}'):04d}",
+        environment=command.environment,
+        endpoint=command.endpoint,
+        team=command.owner_team,
+        strategy=command.strategy,
+        candidate=VersionRef(version=version.name, bundle=version.bundle, envelope=version.envelope),
+        champion=_live(tx, command.environment, command.endpoint),
+        stages=stages,
+        rules=command.rules if command.rules is not None else default_rules(stages) if compared else (),
+        watch_us=watch_us,
+        label_horizon_us=command.label_horizon_us,
+        stall_us=command.stall_us,
+        risk_tier=version.risk_tier,
+        gates=version.gates,
+        author=tx.actor.subject,
+        created_at_us=tx.now_us,
+        hash_field=command.hash_field,
+        note=command.note,
+        supersede=command.supersede,
+    )
+    tx.put(KIND_PLAN, plan.digest, check_plan(plan))
+    return {"plan": plan.digest, "release": plan.id}
+
+
+def _require_endpoint_team(tx: Transaction, command: PlanRelease) -> None:
+    endpoint = tx.get(KIND_ENDPOINT, f"{command.environment}/{command.endpoint}", Endpoint)
+    owner = tx.get(KIND_RELEASE, endpoint.release, Release) if endpoint else None
+    if owner is not None:
+        require_team(command.owner_team, owner.team, where=command.resource())
+
+
+def approve_plan(command: ApprovePlan, tx: Transaction) -> dict[str, Any]:
+    """Record the approval; the plan's author cannot give it, and once the plan runs or ran it means nothing."""
+    plan = get_plan(tx, command.plan)
+    require_team(command.owner_team, plan.team, where=plan.id)
+    if tx.actor.subject == plan.author:
+        raise Forbidden("the author of a plan cannot approve it", where=plan.id, expected="another person", got=tx.actor.subject)
+    if tx.actor.kind != "human":
+        raise Forbidden("only a person can approve a plan", where=plan.id, expected="human", got=tx.actor.kind)
+    if tx.get(KIND_RELEASE, plan.id, Release) is not None:
+        raise Conflict("the plan was applied already", where=plan.id, next_step=f"lever release status {plan.id}")
+    if not 0 < command.expires_after_us <= APPROVAL_EXPIRES_MAX_US:
+        raise InvalidInput("an approval lasts at most 30 days", where="expires_after_us", got=str(command.expires_after_us))
+    approval = Approval(
+        plan=command.plan,
+        approver=tx.actor.subject,
+        roles=tx.actor.roles,
+        at_us=tx.now_us,
+        expires_us=tx.now_us + command.expires_after_us,
+        note=command.note,
+    )
+    tx.put(KIND_APPROVAL, f"{command.plan}/{tx.actor.subject}", approval)
+    return {"plan": command.plan, "approvals": len(valid_approvals(tx, plan))}
+
+
+def withdraw_approval(command: WithdrawApproval, tx: Transaction) -> dict[str, Any]:
+    """Mark the actor's own approval as withdrawn."""
+    plan = get_plan(tx, command.plan)
+    id = f"{command.plan}/{tx.actor.subject}"
+    approval = tx.get(KIND_APPROVAL, id, Approval)
+    if approval is None:
+        raise NotFound("you have not approved this plan", where=plan.id)
+    tx.put(KIND_APPROVAL, id, msgspec.structs.replace(approval, withdrawn=True))
+    return {"plan": command.plan, "approvals": len(valid_approvals(tx, plan))}
+
+
+def plan_facts(command: _OnPlan, tx: Transaction) -> Mapping[str, Any]:
+    """What the policy decides on: risk tier, gates, approvals that hold now, freeze, author, and whether a person is asking."""
+    plan = tx.get(KIND_PLAN, command.plan, ReleasePlan)
+    if plan is None or plan.digest != command.plan:
+        raise NotFound("no plan has this digest", where=command.plan[:80], next_step="lever release list")
+    version = tx.get(KIND_MODEL_VERSION, version_id(plan.candidate.version), ModelVersion)
+    same = version is not None and version.bundle == plan.candidate.bundle
+    return {
+        "tier": version.risk_tier if version is not None else plan.risk_tier,
+        "gates": version.gates if version is not None and same else "inconclusive",
+        "approvals_valid": len(valid_approvals(tx, plan)),
+        "frozen": frozen(tx, plan.environment, plan.endpoint) is not None,
+        "author": plan.author,
+        "unattended": tx.actor.kind != "human",
+    }
+
+
+def apply_plan(command: ApplyPlan, tx: Transaction) -> dict[str, Any]:
+    """Start the release: refuse a stale plan, a second release of the endpoint, a freeze or a pin; then set the first stage's route."""
+    plan = get_plan(tx, command.plan)
+    require_team(command.owner_team, plan.team, where=plan.id)
+    if tx.get(KIND_RELEASE, plan.id, Release) is not None:
+        raise Conflict("the plan was applied already; a plan runs once", where=plan.id, next_step="lever release plan ...")
+    freeze = frozen(tx, plan.environment, plan.endpoint)
+    if freeze is not None:
+        raise Refused(f"releases are frozen: {freeze.reason}", where=plan.endpoint_id, next_step="lever unfreeze, or wait")
+    endpoint = tx.get(KIND_ENDPOINT, plan.endpoint_id, Endpoint)
+    if endpoint is not None and endpoint.pinned:
+        raise Refused("the endpoint is pinned", where=plan.endpoint_id, next_step=f"lever unpin {plan.endpoint}")
+    _make_room(tx, plan, endpoint)
+    live = _live(tx, plan.environment, plan.endpoint)
+    if live != plan.champion:
+        raise Refused(
+            "the plan is stale: another version is live than when it was written",
+            where=plan.id,
+            expected=plan.champion.version if plan.champion else "no live version",
+            got=live.version if live else "no live version",
+            next_step=f"lever release plan {plan.endpoint} --version {plan.candidate.version}",
+        )
+    release = begin(tx, plan, tuple(approval.approver for approval in valid_approvals(tx, plan)))
+    return {"release": release.id, "state": release.state, "generation": release.generation}
+
+
+def _make_room(tx: Transaction, plan: ReleasePlan, endpoint: Endpoint | None) -> None:
+    """One rollout an endpoint: a running one is superseded if the plan says so, otherwise it is in the way."""
+    current = tx.get(KIND_RELEASE, endpoint.release, Release) if endpoint is not None and endpoint.release else None
+    if current is None or not current.active:
+        return
+    if not plan.supersede or current.state == "watching":
+        raise Conflict(
+            f"release {current.id} is {current.state} on this endpoint",
+            where=plan.endpoint_id,
+            next_step=f"wait, or: lever release abort {current.id}",
+        )
+    transition(tx, current, get_plan(tx, current.plan), "supersede", reason=f"superseded by {plan.id}")

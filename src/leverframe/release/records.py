@@ -1,0 +1,123 @@
+"""What the ledger keeps of releases."""
+
+import msgspec
+
+from leverframe.core.digest import Digest
+from leverframe.core.verdict import Verdict
+from leverframe.release.evidence import Counts, Point
+from leverframe.release.machine import ACTIVE, Progress, State
+
+KIND_APPROVAL = "approval"
+KIND_RELEASE = "release"
+KIND_ENDPOINT = "endpoint"
+KIND_FREEZE = "freeze"
+KIND_LEVER = "lever"
+KIND_GENERATION = "generation"
+KIND_EVIDENCE = "evidence"
+
+# Kinds other rooms write, read here.
+KIND_MODEL = "model"
+KIND_MODEL_VERSION = "model_version"
+
+LOG_ENTRIES_MAX = 200
+"""Entries a stage log keeps: the first and the newest; entries between them go (the audit chain keeps all)."""
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """One person's yes to exactly one plan (``plan`` is its digest), good until ``expires_us``."""
+
+    plan: Digest
+    approver: str
+    roles: tuple[str, ...]
+    at_us: int
+    expires_us: int
+    note: str = ""
+    withdrawn: bool = False
+
+
+class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened in a release, with the verdicts it rests on."""
+
+    at_us: int
+    stage: str
+    event: str
+    state: State
+    weight: float
+    generation: int
+    actor: str
+    reason: str
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan being carried out. ``generation`` is the route generation the current stage began with."""
+
+    id: str
+    plan: Digest
+    environment: str
+    endpoint: str
+    team: str
+    candidate: str
+    champion: str
+    author: str
+    approvals: tuple[str, ...]
+    started_us: int
+    stage_started_us: int
+    generation: int
+    state: State = "planned"
+    stage: int = -1
+    ended_us: int | None = None
+    log: tuple[StageEntry, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        """Whether this release owns its endpoint's route."""
+        return self.state in ACTIVE
+
+    @property
+    def progress(self) -> Progress:
+        """Where it stands in the machine."""
+        return Progress(state=self.state, stage=self.stage)
+
+
+class EvidenceNote(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage's evidence as last noted, for people to look at; decisions are made from the log itself."""
+
+    release: str
+    stage: str
+    at_us: int
+    reason: str
+    verdicts: tuple[Verdict, ...]
+    counts: Counts
+    paths: tuple[Point, ...]
+
+
+class Freeze(msgspec.Struct, frozen=True, kw_only=True):
+    """No release starts or climbs in ``environment`` (or only at ``endpoint``) until lifted or expired; rollback stays possible."""
+
+    environment: str
+    endpoint: str
+    reason: str
+    by: str
+    at_us: int
+    expires_us: int | None = None
+
+
+class Lever(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator's lever that is pulled: which, why, by whom, until when."""
+
+    environment: str
+    endpoint: str
+    team: str
+    lever: str
+    argument: str
+    reason: str
+    by: str
+    at_us: int
+    expires_us: int | None = None
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """A counter that only grows: route generations of an environment, plan numbers of an endpoint."""
+
+    value: int
