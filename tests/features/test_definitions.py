@@ -55,7 +55,10 @@ def test_every_disagreement_with_the_source_is_named_at_once() -> None:
     broken = change(
         entity=("origni", "delay"),
         event_time="note",
-        aggregates=(Aggregate(name="a", function="mean", column="note", window_us=1), Aggregate(name="b", function="sum", column="dely", window_us=1)),
+        aggregates=(
+            Aggregate(name="a", function="mean", column="note", window_us=1),
+            Aggregate(name="b", function="sum", column="dely", window_us=1),
+        ),
     )
     with pytest.raises(InvalidInput) as caught:
         check_view(broken, SCHEMA)
@@ -70,7 +73,9 @@ def test_every_disagreement_with_the_source_is_named_at_once() -> None:
 
 
 def test_expressions_are_typed_against_the_source() -> None:
-    broken = change(aggregates=(), expressions=(Expression(name="text", sql="note"), Expression(name="gone", sql="nope * 2")), where="delay + 1")
+    broken = change(
+        aggregates=(), expressions=(Expression(name="text", sql="note"), Expression(name="gone", sql="nope * 2")), where="delay + 1"
+    )
     with pytest.raises(InvalidInput) as caught:
         check_view(broken, SCHEMA)
     assert [(f.where, f.what) for f in caught.value.faults] == [

@@ -46,7 +46,11 @@ def test_no_questions_and_no_rows_are_fine() -> None:
 
 
 def test_keys_of_two_columns_and_of_categories() -> None:
-    view = FeatureView(name="p", source="s", entity=("a_key", "b_key"), event_time="e", arrival_time="e", expressions=(Expression(name="v", sql="x"),))
+    view = FeatureView(
+        name="p", source="s", entity=("a_key", "b_key"), event_time="e", arrival_time="e", expressions=(Expression(name="v", sql="x"),)
+    )
     rows = pl.LazyFrame({"a_key": ["A", "A"], "b_key": [1, 2], "e": [0, 0], "x": [1.0, 2.0]})
-    questions = pl.DataFrame({"a_key": pl.Series(["A", "A", "B"], dtype=pl.Categorical), "b_key": pl.Series([2, 1, 1], dtype=pl.Int16), "t": [5, 5, 5]})
+    questions = pl.DataFrame(
+        {"a_key": pl.Series(["A", "A", "B"], dtype=pl.Categorical), "b_key": pl.Series([2, 1, 1], dtype=pl.Int16), "t": [5, 5, 5]}
+    )
     assert training_set(questions, "t", [(view, rows)]).frame["p.v"].to_list() == [2.0, 1.0, None]

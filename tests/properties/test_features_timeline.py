@@ -147,7 +147,8 @@ def test_duckdb_agrees_as_an_independent_oracle(rows: list[SourceRow], asked: li
         WITH known AS (SELECT *, greatest(happened, arrived) AS valid_from FROM src WHERE k IS NOT NULL),
              best AS (
                SELECT k, valid_from,
-                      arg_max(row(x, happened), row(happened, arrived, i)) OVER (PARTITION BY k ORDER BY valid_from RANGE UNBOUNDED PRECEDING) AS winner
+                      arg_max(row(x, happened), row(happened, arrived, i))
+                        OVER (PARTITION BY k ORDER BY valid_from RANGE UNBOUNDED PRECEDING) AS winner
                FROM known),
              line AS (SELECT DISTINCT k, valid_from, winner FROM best)
         SELECT CASE WHEN winner[2] > t - ? THEN winner[1] END

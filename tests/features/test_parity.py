@@ -1,0 +1,89 @@
+"""P19, the feature half: what the online store serves is what the offline timeline says, on a random feed, through LMDB."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from leverframe.core.feature import Aggregate, Expression, FeatureView
+from leverframe.features.bindings import binding
+from leverframe.features.online import entity_keys
+from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.parity import compare
+from leverframe.features.stream import ViewStream
+from leverframe.features.timeline import timeline
+
+MINUTE = 60_000_000
+ENTITIES = [f"E{i}" for i in range(12)]
+DELAYS = FeatureView(
+    name="delays",
+    source="s",
+    entity=("k",),
+    event_time="e",
+    arrival_time="a",
+    aggregates=tuple(
+        Aggregate(name=f"{function}_{minutes}", function=function, column="x", window_us=minutes * MINUTE)
+        for minutes in (30, 240)
+        for function in ("mean", "count", "sum")
+    ),
+)
+WEATHER = FeatureView(
+    name="weather",
+    source="s",
+    entity=("k",),
+    event_time="e",
+    arrival_time="a",
+    expressions=(Expression(name="x", sql="x"), Expression(name="ratio", sql="x / 3")),
+    ttl_us=90 * MINUTE,
+)
+
+
+def feed(seed: int, rows: int = 3_000) -> pl.DataFrame:
+    """Events over two days; one row in ten arrives hours late, one in twenty is a correction of an earlier event, some values miss."""
+    rng = np.random.default_rng(seed)
+    happened = rng.integers(0, 2 * 24 * 60, rows) * MINUTE
+    happened[rng.random(rows) < 0.05] = happened[0]
+    late = np.where(rng.random(rows) < 0.1, rng.integers(0, 300, rows), rng.integers(0, 3, rows)) * MINUTE
+    x = np.where(rng.random(rows) < 0.05, np.nan, np.round(rng.normal(10, 30, rows), 2))
+    return pl.DataFrame({"k": rng.choice(ENTITIES, rows), "e": happened, "a": happened + late, "x": x})
+
+
+def served(view: FeatureView, source: pl.DataFrame, path: Path, shift_us: int = 0) -> pl.DataFrame:
+    """Every entity read from LMDB at 850 moments; ``shift_us`` moves the feed, to see a fault found."""
+    store = LmdbOnlineStore(path)
+    stream = ViewStream(view, store)
+    stream.push(source.with_columns(pl.col("a") + shift_us))
+    keys = entity_keys([[*ENTITIES, "unknown"]])
+    moments = np.sort(np.random.default_rng(1).choice(2 * 24 * 60, 850, replace=False)) * MINUTE
+    frames = []
+    for at in moments.tolist():
+        stream.advance(at)
+        read = store.read(binding(view), keys, at)
+        frames.append(
+            pl.DataFrame(read.values.copy(), schema=list(view.features)).with_columns(
+                k=pl.Series([*ENTITIES, "unknown"]), t=pl.lit(at, pl.Int64)
+            )
+        )
+    store.close()
+    return pl.concat(frames)
+
+
+def test_ten_thousand_rows_served_online_equal_the_offline_timeline_bit_for_bit(tmp_path: Path) -> None:
+    source = feed(3)
+    for view in (DELAYS, WEATHER):
+        report = compare(view, timeline(view, source.lazy()), served(view, source, tmp_path / view.name), "t")
+        assert report.equal, report.features
+        assert report.cells == 850 * 13 * len(view.features)
+
+
+def test_a_feed_five_minutes_late_is_found_with_examples(tmp_path: Path) -> None:
+    """The negative control: parity must be able to fail."""
+    source = feed(3)
+    report = compare(DELAYS, timeline(DELAYS, source.lazy()), served(DELAYS, source, tmp_path / "late", 5 * MINUTE), "t")
+    assert not report.equal
+    wrong = report.features[0]
+    assert wrong.cells - wrong.equal > 1_000
+    row, moment, ours, theirs = wrong.examples[0]
+    assert ours != theirs
+    assert 0 <= row < wrong.cells
+    assert moment % MINUTE == 0
