@@ -116,7 +116,6 @@ def carry_out(
     rows: Rows,
     *,
     after: AuditEntry | None,
-    genesis: str,
     at_us: int,
     recorded_at_us: int,
 ) -> Done:

@@ -1,0 +1,71 @@
+"""The ledger's tables. ``migrations/`` makes them; this file reads and writes them.
+
+``audit`` is append-only and chained; it also answers "was this key used before", so that no second table can disagree with it.
+``record`` keeps every revision (slowly changing dimension, type 2). ``checkpoint`` keeps signed statements about the chain.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint, text
+
+HEAD_REVISION = "0001"
+"""The newest migration; a database at another revision is brought here when it is opened, or refused when it is newer."""
+
+# Ids are ordered by code point on every database, as Python orders them.
+Name = String().with_variant(String(collation="C"), "postgresql")
+
+metadata = MetaData()
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("recorded_at_us", BigInteger, nullable=False),
+    Column("actor", Name, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("team", Text, nullable=False),
+    Column("key", Name, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("changes", Text, nullable=False),
+    Column("policy_ids", Text, nullable=False),
+    Column("prev", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    UniqueConstraint("actor", "key", name="audit_once"),
+)
+
+record = Table(
+    "record",
+    metadata,
+    Column("kind", Name, primary_key=True),
+    Column("id", Name, primary_key=True),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=True),
+    Column("from_us", BigInteger, nullable=False),
+    Column("to_us", BigInteger, nullable=True),
+    Column("from_seq", BigInteger, nullable=False),
+    Column("to_seq", BigInteger, nullable=True),
+)
+
+# One open revision a record, found without looking at its past.
+Index(
+    "record_open",
+    record.c.kind,
+    record.c.id,
+    unique=True,
+    sqlite_where=text("to_seq IS NULL"),
+    postgresql_where=text("to_seq IS NULL"),
+)
+Index("record_at", record.c.kind, record.c.id, record.c.from_us)
+Index("record_written", record.c.from_seq)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False),
+    Column("hash", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+)

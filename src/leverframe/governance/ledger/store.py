@@ -1,0 +1,130 @@
+"""The ledger: the only door through which control state changes, on SQLite or PostgreSQL.
+
+**Which time?** Every revision has two orders. ``seq`` is the order in which things were written; it never goes back, and when two
+answers disagree it decides. ``from_us`` is the installation's clock at the write: the valid time that "what was live at T" asks about.
+A clock may go backwards (a replay starts over, a machine's clock is corrected). It is then believed, not bent: forcing it upwards would
+freeze all history until an old, wrong future has passed. So a revision written later but dated earlier takes over from its date on:
+**live at T is the newest-written revision among those dated T or before**. The revisions it overtook stay in ``history``, in the order
+written, and each audit entry also keeps the machine's own clock (``recorded_at_us``).
+"""
+
+import time
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+
+from leverframe.core.actor import Actor
+from leverframe.core.clock import Clock
+from leverframe.core.command import Command, Handles, Receipt, Revision
+from leverframe.governance.decision import Decides
+from leverframe.governance.ledger import rows as sql
+from leverframe.governance.ledger.buffer import Row, revision
+from leverframe.governance.ledger.carry_out import Registry, ask, carry_out, replayed
+from leverframe.governance.ledger.chain import AuditEntry
+from leverframe.governance.ledger.engines import Sessions
+from leverframe.governance.ledger.migrate import migrate
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+AUDIT_PAGE_ROWS_MAX = 10_000
+
+
+class MachineClock:
+    """The machine's own clock: when an entry was really made, whatever time is being replayed."""
+
+    def now_us(self) -> int:
+        """Microseconds since 1970-01-01 UTC."""
+        return time.time_ns() // 1000
+
+
+class Ledger:
+    """Implements :class:`leverframe.core.command.Journal`.
+
+    Parameters
+    ----------
+    url: ``sqlite:///<file>`` or ``postgresql://user:password@host/database``; missing migrations are run now.
+    clock: dates records and entries.
+    policy: decides every command.
+    handlers: the commands it knows; one without an action is refused with a TypeError, so the process does not start.
+    machine_clock: dates ``recorded_at_us``.
+
+    Raises
+    ------
+    Unavailable: the database does not answer, or was made by a newer program.
+    """
+
+    def __init__(self, url: str, clock: Clock, policy: Decides, handlers: Iterable[Handles], *, machine_clock: Clock | None = None) -> None:
+        self._registry = Registry(handlers)
+        self._clock = clock
+        self._policy = policy
+        self._machine_clock = machine_clock or MachineClock()
+        self._sessions = Sessions(url)
+        migrate(self._sessions)
+
+    def write(self, actor: Actor, command: Command, *, key: str) -> Receipt:
+        """Authorise, change and record, in one transaction; the same ``key`` and command again returns the first receipt.
+
+        Keys belong to the actor who used them. When this returns, the change and its audit entry are on disk.
+
+        Raises
+        ------
+        Forbidden: policy does not permit it.    Conflict: the key was used for another command.
+        InvalidInput: no usable key.  Unavailable: nothing was changed, or the outcome is unknown; the message says which.
+        Whatever the handler raises: nothing was changed.
+        """
+        asked = ask(actor, command, key)
+        with self._sessions.writing() as connection:
+            earlier = sql.entry_of_key(connection, actor.subject, key)
+            if earlier is not None:
+                return replayed(asked, earlier)
+            done = carry_out(
+                asked,
+                self._registry,
+                self._policy,
+                sql.SqlRows(connection),
+                after=sql.last_entry(connection),
+                at_us=self._clock.now_us(),
+                recorded_at_us=self._machine_clock.now_us(),
+            )
+            sql.append_rows(connection, done.rows)
+            sql.append_entry(connection, done.entry)
+        return done.receipt
+
+    def get(self, kind: str, id: str, type: type[T], *, at_us: int | None = None) -> T | None:
+        """The record as of ``at_us`` (None: as last written)."""
+        with self._sessions.reading() as connection:
+            row = sql.SqlRows(connection).current(kind, id) if at_us is None else sql.row_at(connection, kind, id, at_us)
+        return None if row is None else _record(row, type)
+
+    def find(self, kind: str, type: type[T], *, prefix: str = "", at_us: int | None = None) -> list[T]:
+        """All records of ``kind`` whose id starts with ``prefix`` as of ``at_us``, ordered by id."""
+        with self._sessions.reading() as connection:
+            current = sql.SqlRows(connection)
+            found = current.current_all(kind, prefix) if at_us is None else sql.rows_at(connection, kind, prefix, at_us)
+        return [msgspec.json.decode(row.body, type=type) for row in found if row.body is not None]
+
+    def history(self, kind: str, id: str, type: type[T]) -> list[Revision[T]]:
+        """Every state the record was in, in the order written; ``record`` is None while it was ended."""
+        with self._sessions.reading() as connection:
+            found = sql.revisions(connection, kind, id)
+        return [revision(row, actor, action, type) for row, actor, action in found]
+
+    def audit(self, *, after: int = 0, limit: int = 100, newest_first: bool = False) -> list[AuditEntry]:
+        """Up to ``limit`` (at most 10,000) entries beyond ``after`` in reading direction (newest first: below it; 0: from the end)."""
+        with self._sessions.reading() as connection:
+            return sql.entries(connection, after, min(limit, AUDIT_PAGE_ROWS_MAX), newest_first)
+
+    def entries_total(self) -> int:
+        """How many commands were committed: the last entry's number, since none is ever skipped."""
+        with self._sessions.reading() as connection:
+            last = sql.last_entry(connection)
+        return last.seq if last is not None else 0
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._sessions.close()
+
+
+def _record(row: Row, type: type[T]) -> T | None:
+    return None if row.body is None else msgspec.json.decode(row.body, type=type)
