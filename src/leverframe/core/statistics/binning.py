@@ -64,15 +64,25 @@ def count_bins(values: ArrayLike, edges: ArrayLike, low: float, high: float) -> 
     >>> count_bins([0.0, 1.0, 3.5, 99.0, float("nan")], (1.0,), 0.0, 2.0).tolist()
     [1, 2, 1, 1]
     """
+    cuts = np.asarray(edges, dtype=np.float64)
+    return np.bincount(bin_positions(values, cuts, low, high), minlength=len(cuts) + 3).astype(np.int64, copy=False)
+
+
+def bin_positions(values: ArrayLike, edges: ArrayLike, low: float, high: float) -> NDArray[np.int64]:
+    """The position of each value in the counts of :func:`count_bins`, for counting many windows of a batch at once.
+
+    >>> bin_positions([0.0, 1.0, 3.5, 99.0, float("nan")], (1.0,), 0.0, 2.0).tolist()
+    [0, 1, 1, 3, 2]
+    """
     array = np.asarray(values, dtype=np.float64).ravel()
     cuts = np.asarray(edges, dtype=np.float64)
     span = high - low
     missing = np.isnan(array)
     unseen = ~missing & ~((array >= low - span) & (array <= high + span))
-    position = np.searchsorted(cuts, array, side="right")
+    position = np.searchsorted(cuts, array, side="right").astype(np.int64, copy=False)
     position[missing] = len(cuts) + 1
     position[unseen] = len(cuts) + 2
-    return np.bincount(position, minlength=len(cuts) + 3).astype(np.int64, copy=False)
+    return position
 
 
 def total_variation(first: ArrayLike, second: ArrayLike) -> float:
