@@ -2,6 +2,7 @@
 open starts over."""
 
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
@@ -10,6 +11,7 @@ from leverframe.governance.ledger.engines import Sessions
 from leverframe.governance.ledger.schema import HEAD_REVISION
 
 _FOLDER = Path(__file__).parent / "migrations"
+_VERSION_TABLE = "ledger_version"
 
 
 def migrate(sessions: Sessions) -> None:
@@ -39,7 +41,7 @@ def migrate(sessions: Sessions) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("ledger_version"):
+    if not inspect(connection).has_table(_VERSION_TABLE):
         return None
     rows = connection.execute(text("SELECT version_num FROM ledger_version")).all()
     return str(rows[0][0]) if rows else None
@@ -47,9 +49,18 @@ def _revision(connection: Connection) -> str | None:
 
 def _upgrade(connection: Connection) -> None:
     # Alembic is slow to import and only needed here.
-    from alembic import command
     from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
 
-    config = Config(attributes={"connection": connection})
+    config = Config()
     config.set_main_option("script_location", str(_FOLDER))
-    command.upgrade(config, "head")
+    scripts = ScriptDirectory.from_config(config)
+
+    def steps(revision: Any, _: Any) -> Any:
+        return scripts._upgrade_revs("head", revision)
+
+    with EnvironmentContext(config, scripts, fn=steps) as environment:
+        # The caller's transaction is the only one: Alembic must neither begin nor commit.
+        environment.configure(connection=connection, transactional_ddl=False, version_table=_VERSION_TABLE)
+        environment.run_migrations()
