@@ -14,6 +14,7 @@ import msgspec
 from leverframe.core.actor import PLATFORM
 from leverframe.core.clock import HOUR_US, MINUTE_US
 from leverframe.core.command import Command, Journal
+from leverframe.core.digest import digest_record
 from leverframe.core.errors import Conflict, NotFound, Refused
 from leverframe.core.prediction import LogRecord
 from leverframe.core.route import Endpoint
@@ -158,7 +159,7 @@ class Controller:
             if lever.expires_us is None or now_us < lever.expires_us:
                 continue
             try:
-                key = f"lever/{lever.environment}/{lever.endpoint}/{lever.lever}/{lever.argument}/{lever.at_us}/expired"
+                key = f"lever/expired/{digest_record(lever)}"
                 self._journal.write(PLATFORM, _opposite(lever), key=key)
             except (Conflict, Refused, NotFound):
                 continue  # An operator was first.

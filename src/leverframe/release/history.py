@@ -57,9 +57,11 @@ def live_at(journal: Journal, environment: str, endpoint: str, at_us: int) -> Li
     ------
     NotFound: nothing was live then.
     """
-    for revision in reversed(journal.history(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint)):
-        if revision.record is not None and revision.from_us <= at_us and (revision.to_us is None or at_us < revision.to_us):
-            return _explain(journal, environment, revision, {})
+    revisions = journal.history(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint)
+    # Of those that began by then the newest written, as the ledger itself answers when a clock went back.
+    found = next((revision for revision in reversed(revisions) if revision.from_us <= at_us), None)
+    if found is not None and found.record is not None:
+        return _explain(journal, environment, found, {})
     raise NotFound("nothing was live here at that moment", where=f"{environment}/{endpoint}", next_step=f"lever history {endpoint}")
 
 

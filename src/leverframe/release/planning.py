@@ -7,7 +7,7 @@ import msgspec
 
 from leverframe.core.clock import DAY_US
 from leverframe.core.command import Command, Transaction
-from leverframe.core.digest import Digest
+from leverframe.core.digest import Digest, canonical_json
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
@@ -178,7 +178,9 @@ def plan_release(command: PlanRelease, tx: Transaction) -> dict[str, str]:
         note=command.note,
         supersede=command.supersede,
     )
-    tx.put(KIND_PLAN, plan.digest, check_plan(plan))
+    # Numbers take the type their field declares before the plan is named, so that a plan read back has the same digest.
+    plan = msgspec.json.decode(canonical_json(check_plan(plan)), type=ReleasePlan)
+    tx.put(KIND_PLAN, plan.digest, plan)
     return {"plan": plan.digest, "release": plan.id}
 
 

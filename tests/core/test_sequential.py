@@ -1,0 +1,175 @@
+"""Calibration by simulation: looked at after every row, a sequence errs at most as often as its level says; a repeated t-test does not."""
+
+import math
+
+import numpy as np
+import pytest
+
+from leverframe.core.errors import InvalidInput
+from leverframe.core.statistics.bernoulli import RateDifference, RateSequence
+from leverframe.core.statistics.betting import BettingSequence
+from leverframe.core.statistics.multinomial import ShareSequence
+from leverframe.core.statistics.sequential import (
+    BURN_IN_ROWS,
+    YOUNG_VARIANCE,
+    DifferenceSequence,
+    MeanSequence,
+    mixture_rho2,
+    normal_mixture_radius,
+)
+
+PATHS, ROWS, ALPHA = 1500, 1500, 0.05
+
+
+def _false_alarms(values: np.ndarray, radius: np.ndarray, first: int) -> float:
+    """Share of paths whose running mean (truth: 0) leaves ±radius at any look from row ``first`` on."""
+    means = values.cumsum(axis=1) / np.arange(1, values.shape[1] + 1)
+    return float((np.abs(means) > radius)[:, first - 1 :].any(axis=1).mean())
+
+
+def _running_variance(values: np.ndarray) -> np.ndarray:
+    n = np.arange(1, values.shape[1] + 1)
+    means = values.cumsum(axis=1) / n
+    return np.maximum((values**2).cumsum(axis=1) / n - means**2, 1e-12)
+
+
+def _paired_brier(rng: np.random.Generator) -> np.ndarray:
+    chance = rng.beta(2, 7, (PATHS, ROWS))
+    label = rng.random((PATHS, ROWS)) < chance
+    one, two = (np.clip(chance + rng.normal(0, 0.03, (PATHS, ROWS)), 0, 1) for _ in range(2))
+    return (one - label) ** 2 - (two - label) ** 2
+
+
+@pytest.mark.parametrize("draw", ["normal", "skewed", "rare", "brier"])
+def test_mean_sequence_keeps_its_level_at_every_look_and_a_repeated_t_test_does_not(draw: str) -> None:
+    rng = np.random.default_rng(7)
+    values = {
+        "normal": lambda: rng.normal(0, 0.05, (PATHS, ROWS)),
+        "skewed": lambda: rng.exponential(1.0, (PATHS, ROWS)) - 1.0,
+        "rare": lambda: (rng.random((PATHS, ROWS)) < 0.2) - 0.2,
+        "brier": lambda: _paired_brier(rng),
+    }[draw]()
+    n = np.arange(1, ROWS + 1)
+    variance = _running_variance(values)
+    radius = normal_mixture_radius(n, variance * (1 + YOUNG_VARIANCE / np.sqrt(n)), ALPHA, mixture_rho2(500, ALPHA))
+    assert _false_alarms(values, radius, BURN_IN_ROWS) <= ALPHA, "the confidence sequence breaks its promise"
+    fixed = 1.96 * np.sqrt(variance / n)
+    assert _false_alarms(values, fixed, BURN_IN_ROWS) > 3 * ALPHA, "the negative control must break the budget, or this test proves nothing"
+
+
+def test_mean_sequence_in_batches_equals_the_formula() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.normal(0.1, 0.2, 700)
+    sequence = MeanSequence(rows_planned=500)
+    for batch in np.array_split(values, 13):
+        sequence.update(batch)
+    radius = float(normal_mixture_radius(700, values.var() * (1 + YOUNG_VARIANCE / math.sqrt(700)), 0.01, mixture_rho2(500, 0.05)))
+    assert sequence.interval(0.01) == pytest.approx((values.mean() - radius, values.mean() + radius))
+    assert sequence.estimate == pytest.approx(values.mean())
+
+
+def test_a_young_or_constant_sequence_says_nothing_or_little() -> None:
+    sequence = MeanSequence(sd_floor=0.1)
+    sequence.update(np.zeros(BURN_IN_ROWS - 1))
+    assert sequence.interval(0.05) == (-math.inf, math.inf)
+    sequence.update([0.0])
+    assert sequence.interval(0.05)[1] > 0.03, "a hundred equal rows are no proof that the next will not differ"
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_sequences_refuse_what_is_not_a_number(bad: float) -> None:
+    for sequence in (MeanSequence(), BettingSequence(low=-1, high=1)):
+        with pytest.raises(InvalidInput):
+            sequence.update([0.1, bad])
+    with pytest.raises(InvalidInput):
+        BettingSequence(low=-1, high=1).update([1.5])
+    with pytest.raises(InvalidInput):
+        RateSequence().update(events=2, trials=1)
+
+
+def test_difference_sequence_keeps_its_level_with_unequal_arms() -> None:
+    rng = np.random.default_rng(3)
+    wrong = 0
+    for _ in range(300):
+        sequence = DifferenceSequence(rows_planned=1000)
+        missed = False
+        for _ in range(40):
+            sequence.update(candidate=rng.beta(2, 8, 10), champion=rng.beta(2, 8, 90))
+            low, high = sequence.interval(ALPHA)
+            missed |= not low <= 0.0 <= high
+        wrong += missed
+    assert wrong / 300 <= ALPHA
+
+
+@pytest.mark.parametrize("p", [0.001, 0.02, 0.3])
+def test_rate_sequence_is_exact_from_the_first_row(p: float) -> None:
+    rng = np.random.default_rng(11)
+    trials = rng.random((4000, 1000)) < p
+    s, n = trials.cumsum(axis=1), np.arange(1, 1001)
+    log_gamma = np.array([math.lgamma(0.5 + k) for k in range(1001)])
+    log_total = np.array([math.lgamma(1.0 + k) for k in range(1001)])
+    log_beta_0 = 2 * math.lgamma(0.5)
+    evidence = log_gamma[s] + log_gamma[n - s] - log_total[n] - log_beta_0 - s * math.log(p) - (n - s) * math.log1p(-p)
+    assert (evidence.max(axis=1) >= -math.log(ALPHA)).mean() <= ALPHA
+    rate = RateSequence()
+    rate.update(events=int(s[0, -1]), trials=1000)
+    assert rate.log_evidence(p) == pytest.approx(evidence[0, -1])
+    low, high = rate.interval(ALPHA)
+    for edge in (low, high):
+        assert edge in (0.0, 1.0) or rate.log_evidence(edge) == pytest.approx(-math.log(ALPHA), abs=1e-6)
+
+
+def test_rate_difference_sees_total_failure_within_ten_answers() -> None:
+    difference = RateDifference()
+    difference.update(champion=(0, 80))
+    answers = 0
+    while difference.interval(0.0005)[0] <= 0.02:
+        difference.update(candidate=(1, 1))
+        answers += 1
+    assert answers <= 10
+
+
+def test_betting_sequence_keeps_its_level_at_every_look() -> None:
+    rng = np.random.default_rng(5)
+    grid = np.array([-1.0, -0.05, 0.0, 0.05, 1.0])
+    wrong = 0
+    for _ in range(400):
+        sequence = BettingSequence(low=-1.0, high=1.0, grid=grid, alpha_planned=ALPHA)
+        peak = -math.inf
+        for value in rng.choice([-0.3, 0.1, 0.2], size=300).reshape(30, 10):
+            sequence.update(value)
+            peak = max(peak, float(sequence.log_evidence()[2]))
+        wrong += peak >= -math.log(ALPHA)
+    assert wrong / 400 <= ALPHA
+
+
+def test_betting_sequence_does_not_depend_on_batches_and_narrows_around_the_mean() -> None:
+    rng = np.random.default_rng(6)
+    values = np.clip(rng.normal(0.2, 0.1, 3000), -1, 1)
+    one, many = BettingSequence(low=-1, high=1), BettingSequence(low=-1, high=1)
+    one.update(values)
+    for batch in np.array_split(values, 77):
+        many.update(batch)
+    assert one.log_evidence() == pytest.approx(many.log_evidence())
+    low, high = many.interval(0.01)
+    assert low < 0.2 < high
+    assert high - low < 0.05
+
+
+def test_share_sequence_keeps_its_level_and_finds_a_filter() -> None:
+    rng = np.random.default_rng(8)
+    share, n = 0.1, np.arange(1, 2001)
+    hits = (rng.random((3000, 2000)) < share).cumsum(axis=1)
+    log_gamma_1 = np.array([math.lgamma(1.0 + k) for k in range(2001)])
+    log_gamma_9 = np.array([math.lgamma(9.0 + k) for k in range(2001)])
+    log_total = np.array([math.lgamma(10.0 + k) for k in range(2001)])
+    evidence = math.lgamma(10.0) - log_total[n] + log_gamma_1[hits] + log_gamma_9[n - hits] - math.lgamma(9.0)
+    evidence -= hits * math.log(share) + (n - hits) * math.log(1 - share)
+    assert (evidence.max(axis=1) >= -math.log(0.01)).mean() <= 0.01
+    split = ShareSequence([0.9, 0.1])
+    split.update([2000 - int(hits[0, -1]), int(hits[0, -1])])
+    assert split.log_evidence() == pytest.approx(evidence[0, -1])
+    assert not split.mismatch(0.01)
+    filtered = ShareSequence([0.9, 0.1])
+    filtered.update([950, 50])
+    assert filtered.mismatch(0.01), "half of the canary's callers missing must be seen within 1,000 requests"
