@@ -65,6 +65,7 @@ def create_app(platform: Platform, *, allowed_hosts: Iterable[str] = LOOPBACK_HO
         from leverframe.apps.console.console import Console
 
         built = Console(platform, streams)
+        app.state.console = built
         error_page = built.error_page
         for method, path, endpoint in built.endpoints():
             _add(app, method, path, endpoint)

@@ -1,0 +1,80 @@
+"""What the console's forms do; each consequential one asks for the name of what it acts on to be typed."""
+
+from urllib.parse import quote
+
+from leverframe.apps.console.door import Form, Visit
+from leverframe.apps.control.routes_release import LEVERS
+from leverframe.core.digest import check_digest
+from leverframe.core.errors import InvalidInput, NotFound
+
+DONE = {
+    "approved": "Approved. The plan's digest and your name are in the record.",
+    "applied": "The plan is running.",
+    "rolled-back": "Rolled back. Desired state has changed; running state follows within a second.",
+    "pulled": "Done. Desired state has changed; running state follows within a second.",
+    "aborted": "The release is aborted; the champion answers everyone.",
+}
+REASON_CHARS_MAX = 500
+
+
+def _reason(visit: Visit) -> str:
+    reason = visit.form.get("reason", "").strip()
+    if not reason or len(reason) > REASON_CHARS_MAX:
+        raise InvalidInput(
+            "say why; the record keeps it", where="reason", expected=f"1 to {REASON_CHARS_MAX} characters", next_step="go back"
+        )
+    return reason
+
+
+def _endpoint_address(visit: Visit, done: str) -> str:
+    return f"/endpoints/{quote(visit.path['environment'])}/{quote(visit.path['endpoint'])}?done={done}"
+
+
+def approve(visit: Visit) -> str:
+    """Approve exactly the plan whose digest is in the address."""
+    digest = check_digest(visit.path["digest"])
+    visit.confirm(digest.removeprefix("sha256:")[:8])
+    visit.platform.release.approve(visit.actor, digest, note=visit.form.get("note", "")[:REASON_CHARS_MAX], key=visit.key)
+    return f"/plans/{digest}?done=approved"
+
+
+def apply(visit: Visit) -> str:
+    """Run an approved plan."""
+    digest = check_digest(visit.path["digest"])
+    visit.confirm(digest.removeprefix("sha256:")[:8])
+    release = visit.platform.release.apply(visit.actor, digest, key=visit.key)
+    return f"/releases/{quote(release.id)}?done=applied"
+
+
+def rollback(visit: Visit) -> str:
+    """Point the route back."""
+    visit.confirm(visit.path["endpoint"])
+    where = visit.path
+    visit.platform.release.rollback(visit.actor, where["environment"], where["endpoint"], reason=_reason(visit), key=visit.key)
+    return _endpoint_address(visit, "rolled-back")
+
+
+def pull(visit: Visit) -> str:
+    """Pull the lever chosen in the form."""
+    visit.confirm(visit.path["endpoint"])
+    lever = visit.form.get("lever", "")
+    if lever not in LEVERS:
+        raise NotFound("there is no such lever", where="lever", expected=", ".join(LEVERS), got=lever[:80])
+    visit.platform.release.operate(
+        visit.actor,
+        visit.path["environment"],
+        visit.path["endpoint"],
+        lever,
+        argument=visit.form.get("argument", "").strip()[:200],
+        reason=_reason(visit),
+        key=visit.key,
+    )
+    return _endpoint_address(visit, "aborted" if lever == "abort" else "pulled")
+
+
+FORMS: tuple[Form, ...] = (
+    Form(path="/plans/{digest}/approve", permission="Release.Approve", run=approve),
+    Form(path="/plans/{digest}/apply", permission="Release.Apply", run=apply),
+    Form(path="/endpoints/{environment}/{endpoint}/rollback", permission="Release.Rollback", run=rollback),
+    Form(path="/endpoints/{environment}/{endpoint}/levers", permission="Release.Operate", run=pull),
+)
