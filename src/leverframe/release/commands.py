@@ -5,6 +5,7 @@ from leverframe.release import operate, planning, rollout
 from leverframe.release.operate import (
     DisableFeature,
     EnableFeature,
+    ExpireLever,
     FreezeReleases,
     Kill,
     Pin,
@@ -45,6 +46,7 @@ HANDLERS: tuple[Handles, ...] = (
     Handles(command=SetFallback, run=operate.set_fallback),
     Handles(command=DisableFeature, run=operate.disable_feature),
     Handles(command=EnableFeature, run=operate.enable_feature),
+    Handles(command=ExpireLever, run=operate.expire_lever),
     Handles(command=FreezeReleases, run=operate.freeze_releases),
     Handles(command=UnfreezeReleases, run=operate.unfreeze_releases),
 )
@@ -57,6 +59,7 @@ __all__ = [
     "CompleteRelease",
     "DisableFeature",
     "EnableFeature",
+    "ExpireLever",
     "FreezeReleases",
     "HANDLERS",
     "HoldRelease",

@@ -21,7 +21,7 @@ from leverframe.core.route import Endpoint
 from leverframe.release.decide import Decision, decide
 from leverframe.release.evidence import StageEvidence
 from leverframe.release.machine import Event
-from leverframe.release.operate import EnableFeature, Unkill, Unpin
+from leverframe.release.operate import ExpireLever
 from leverframe.release.plan import KIND_PLAN, ReleasePlan
 from leverframe.release.records import KIND_ENDPOINT, KIND_LEVER, KIND_RELEASE, Lever, Release
 from leverframe.release.rollout import AdvanceRelease, CompleteRelease, HoldRelease, NoteEvidence, Rollback
@@ -67,7 +67,7 @@ class Controller:
         self._position = 0
         self._evidence: dict[str, StageEvidence] = {}
         self._noted_us: dict[str, int] = {}
-        self._refused: dict[str, tuple[str, int]] = {}
+        self._refused: dict[str, tuple[str, int, str]] = {}
 
     def tick(self, observations: Observations, now_us: int) -> tuple[Look, ...]:
         """Read what is new, look at every release under way, carry out what the evidence calls for, put back expired levers.
@@ -128,7 +128,7 @@ class Controller:
         key = f"release/{release.id}/{release.stage}/{event}/{len(release.log)}-{release.log[-1].at_us}"
         waiting = self._refused.get(release.id)
         if event != "harm" and waiting and waiting[0] == key and 0 <= now_us - waiting[1] < REFUSED_WAIT_US:
-            return Look(release=release.id, event=None, reason=decision.reason)
+            return Look(release=release.id, event=None, reason=waiting[2])
         return self._carry_out(release, plan, evidence, decision, event, key, now_us)
 
     def _carry_out(
@@ -140,7 +140,7 @@ class Controller:
             # Another controller, or a person, was first; the next tick reads where the release stands now.
             return Look(release=release.id, event=None, reason=conflict.sentence())
         except Refused as refused:
-            self._refused[release.id] = (key, now_us)
+            self._refused[release.id] = (key, now_us, refused.sentence())
             return Look(release=release.id, event=None, reason=refused.sentence())
         return Look(release=release.id, event=event, reason=decision.reason)
 
@@ -159,8 +159,7 @@ class Controller:
             if lever.expires_us is None or now_us < lever.expires_us:
                 continue
             try:
-                key = f"lever/expired/{digest_record(lever)}"
-                self._journal.write(PLATFORM, _opposite(lever), key=key)
+                self._journal.write(PLATFORM, _expiry(lever), key=f"lever/expired/{digest_record(lever)}")
             except (Conflict, Refused, NotFound):
                 continue  # An operator was first.
 
@@ -195,9 +194,12 @@ def _noting(release: Release, evidence: StageEvidence, decision: Decision) -> No
     )
 
 
-def _opposite(lever: Lever) -> Command:
-    reason = f"expired: {lever.reason}"
-    names = {"environment": lever.environment, "endpoint": lever.endpoint, "owner_team": lever.team, "reason": reason}
-    if lever.lever == "disable-feature":
-        return EnableFeature(feature=lever.argument, **names)
-    return Unpin(**names) if lever.lever == "pin" else Unkill(**names)
+def _expiry(lever: Lever) -> Command:
+    return ExpireLever(
+        environment=lever.environment,
+        endpoint=lever.endpoint,
+        owner_team=lever.team,
+        lever=lever.lever,
+        argument=lever.argument,
+        reason=f"expired: {lever.reason}",
+    )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from leverframe.core.command import Command, Transaction
-from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.errors import InvalidInput, NotFound, Refused
 from leverframe.core.route import Endpoint, Fallback
 from leverframe.release.approvals import freeze_id
 from leverframe.release.machine import allowed
@@ -82,6 +82,14 @@ class FreezeReleases(_Operate, frozen=True, kw_only=True):
 
 class UnfreezeReleases(_Operate, frozen=True, kw_only=True):
     """Lift a freeze."""
+
+
+class ExpireLever(_Operate, frozen=True, kw_only=True):
+    """Put back a lever whose time is over; the platform can do this and pull none itself."""
+
+    action: ClassVar[str] = "Release.Advance"
+    lever: str
+    argument: str = ""
 
 
 def _endpoint(command: _Operate, tx: Transaction) -> Endpoint:
@@ -205,3 +213,19 @@ def unfreeze_releases(command: UnfreezeReleases, tx: Transaction) -> None:
     if tx.get(KIND_FREEZE, id, Freeze) is None:
         raise NotFound("releases are not frozen here", where=id)
     tx.delete(KIND_FREEZE, id)
+
+
+def expire_lever(command: ExpireLever, tx: Transaction) -> dict[str, Any]:
+    """Put the lever back; refused before its expiry."""
+    endpoint = _endpoint(command, tx)
+    lever = tx.get(KIND_LEVER, _id(command, command.lever, command.argument), Lever)
+    if lever is None or lever.expires_us is None or tx.now_us < lever.expires_us:
+        raise Refused("this lever has not expired", where=_id(command, command.lever, command.argument))
+    if lever.lever == "pin":
+        endpoint = msgspec.structs.replace(endpoint, pinned=False)
+    elif lever.lever == "kill":
+        endpoint = msgspec.structs.replace(endpoint, killed=False)
+    else:
+        left = tuple(feature for feature in endpoint.disabled_features if feature != lever.argument)
+        endpoint = msgspec.structs.replace(endpoint, disabled_features=left)
+    return _put_back(command, tx, endpoint, lever.lever, lever.argument)
