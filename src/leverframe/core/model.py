@@ -65,7 +65,7 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
-    """run = code + data + feature versions + parameters + environment + seed."""
+    """run = code + data + feature versions + parameters + environment + seed; ``holdout_share`` and ``embargo_us`` say how it was split."""
 
     run_id: str
     code_commit: str
@@ -80,6 +80,8 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     rows_fit: int
     rows_holdout: int
     window: tuple[str, str]
+    holdout_share: float = 0.15
+    embargo_us: int = 86_400_000_000
 
 
 class BundleFile(msgspec.Struct, frozen=True, kw_only=True):
