@@ -120,6 +120,21 @@ class Sessions:
             raise _unavailable(error, "nothing was asked to change") from error
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A read transaction for many statements that must all see the same moment.
+
+        Raises
+        ------
+        Unavailable: the database does not answer.
+        """
+        isolation = {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
+        try:
+            with self.engine.connect().execution_options(**isolation) as connection, connection.begin():
+                yield connection
+        except (SQLAlchemyError, PoolTimeout) as error:
+            raise _unavailable(error, "nothing was asked to change") from error
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
         """The write transaction: committed and synced when the block is left normally, gone when it is left by an exception.
 

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, 
 
 from leverframe.governance.ledger.buffer import Row
 from leverframe.governance.ledger.chain import AuditEntry, Change
-from leverframe.governance.ledger.schema import audit, record
+from leverframe.governance.ledger.checkpoints import Checkpoint
+from leverframe.governance.ledger.schema import audit, checkpoint, record
 
 _JSON = msgspec.json.Encoder()
 _CHANGES = msgspec.json.Decoder(tuple[Change, ...])
@@ -130,6 +131,13 @@ def entries(connection: Connection, after: int, limit: int, newest_first: bool) 
     else:
         query = query.order_by(audit.c.seq).where(audit.c.seq > after)
     return [entry_of(found) for found in connection.execute(query).all()]
+
+
+def keep_checkpoint(connection: Connection, statement: Checkpoint, envelope: bytes) -> None:
+    """Keep a signed checkpoint; one that is there already is left alone."""
+    if not connection.execute(select(checkpoint.c.seq).where(checkpoint.c.seq == statement.seq)).all():
+        values = {"seq": statement.seq, "hash": statement.hash, "at_us": statement.at_us, "envelope": envelope}
+        connection.execute(insert(checkpoint).values(values))
 
 
 def row_of(found: Any) -> Row:

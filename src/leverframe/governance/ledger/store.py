@@ -9,7 +9,7 @@ written, and each audit entry also keeps the machine's own clock (``recorded_at_
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -17,13 +17,18 @@ import msgspec
 from leverframe.core.actor import Actor
 from leverframe.core.clock import Clock
 from leverframe.core.command import Command, Handles, Receipt, Revision
+from leverframe.core.errors import NotFound
 from leverframe.governance.decision import Decides
 from leverframe.governance.ledger import rows as sql
 from leverframe.governance.ledger.buffer import Row, revision
 from leverframe.governance.ledger.carry_out import Registry, ask, carry_out, replayed
 from leverframe.governance.ledger.chain import AuditEntry
+from leverframe.governance.ledger.checkpoints import Checkpoint, sign_checkpoint
+from leverframe.governance.ledger.copies import export_lines, verify_connection
 from leverframe.governance.ledger.engines import Sessions
 from leverframe.governance.ledger.migrate import migrate
+from leverframe.governance.ledger.verify import AuditReport
+from leverframe.governance.signing import SigningKey, TrustStore
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -120,6 +125,34 @@ class Ledger:
         with self._sessions.reading() as connection:
             last = sql.last_entry(connection)
         return last.seq if last is not None else 0
+
+    def checkpoint(self, key: SigningKey) -> bytes:
+        """A signed statement of where the chain ends now; keep a copy on another host.
+
+        The ledger keeps one too. It is a statement *about* the chain and not control state, so it makes no entry of its own.
+
+        Raises
+        ------
+        NotFound: nothing was written yet.
+        """
+        with self._sessions.writing() as connection:
+            last = sql.last_entry(connection)
+            if last is None:
+                raise NotFound("the chain is empty", where="ledger")
+            statement = Checkpoint(seq=last.seq, hash=last.hash, at_us=self._machine_clock.now_us())
+            envelope = sign_checkpoint(key, statement)
+            sql.keep_checkpoint(connection, statement, envelope)
+        return envelope
+
+    def verify(self, trust: TrustStore, envelopes: Sequence[bytes] = ()) -> AuditReport:
+        """Check chain, records and checkpoints as they lie in the database; ``envelopes`` are checkpoints kept elsewhere."""
+        with self._sessions.snapshot() as connection:
+            return verify_connection(connection, trust, envelopes)
+
+    def export(self) -> Iterator[bytes]:
+        """Everything ``copies.verify_export`` needs, line by line (JSON)."""
+        with self._sessions.snapshot() as connection:
+            yield from export_lines(connection)
 
     def close(self) -> None:
         """Let go of the database."""
