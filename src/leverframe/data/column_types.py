@@ -113,7 +113,8 @@ def _parsed(text: pl.Expr, column: Column, promised: pl.DataType) -> pl.Expr:
 
 def _moment(text: pl.Expr) -> pl.Expr:
     """ISO 8601 with or without a zone (none means UTC) as a naive UTC datetime."""
-    zoned = text.str.replace(r"(\d)$", "${1}Z").str.replace("Z$", "+00:00").str.replace("T", " ", literal=True)
+    plain = text.str.replace("Z$", "+00:00").str.replace("T", " ", literal=True)
+    zoned = pl.when(plain.str.contains(r"[+-]\d{2}:\d{2}$")).then(plain).otherwise(plain + "+00:00")
     return zoned.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False).dt.replace_time_zone(None)
 
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from leverframe.core.errors import Fault, InvalidInput, LimitExceeded
 from leverframe.data.parquet_footer import declared_size
+from leverframe.data.parquet_probe import probe
 
 Format = Literal["parquet", "csv", "jsonl"]
 NAME_CHARACTERS_MAX = 128
@@ -85,6 +86,7 @@ def _read_parquet(data: bytes, limits: Limits) -> pl.DataFrame:
         schema = pl.read_parquet_schema(io.BytesIO(data))
         _check_names(list(schema), limits)
         _bound("cells", declared.rows * len(schema), limits.cells_max)
+        probe(data, limits.uncompressed_bytes_max)
         return pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InvalidInput(
