@@ -221,3 +221,33 @@ def test_lmdb_readers_see_whole_writes_of_another_process_also_when_it_is_killed
         writer.wait()
         if writer.stdout:
             writer.stdout.close()
+
+
+_GROWN = """
+import sys
+from pathlib import Path
+import numpy as np
+from leverframe.features.online import EntityRows, ViewMeta
+from leverframe.features.online_lmdb import LmdbOnlineStore
+
+store = LmdbOnlineStore(Path(sys.argv[1]), map_bytes=1 << 26)
+keys = [b"E%d" % i for i in range(100_000)]
+times = np.ones(100_000, np.int64)
+meta = ViewMeta(view="w", view_version="v1", features=("a", "b"), watermark_us=2)
+store.write(EntityRows(keys=keys, event_us=times, arrival_us=times, values=np.ones((100_000, 2))), meta)
+store.close()
+"""
+
+
+def test_lmdb_readers_follow_a_store_that_was_given_a_larger_map(tmp_path: Path) -> None:
+    """An operator raises the bound and restarts the writer; gateways must not have to restart too."""
+    path = tmp_path / "online"
+    first = LmdbOnlineStore(path, map_bytes=1 << 18)
+    first.write(rows(A=(1, 1.0, 1.0)), META)
+    first.close()
+    reader = LmdbOnlineStore(path, read_only=True, map_bytes=1 << 18)
+    assert listed(reader, [b"A"]) == [[1.0, 1.0]]
+    subprocess.run([sys.executable, "-c", _GROWN, str(path)], check=True)
+    assert listed(reader, [b"A", b"E99999"]) == [[1.0, 1.0], [1.0, 1.0]]
+    assert reader.meta("w", "v1") is not None
+    reader.close()

@@ -54,3 +54,13 @@ def test_keys_of_two_columns_and_of_categories() -> None:
         {"a_key": pl.Series(["A", "A", "B"], dtype=pl.Categorical), "b_key": pl.Series([2, 1, 1], dtype=pl.Int16), "t": [5, 5, 5]}
     )
     assert training_set(questions, "t", [(view, rows)]).frame["p.v"].to_list() == [2.0, 1.0, None]
+
+
+def test_a_join_on_event_time_alone_would_leak_what_was_not_known() -> None:
+    """The negative control: the naive join hands over a correction before it arrived; ours waits for it."""
+    rows = pl.LazyFrame({"k": ["A", "A"], "e": [10, 10], "a": [10, 30], "x": [1.0, 2.0]})
+    questions = pl.DataFrame({"k": ["A", "A"], "t": [15, 30]})
+    view = FeatureView(name="n", source="s", entity=("k",), event_time="e", arrival_time="a", expressions=(Expression(name="v", sql="x"),))
+    naive = FeatureView(name="n", source="s", entity=("k",), event_time="e", arrival_time="e", expressions=(Expression(name="v", sql="x"),))
+    assert training_set(questions, "t", [(view, rows)]).frame["n.v"].to_list() == [1.0, 2.0]
+    assert training_set(questions, "t", [(naive, rows)]).frame["n.v"].to_list() == [2.0, 2.0]

@@ -86,14 +86,19 @@ class LmdbOnlineStore:
     def _reading(self) -> Iterator[Any]:
         env = self._environment()
         try:
-            with env.begin(buffers=True) as txn:
+            with self._begin(env) as txn:
                 yield txn
-        except lmdb.MapResizedError:
-            # The writer was given a larger map: adopt its size; this read is refused once, the next one succeeds.
-            env.set_mapsize(0)
-            raise Unavailable("the online store has grown just now; ask again", where=self._path.name) from None
         except lmdb.Error as error:
             raise Unavailable("the online store cannot be read", where=self._path.name, got=type(error).__name__) from error
+
+    @staticmethod
+    def _begin(env: Any) -> Any:
+        """A read transaction; when a writer with a larger map has outgrown ours, its size is adopted first."""
+        try:
+            return env.begin(buffers=True)
+        except lmdb.MapResizedError:
+            env.set_mapsize(0)
+            return env.begin(buffers=True)
 
     def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False) -> None:
         """Put rows and meta under (view, version), in one transaction."""
@@ -126,7 +131,7 @@ class LmdbOnlineStore:
         return unpack_rows(packed, len(keys), binding, now_us)
 
     def _read_again(self, prefix: bytes, missing: bytes, keys: Sequence[bytes]) -> bytearray:
-        """The slow road after a failed read: tells the faults apart."""
+        """The slow road after a failed read: adopts a grown map, or says what is wrong."""
         with self._reading() as txn:
             return bytearray().join([txn.get(prefix + key, missing) for key in keys])
 
