@@ -30,26 +30,25 @@ REQUEST = (
 )
 
 GATES = (
-    GateRule(metric="roc_auc", op=">=", threshold=0.69, bound="lower"),
+    GateRule(metric="roc_auc", op=">=", threshold=0.68, bound="lower"),
     GateRule(metric="roc_auc_gain", op=">=", threshold=0.01, bound="lower"),
     GateRule(metric="log_loss", op="<=", threshold=0.66, bound="upper"),
     GateRule(metric="roc_auc", op=">=", threshold=0.60, slice="carrier=*", rows_min=500),
     GateRule(metric="roc_auc", op=">=", threshold=0.66, slice="origin=*", rows_min=500),
     GateRule(metric="calibration_error", op="<=", threshold=0.16, bound="upper"),
 )
-"""Set from the last fortnights of March and of April 2013, with slack: ROC AUC 0.747 (0.738 to 0.757) and 0.725 (0.715 to 0.734); gain over
-the baseline 0.038 and 0.039; log loss 0.449 and 0.607; worst carrier with 500 flights 0.68 and 0.66; calibration error 0.02 and 0.12: the
-end of April had 36 % late flights after three months with 22 %, which no model of those months could know."""
+"""Floors for a broken model, not proof of a good one: they were set with slack after looking at the held-out ends of January to March and
+of January to April, so that passing there says little; replay and canary judge on months that nobody looked at.
+
+Seen (March / April): ROC AUC 0.750 (0.741 to 0.760) / 0.711 (0.700 to 0.721); lower bound of the gain over the baseline 0.024 / 0.032; log
+loss 0.445 / 0.582; worst carrier with 500 flights 0.685 / 0.656; worst origin 0.725 / 0.690; calibration error 0.017 / 0.100. April had 30 %
+late flights in the held-out part after 22 % before."""
 
 PARAMS = {
-    "objective": "binary",
     "num_iterations": 200,
     "learning_rate": 0.05,
     "num_leaves": 31,
     "min_data_in_leaf": 400,
-    "num_threads": 2,
-    "deterministic": True,
-    "force_row_wise": True,
 }
 
 BAD_UNITS_PREPARE: Mapping[str, str] = {
