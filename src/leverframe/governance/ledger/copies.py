@@ -21,7 +21,6 @@ from leverframe.governance.ledger.verify import AuditReport, Group, WrittenRow, 
 from leverframe.governance.signing import TrustStore
 
 BATCH_ROWS = 2_000
-LINE_BYTES_MAX = 16 * 1024 * 1024
 
 
 class EntryLine(msgspec.Struct, frozen=True, tag="entry"):
@@ -37,7 +36,7 @@ class RecordLine(msgspec.Struct, frozen=True, tag="record"):
 
 
 class CheckpointLine(msgspec.Struct, frozen=True, tag="checkpoint"):
-    """A signed checkpoint in an export, after everything else."""
+    """A signed checkpoint in an export, before everything else."""
 
     envelope: bytes
 
@@ -114,29 +113,32 @@ def verify_file(path: Path, trust: TrustStore, envelopes: Sequence[bytes] = ()) 
 
 
 def export_lines(connection: Connection) -> Iterator[bytes]:
-    """Everything an auditor needs, as JSON lines: each entry, the revisions it wrote, then the checkpoints."""
+    """Everything an auditor needs, as JSON lines: the checkpoints, then each entry with the revisions it wrote."""
+    for envelope in connection.execute(select(checkpoint.c.envelope).order_by(checkpoint.c.seq)).scalars():
+        yield msgspec.json.encode(CheckpointLine(bytes(envelope))) + b"\n"
     for entry, rows in groups_of(connection):
         lines = (EntryLine(entry),) if entry is not None else ()
         for line in chain(lines, map(RecordLine, rows)):
             yield msgspec.json.encode(line) + b"\n"
-    for envelope in connection.execute(select(checkpoint.c.envelope).order_by(checkpoint.c.seq)).scalars():
-        yield msgspec.json.encode(CheckpointLine(bytes(envelope))) + b"\n"
 
 
 def verify_export(lines: Iterable[bytes], trust: TrustStore, envelopes: Sequence[bytes] = ()) -> AuditReport:
-    """Verify an export. Checkpoints stand at its end, so they are collected first: pass a list, or lines that can be read twice."""
-    inside = []
+    """Verify an export, read once from beginning to end, with the checkpoints in it and those given."""
+    rest = iter(lines)
+    inside, first = [], b""
     try:
-        for line in lines:
-            if b'"checkpoint"' in line[:40]:
-                parsed = _LINE.decode(line)
-                if isinstance(parsed, CheckpointLine):
-                    inside.append(parsed.envelope)
-        return verify(_groups_in(lines), read_checkpoints(trust, [*inside, *envelopes]))
+        for first in rest:
+            parsed = _LINE.decode(first)
+            if not isinstance(parsed, CheckpointLine):
+                break
+            inside.append(parsed.envelope)
+            first = b""
+        checkpoints = read_checkpoints(trust, [*inside, *envelopes])
     except (msgspec.MsgspecError, UnicodeError) as error:
         return AuditReport(ok=False, entries=0, first_bad_seq=1, what=f"not readable as an export: {error}")
     except Integrity as error:
         return AuditReport(ok=False, entries=0, first_bad_seq=1, what=error.sentence())
+    return verify(_groups_in(chain([first] if first else [], rest)), checkpoints)
 
 
 def _groups_in(lines: Iterable[bytes]) -> Iterator[Group]:
@@ -150,6 +152,8 @@ def _groups_in(lines: Iterable[bytes]) -> Iterator[Group]:
             if entry is not None or rows:
                 yield entry, rows
             entry, rows = parsed.entry, []
+        else:
+            raise TypeError("a checkpoint after the first entry")
     if entry is not None or rows:
         yield entry, rows
 

