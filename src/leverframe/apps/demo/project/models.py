@@ -41,8 +41,8 @@ GATES = (
 of January to April, so that passing there says little; replay and canary judge on months that nobody looked at.
 
 Seen (March / April): ROC AUC 0.750 (0.741 to 0.760) / 0.711 (0.700 to 0.721); lower bound of the gain over the baseline 0.024 / 0.032; log
-loss 0.445 / 0.582; worst carrier with 500 flights 0.685 / 0.656; worst origin 0.725 / 0.690; calibration error 0.017 / 0.100. April had 30 %
-late flights in the held-out part after 22 % before."""
+loss 0.445 / 0.582; worst carrier with 500 flights 0.685 / 0.656; worst origin 0.725 / 0.690; calibration error 0.017 / 0.100. April had
+30 % late flights in the held-out part after 22 % before."""
 
 PARAMS = {
     "num_iterations": 200,
