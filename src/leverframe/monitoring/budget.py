@@ -56,7 +56,8 @@ def extreme_quantile(null: Sequence[float], rate: float) -> float | None:
     r"""The value that the next null observation exceeds with probability at most about ``rate``; None with too few observations.
 
     Within reach of the observations (:math:`\alpha (n + 1) \ge 1`) this is the conformal quantile, the
-    :math:`\lceil (1 - \alpha)(n + 1) \rceil`-th smallest. Beyond the largest observation the upper quarter of them is continued by an exponential tail,
+    :math:`\lceil (1 - \alpha)(n + 1) \rceil`-th smallest. Beyond the largest observation the upper quarter of them is continued by an
+    exponential tail,
 
     .. math:: q = u + \hat\sigma^+ \log \frac{k}{n \alpha}
 

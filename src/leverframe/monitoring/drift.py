@@ -155,7 +155,7 @@ def missing_signals(
     """A signal for every column whose share of missing or of unseen values rose by more than ``missing_floor`` over the reference.
 
     These need no whole day: whether a value is there does not depend much on the hour, so a few hours are judged as soon as they have
-    ``rows_min`` / 4 rows. The rise must also exceed four standard errors; half of the way from the usual share to all of them is always enough.
+    ``rows_min`` / 4 rows. The rise must also exceed four standard errors; half of the way from the usual share to all is always enough.
     """
     signals = []
     for index, column in enumerate(window.shape.column_profiles):

@@ -1,0 +1,48 @@
+"""Where each input column comes from: what makes nine alarms one alert."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from leverframe.core.feature import FeatureView
+from leverframe.core.schema import InputColumn
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """A column's feature, its view, and the source that feeds the view."""
+
+    column: str
+    view: str
+    feature: str
+    source: str
+
+
+Origins = Mapping[str, Origin]
+"""Column name to origin; columns that come with the request are not in it."""
+
+
+def origins(columns: Iterable[InputColumn], views: Iterable[FeatureView]) -> dict[str, Origin]:
+    """The origin of every looked-up column.
+
+    >>> columns = [InputColumn(name="origin_weather_temp", source="view", view="origin_weather", feature="temp")]
+    >>> weather = FeatureView(name="origin_weather", source="weather", entity=("origin",), event_time="e", arrival_time="a")
+    >>> origins(columns, [weather])["origin_weather_temp"].source
+    'weather'
+    """
+    sources = {view.name: view.source for view in views}
+    return {
+        column.name: Origin(column=column.name, view=column.view, feature=column.feature, source=sources.get(column.view, column.view))
+        for column in columns
+        if column.source == "view"
+    }
+
+
+def disabled_columns(known: Origins, patterns: Sequence[str]) -> tuple[str, ...]:
+    """The columns that an endpoint's ``disabled_features`` (``view.feature`` or ``view.*``) switch off."""
+    off = set(patterns)
+    return tuple(o.column for o in known.values() if f"{o.view}.{o.feature}" in off or f"{o.view}.*" in off)
+
+
+def described(known: Origins) -> dict[str, str]:
+    """Column to words for a sentence."""
+    return {column: f"feed {origin.source}" for column, origin in known.items()}
