@@ -1,7 +1,7 @@
 """Segments of the prediction log: how the file of one gateway worker is named and laid out. Pure packing, no I/O.
 
-A worker appends to ``<worker>-<number>.open``; when the segment is full or old it is cut to size and renamed ``.sealed``, after which it never
-changes. ``<worker>.totals`` is a header alone: it keeps the counts while a full disk leaves no room for a segment.
+A worker appends to ``<worker>-<number>.open``; when the segment is full or old it is cut to size and renamed ``.sealed``, after which it
+never changes. ``<worker>.totals`` is a header alone: it keeps the counts while a full disk leaves no room for a segment.
 
 ::
 

@@ -3,5 +3,5 @@
 Takes: a signed route table, bundles, online features, requests.
 Gives: answers, and a prediction log that adds up.
 Never: the control database; a pickle; an unbounded anything.
-Start reading at: ``gateway.py``
+Start reading at: ``door.py``, then ``inference.py``
 """

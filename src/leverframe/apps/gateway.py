@@ -1,0 +1,202 @@
+"""The gateway process: one worker of the data plane. It can reach neither the ledger nor any room but serving and the online features.
+
+Settings come as arguments; when it is started as a module, from the command line with the installation's ``LEVER_*`` variables as defaults.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from leverframe.apps.clocks import open_clock
+from leverframe.core.digest import Digest
+from leverframe.core.errors import LeverframeError, Refused
+from leverframe.features.online import entity_keys
+from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.governance.artifacts import ArtifactStore
+from leverframe.governance.bundles import open_bundle
+from leverframe.governance.publication import Publication
+from leverframe.governance.signing import TrustStore
+from leverframe.serving.door import Door
+from leverframe.serving.health import Health
+from leverframe.serving.inference import Inference
+from leverframe.serving.limits import LoadGate
+from leverframe.serving.listener import Listener
+from leverframe.serving.log_segments import SEAL_S, SEGMENT_BYTES, SegmentLog
+from leverframe.serving.lookup import Lookup
+from leverframe.serving.message import HttpLimits
+from leverframe.serving.shadow import ShadowQueue
+from leverframe.serving.tables import TableFollower
+from leverframe.serving.telemetry import Telemetry
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+MAINTAIN_S = 0.2
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one gateway worker is told. Empty URLs mean the folders of an installation under ``home``."""
+
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = 8401
+    environment: str = "prod"
+    clock: str = "system"
+    worker: str = "gateway-0"
+    artifacts_url: str = ""
+    publication_url: str = ""
+    segment_bytes: int = SEGMENT_BYTES
+    seal_s: float = SEAL_S
+    limits: HttpLimits = HttpLimits()
+
+
+def _follower(settings: GatewaySettings, telemetry: Telemetry) -> TableFollower:
+    home, folder = settings.home, settings.home / "gateway"
+    artifacts = ArtifactStore(settings.artifacts_url or str(home / "artifacts"), cache_dir=folder / "artifacts")
+
+    def trust() -> TrustStore:
+        return TrustStore.from_folder(home / "keys")
+
+    def open_files(bundle: Digest, envelope: Digest) -> Mapping[str, bytes]:
+        opened = open_bundle(artifacts, trust(), bundle, envelope)
+        return {name: opened.read(name) for name in opened.names}
+
+    return TableFollower(
+        environment=settings.environment,
+        published=Publication(settings.publication_url or str(home / "published")),
+        trust=trust,
+        open_bundle=open_files,
+        folder=folder,
+        telemetry=telemetry,
+    )
+
+
+def _check_exposure(settings: GatewaySettings, tables: TableFollower) -> bool:
+    """Whether only this machine can reach the gateway.
+
+    Raises
+    ------
+    Refused: others can, and the routes name no caller.
+    """
+    if settings.host in LOOPBACK:
+        return True
+    if tables.routes is None or not tables.routes.callers:
+        raise Refused(
+            "refusing to listen beyond this machine while anybody could ask",
+            where=settings.host,
+            expected="a route table that names callers",
+            got="none",
+            next_step="issue a token with: lever token issue, or listen on 127.0.0.1",
+        )
+    return False
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Run one worker until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    clock = open_clock(settings.clock)
+    telemetry = Telemetry()
+    tables = _follower(settings, telemetry)
+    tables.restore()
+    tables.look()
+    loopback = _check_exposure(settings, tables)
+    log = SegmentLog(settings.home / "log", settings.worker, clock, segment_bytes=settings.segment_bytes, seal_s=settings.seal_s)
+    store = LmdbOnlineStore(settings.home / "online", read_only=True)
+    gate, shadows = LoadGate(loop), ShadowQueue(loop)
+    body_bytes_max = settings.limits.body_bytes_max
+    inference = Inference(
+        clock=clock,
+        log=log,
+        lookup=Lookup(store, entity_keys),
+        shadows=shadows,
+        id_prefix=f"{secrets.token_hex(6)}-",
+        body_bytes_max=body_bytes_max,
+    )
+    shadows.score = inference.score_unseen
+    door = Door(
+        tables=tables, inference=inference, log=log, clock=clock, gate=gate, telemetry=telemetry, loopback=loopback,
+        version=version("leverframe"), body_bytes_max=body_bytes_max,
+    )  # fmt: skip
+    listener = Listener(door.handle, admit=door.admit, refused=lambda error: telemetry.refuse(error.code), limits=settings.limits)
+    door.health = Health(worker=settings.worker, clock=clock, tables=tables, log=log, telemetry=telemetry, gate=gate, listener=listener)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    port = await listener.start(settings.host, settings.port)
+    gate.start()
+    tables.start()
+    maintaining = asyncio.create_task(_maintain(log))
+    # What is loaded by now lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    generation = tables.routes.generation if tables.routes else None
+    _say("listening", host=settings.host, port=port, worker=settings.worker, generation=generation, problem=tables.problem)
+    await stop.wait()
+    await listener.stop()
+    shadows.drain()
+    tables.stop()
+    gate.stop()
+    maintaining.cancel()
+    log.close()
+    _say("stopped", **msgspec.to_builtins(log.counts))
+
+
+async def _maintain(log: SegmentLog) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(MAINTAIN_S)
+        log.maintain()
+        await loop.run_in_executor(None, log.prepare)
+
+
+def _say(event: str, **facts: object) -> None:
+    print(json.dumps({"event": event, **facts}), flush=True)
+
+
+def run(settings: GatewaySettings) -> None:
+    """Serve in this process until asked to stop.
+
+    Raises
+    ------
+    Refused: exposed without callers.  Unavailable: port or log folder cannot be had.
+    """
+    if sys.platform == "win32":
+        asyncio.run(serve(settings))
+    else:
+        import uvloop
+
+        uvloop.run(serve(settings))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Start from a command line; returns the exit code."""
+    given = os.environ
+    parser = argparse.ArgumentParser(prog="leverframe-gateway", description="One worker of the data plane.")
+    parser.add_argument("--home", type=Path, default=Path(given.get("LEVER_HOME", ".leverframe")))
+    parser.add_argument("--host", default=given.get("LEVER_GATEWAY_HOST", "127.0.0.1"))
+    parser.add_argument("--port", type=int, default=int(given.get("LEVER_GATEWAY_PORT", "8401")))
+    parser.add_argument("--environment", default=given.get("LEVER_ENVIRONMENT", "prod"))
+    parser.add_argument("--clock", default=given.get("LEVER_CLOCK", "system"))
+    parser.add_argument("--worker", default="gateway-0", help="name of this worker's log segments")
+    parser.add_argument("--artifacts-url", default=given.get("LEVER_ARTIFACTS_URL", ""))
+    parser.add_argument("--publication-url", default=given.get("LEVER_PUBLICATION_URL", ""))
+    parser.add_argument("--segment-bytes", type=int, default=SEGMENT_BYTES)
+    parser.add_argument("--seal-s", type=float, default=SEAL_S)
+    try:
+        run(GatewaySettings(**vars(parser.parse_args(arguments))))
+    except LeverframeError as error:
+        print(json.dumps({"event": "refused to start", **error.to_dict()}), file=sys.stderr, flush=True)
+        return 5
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+"""The walk of one inference: document → arm → columns → features → matrix → scores → record → answer."""
+
+import itertools
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from leverframe.core.assemble import assemble
+from leverframe.core.clock import Clock
+from leverframe.core.errors import InvalidInput, LeverframeError, Refused
+from leverframe.core.prediction import PredictionRecord
+from leverframe.serving import fallback, oip
+from leverframe.serving.inputs import read_inputs
+from leverframe.serving.log_segments import SegmentLog
+from leverframe.serving.lookup import Lookup
+from leverframe.serving.message import JSON, Request, Response
+from leverframe.serving.routing import CompiledArm, CompiledEndpoint
+from leverframe.serving.shadow import ShadowJob, ShadowQueue
+from leverframe.serving.tensors import Column
+
+_encode = msgspec.json.encode
+_EMPTY: dict[str, str] = {}
+
+
+@dataclass
+class Scored:
+    """What came out of a model for one request; ``features`` is its input matrix as little-endian float64."""
+
+    scores: list[float]
+    features: bytes
+    missing: int
+    missing_names: Sequence[str]
+    unreachable: Sequence[str]
+
+
+class Inference:
+    """Answers inference requests on one worker.
+
+    Parameters
+    ----------
+    clock: decides TTLs and ``asked_at_us``.
+    id_prefix: makes the ids of requests that bring none unique over workers and restarts.
+    body_bytes_max: bound of a decompressed body.
+    """
+
+    def __init__(self, *, clock: Clock, log: SegmentLog, lookup: Lookup, shadows: ShadowQueue, id_prefix: str, body_bytes_max: int) -> None:
+        self._clock = clock
+        self._log = log
+        self._lookup = lookup
+        self._shadows = shadows
+        self._id_prefix = id_prefix
+        self._ids = itertools.count(1)
+        self._body_bytes_max = body_bytes_max
+
+    def answer(self, endpoint: CompiledEndpoint, request: Request, version: str = "") -> Response:
+        """Answer ``request``; what an arm was asked is logged before this returns.
+
+        Raises
+        ------
+        InvalidInput: the request is not one this endpoint's model can take; no arm was asked and nothing is logged.
+        Unavailable, Refused: an arm was asked and could not answer; that is logged.
+        """
+        asked_at_us = self._clock.now_us()
+        document = oip.read_document(request, self._body_bytes_max)
+        prediction_id = document.id or f"{self._id_prefix}{next(self._ids)}"
+        live = endpoint.live.model
+        columns, rows = read_inputs(live.signature, document)
+        arm = self._arm(endpoint, columns, prediction_id, version)
+        model = arm.model
+        if model.signature.request != live.signature.request:
+            columns, rows = read_inputs(model.signature, document)
+        binary = oip.wants_binary(document, model.output) if document.outputs or document.parameters else False
+        entities = _entities(arm, columns) if rows == 1 else _EMPTY
+        ask = Ask(prediction_id, asked_at_us, columns, rows, entities)
+        scored, status, code, error = self._score(endpoint, arm, ask)
+        latency_us = (time.perf_counter_ns() - request.arrived_ns) // 1000
+        self._log.answer(_prediction(endpoint, arm, ask, scored, status, code, latency_us, arm.arm.role))
+        _count(arm, status, scored, latency_us)
+        if endpoint.unseen and code != fallback.KILLED:
+            self._mirror(endpoint, arm, ask, document)
+        if error is not None:
+            raise error
+        return _response(arm, prediction_id, scored, code, binary)
+
+    def score_unseen(self, job: ShadowJob) -> None:
+        """Score a request that was answered by another arm; only the log sees it."""
+        started = time.perf_counter_ns()
+        ask = Ask(job.id, job.asked_at_us, job.columns, job.rows, job.entities)
+        scored, status, code = Scored([], b"", 0, (), ()), "ok", ""
+        try:
+            scored = self.run(job.arm, ask)
+            if not all(map(math.isfinite, scored.scores)):
+                status, code = "error", fallback.MODEL_FAILED
+        except Refused as error:
+            status, code = "refused", error.code
+        except Exception:  # whatever a shadow does stays unseen; the log has it as an error
+            status, code = "error", fallback.MODEL_FAILED
+        latency_us = (time.perf_counter_ns() - started) // 1000
+        self._log.shadow(_prediction(job.endpoint, job.arm, ask, scored, status, code, latency_us, "shadow"))
+
+    def _arm(self, endpoint: CompiledEndpoint, columns: Mapping[str, Column], prediction_id: str, version: str) -> CompiledArm:
+        """The arm for this request: the version it names, or the sticky choice by its first row (else by its id)."""
+        if version:
+            named = endpoint.named(version)
+            assert named is not None, "the door has checked the version"
+            return named
+        if not endpoint.intervals:
+            return endpoint.live
+        sticky = columns.get(endpoint.record.hash_field)
+        return endpoint.pick(prediction_id if sticky is None or sticky[0] is None else str(sticky[0]))
+
+    def _score(self, endpoint: CompiledEndpoint, arm: CompiledArm, ask: "Ask") -> tuple[Scored, str, str, LeverframeError | None]:
+        """Scores with status and code, or the constant, or the error to answer with."""
+        record = endpoint.record
+        nothing = Scored([], b"", 0, (), ())
+        if record.killed:
+            scores = fallback.constant(record, ask.rows)
+            if scores is None:
+                return nothing, "refused", fallback.KILLED, fallback.killed_error(record)
+            return Scored(scores, b"", 0, (), ()), "fallback", fallback.KILLED, None
+        try:
+            scored = self.run(arm, ask)
+            if all(map(math.isfinite, scored.scores)):
+                return scored, "ok", "", None
+        except Refused as error:
+            return nothing, "refused", error.code, error
+        except LeverframeError:
+            scored = nothing
+        scores = fallback.constant(record, ask.rows)
+        if scores is None:
+            return scored, "error", fallback.MODEL_FAILED, fallback.failed_error(record, arm.version)
+        return Scored(scores, scored.features, scored.missing, (), ()), "fallback", fallback.MODEL_FAILED, None
+
+    def run(self, arm: CompiledArm, ask: "Ask") -> Scored:
+        """Features, matrix and scores of one request by one arm.
+
+        Raises
+        ------
+        Refused: a value is missing that the model does not do without.    Integrity: the runtime failed.
+        """
+        model, policy = arm.model, arm.policy
+        views: dict[str, Any] = {}
+        unreachable: Sequence[str] = ()
+        if model.signature.views:
+            views, unreachable = self._lookup.read(model.signature.views, ask.columns, ask.rows, ask.asked_at_us, policy.off_views)
+        if ask.rows == 1:
+            values = {name: column[0] for name, column in ask.columns.items()}
+            row = model.plan.row(values, {view: found[0].tolist() for view, found in views.items()})
+            missing: Sequence[str] = ()
+            # A sum is NaN when any of its terms is: one cheap look instead of one a column.
+            if policy.off or math.isnan(sum(row)):
+                row, missing = policy.apply_row(row)
+            packed = model.plan.pack(*row)
+            return Scored([model.score_row(packed)], packed, len(missing), missing, unreachable)
+        matrix = assemble(model.raw, ask.columns, views, ask.rows)
+        matrix, count, missing = policy.apply(matrix)
+        scores = model.score(matrix).tolist()
+        return Scored(scores, np.ascontiguousarray(matrix, dtype="<f8").tobytes(), count, missing, unreachable)
+
+    def _mirror(self, endpoint: CompiledEndpoint, answered: CompiledArm, ask: "Ask", document: oip.InferDocument) -> None:
+        for arm in endpoint.unseen:
+            if arm is answered:
+                continue
+            columns: Mapping[str, Column] = ask.columns
+            if arm.model.signature.request != answered.model.signature.request:
+                try:
+                    columns, _ = read_inputs(arm.model.signature, document)
+                except InvalidInput:
+                    columns = {}  # scoring fails then, and the log says that this version could not have answered
+            if not self._shadows.offer(ShadowJob(endpoint, arm, ask.id, ask.asked_at_us, columns, ask.rows, ask.entities)):
+                self._log.drop_shadow()
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request as an arm sees it."""
+
+    id: str
+    asked_at_us: int
+    columns: Mapping[str, Column]
+    rows: int
+    entities: dict[str, str]
+
+
+def _entities(arm: CompiledArm, columns: Mapping[str, Column]) -> dict[str, str]:
+    return {name: str(columns[name][0]) for name in arm.model.entity_fields if columns[name][0] is not None}
+
+
+def _prediction(
+    endpoint: CompiledEndpoint, arm: CompiledArm, ask: Ask, scored: Scored, status: Any, code: str, latency_us: int, role: Any
+) -> PredictionRecord:
+    record = endpoint.record
+    return PredictionRecord(
+        id=ask.id,
+        endpoint=record.name,
+        tenant=record.tenant,
+        version=arm.version,
+        role=role,
+        generation=endpoint.generation,
+        asked_at_us=ask.asked_at_us,
+        latency_us=latency_us,
+        status=status,
+        outputs=tuple(scored.scores),
+        features=scored.features,
+        entities=ask.entities,
+        missing=scored.missing,
+        disabled=len(arm.policy.off) * ask.rows,
+        code=code,
+    )
+
+
+def _count(arm: CompiledArm, status: str, scored: Scored, latency_us: int) -> None:
+    stats = arm.stats
+    if status == "ok":
+        stats.ok += 1
+    elif status == "fallback":
+        stats.fallbacks += 1
+    elif status == "refused":
+        stats.refused += 1
+    else:
+        stats.errors += 1
+    stats.missing += scored.missing
+    stats.disabled += len(arm.policy.off)
+    stats.observe(latency_us)
+
+
+def _response(arm: CompiledArm, prediction_id: str, scored: Scored, code: str, binary: bool) -> Response:
+    model = arm.model
+    parameters = arm.parameters
+    if scored.missing:
+        parameters += b',"missing":%d,"missing_features":%b' % (scored.missing, _encode(",".join(scored.missing_names)))
+    if scored.unreachable:
+        parameters += b',"unreachable_views":%b' % _encode(",".join(scored.unreachable))
+    if arm.policy.off:
+        parameters += b',"disabled_features":%b' % _encode(",".join(arm.policy.disabled))
+    if code:
+        parameters += b',"fallback":"constant","fallback_reason":%b' % _encode(code)
+    parameters += b"}"
+    if binary:
+        return oip.binary_answer(model.answer_start, prediction_id, parameters, model.answer_outputs, scored.scores, model.output_type)
+    return Response(200, oip.json_answer(model.answer_start, prediction_id, parameters, model.answer_outputs, scored.scores), JSON)
