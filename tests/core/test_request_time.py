@@ -1,0 +1,35 @@
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leverframe.core.errors import InvalidInput
+from leverframe.core.request_time import REQUEST_TIME_FUNCTIONS, day_of_week, day_of_year, minute_of_day, request_time_function
+
+ZONE = {"zone": "America/New_York"}
+
+
+@given(st.lists(st.integers(0, 2_000_000_000), min_size=1, max_size=30), st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata"]))
+def test_equal_to_the_standard_library_on_each_row(seconds, zone):
+    moments = [datetime.fromtimestamp(s, UTC).astimezone(ZoneInfo(zone)) for s in seconds]
+    array, params = np.array(seconds, dtype=np.int64), {"zone": zone}
+    # Kolkata is half an hour off; its offset still changes on whole UTC hours only.
+    assert minute_of_day(array, params).tolist() == [m.hour * 60 + m.minute for m in moments]
+    assert day_of_week(array, params).tolist() == [m.weekday() for m in moments]
+    assert day_of_year(array, params).tolist() == [m.timetuple().tm_yday for m in moments]
+
+
+def test_the_hour_lost_and_the_hour_repeated():
+    spring = np.array([1362898800 - 60, 1362898800])  # 2013-03-10 01:59 EST, 03:00 EDT
+    autumn = np.array([1383454800 - 60, 1383454800 + 3600 - 60])  # 2013-11-03 00:59 EDT, 01:59 EDT
+    assert minute_of_day(spring, ZONE).tolist() == [119.0, 180.0]
+    assert minute_of_day(autumn + 3600, ZONE).tolist() == [119.0, 119.0], "01:59 happens twice that night"
+
+
+def test_a_name_that_is_no_function_lists_those_there_are():
+    assert set(REQUEST_TIME_FUNCTIONS) == {"minute_of_day", "day_of_week", "day_of_year"}
+    with pytest.raises(InvalidInput, match="minute_of_day"):
+        request_time_function("__import__")
