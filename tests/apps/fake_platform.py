@@ -2,7 +2,6 @@
 
 from tests.apps import fake_records as records
 
-from leverframe.apps.platform import platform as ports
 from leverframe.apps.platform import views
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
@@ -29,7 +28,7 @@ class Calls:
         self.made.append((action, actor.subject, key, arguments))
 
 
-class FakeAccess(ports.Access):
+class FakeAccess:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
@@ -44,17 +43,17 @@ class FakeAccess(ports.Access):
             raise Forbidden(f"{actor.subject} may not {action}", where=resource, expected="role admin", got=", ".join(actor.roles))
 
     def issue(self, actor: Actor, subject: str, roles: tuple[str, ...], teams: tuple[str, ...], *, days: int, key: str) -> views.TokenView:
-        self._calls.write(self, actor, "Access.Issue", key, subject, roles, teams, days)
+        self._calls.write(self, actor, "Tokens.Issue", key, subject, roles, teams, days)
         return views.TokenView(id="tok-1", subject=subject, roles=roles, teams=teams, expires_at_us=records.NOW_US, secret="lf_secret")
 
     def revoke(self, actor: Actor, token_id: str, *, key: str) -> None:
-        self._calls.write(self, actor, "Access.Revoke", key, token_id)
+        self._calls.write(self, actor, "Tokens.Revoke", key, token_id)
 
     def tokens(self) -> tuple[views.TokenView, ...]:
         return (views.TokenView(id="tok-1", subject="ana", roles=("admin",), teams=("*",), expires_at_us=records.NOW_US),)
 
 
-class FakeData(ports.Data):
+class FakeData:
     def __init__(self, calls: Calls, access: FakeAccess) -> None:
         self._calls, self._access = calls, access
         self.offered: list[views.IngestView] = [records.ingest("weather", True), records.ingest("weather", False)]
@@ -87,7 +86,7 @@ class FakeData(ports.Data):
         return tuple(self.offered)
 
 
-class FakeFeatures(ports.Features):
+class FakeFeatures:
     def __init__(self, calls: Calls, access: FakeAccess) -> None:
         self._calls, self._access = calls, access
 
@@ -104,7 +103,7 @@ class FakeFeatures(ports.Features):
         return {"views": list(names), "rows": 3}
 
 
-class FakeTraining(ports.Training):
+class FakeTraining:
     def __init__(self, calls: Calls, access: FakeAccess) -> None:
         self._calls, self._access = calls, access
 
@@ -136,7 +135,7 @@ class FakeTraining(ports.Training):
         return records.version_view(int(name[-1]))
 
 
-class FakeRelease(ports.Release):
+class FakeRelease:
     def __init__(self, calls: Calls, access: FakeAccess) -> None:
         self._calls, self._access = calls, access
 
@@ -201,7 +200,7 @@ class FakeRelease(ports.Release):
         return (entry,)
 
 
-class FakeMonitoring(ports.Monitoring):
+class FakeMonitoring:
     def monitor(self, endpoint: str) -> views.MonitorView:
         if endpoint != "flight-delay":
             raise NotFound("no such endpoint", where=endpoint)
@@ -214,7 +213,7 @@ class FakeMonitoring(ports.Monitoring):
         return records.DIAGNOSIS
 
 
-class FakeAudit(ports.Audit):
+class FakeAudit:
     def entries(self, *, after: int = 0, limit: int = 100, newest_first: bool = True) -> tuple[views.AuditView, ...]:
         seqs = [seq for seq in range(1, 60) if seq > after]
         return tuple(records.audit(seq) for seq in (reversed(seqs) if newest_first else seqs))[:limit]
@@ -226,7 +225,7 @@ class FakeAudit(ports.Audit):
         return b'{"seq":1}\n{"seq":2}\n'
 
 
-class FakePlatform(ports.Platform):
+class FakePlatform:
     """All of it; ``empty`` answers like an installation on its first day."""
 
     def __init__(self) -> None:

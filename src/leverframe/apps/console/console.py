@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import jinja2
@@ -16,13 +17,14 @@ from leverframe.apps.console.door import Form, Page, Visit, check_origin, key_of
 from leverframe.apps.console.session import COOKIE, SESSION_SECONDS_MAX, Session, Sessions
 from leverframe.apps.console.words import FILTERS
 from leverframe.apps.control.door import Endpoint, fill
-from leverframe.apps.control.events import PERMISSION as EVENTS_PERMISSION
 from leverframe.apps.control.events import EventStreams
 from leverframe.apps.control.route import PUBLIC
-from leverframe.apps.platform.platform import Platform
 from leverframe.core.actor import Actor
 from leverframe.core.digest import digest_bytes
 from leverframe.core.errors import LeverframeError, NotFound, Unauthenticated
+
+if TYPE_CHECKING:
+    from leverframe.apps.platform.platform import Platform
 
 HERE = Path(__file__).parent
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -37,7 +39,7 @@ class Console:
     streams: the process's event streams, shared with the API.
     """
 
-    def __init__(self, platform: Platform, streams: EventStreams) -> None:
+    def __init__(self, platform: "Platform", streams: EventStreams) -> None:
         self._platform = platform
         self._streams = streams
         self.sessions = Sessions()
@@ -59,7 +61,7 @@ class Console:
         yield "POST", "/login", _declared(self._login, PUBLIC)
         yield "GET", "/static/{name}", _declared(self._file, PUBLIC)
         yield "POST", "/logout", _declared(self._logout, "Platform.Read")
-        yield "GET", "/events", _declared(self._events, EVENTS_PERMISSION)
+        yield "GET", "/events", _declared(self._events, "Platform.Read")
         yield "GET", "/audit/export", _declared(self._export, "Audit.Read")
         for page in pages.PAGES:
             yield "GET", page.path, self._page(page)
@@ -151,8 +153,8 @@ class Console:
         return Response(self._static[name], headers=headers, media_type=MEDIA_TYPES[Path(name).suffix])
 
     async def _events(self, request: Request) -> StreamingResponse:
-        await self._enter(request, EVENTS_PERMISSION)
-        return await self._streams.respond(request)
+        await self._enter(request, "Platform.Read")
+        return await self._streams.respond(request, numbers_only=True)
 
     async def _export(self, request: Request) -> Response:
         await self._enter(request, "Audit.Read")

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -10,9 +10,11 @@ from starlette.requests import Request
 
 from leverframe.apps.console.session import COOKIE, Session, Sessions
 from leverframe.apps.control.body import read_body
-from leverframe.apps.platform.platform import Platform
 from leverframe.core.actor import Actor
 from leverframe.core.errors import Forbidden, InvalidInput, Unauthenticated
+
+if TYPE_CHECKING:
+    from leverframe.apps.platform.platform import Platform
 
 FORM_BYTES_MAX = 64 * 1024
 FORM_FIELDS_MAX = 50
@@ -21,7 +23,7 @@ FORM_FIELDS_MAX = 50
 class Visit(msgspec.Struct, frozen=True, kw_only=True):
     """One signed-in request: who, where, and (for a form) what was typed."""
 
-    platform: Platform
+    platform: "Platform"
     actor: Actor
     session: Session
     path: Mapping[str, str]

@@ -1,7 +1,7 @@
 """The control application: every route under one guard, and none without a permission."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -17,8 +17,10 @@ from leverframe.apps.control.guard import ErrorPage, Guard, error_response
 from leverframe.apps.control.openapi import describe
 from leverframe.apps.control.route import PUBLIC, Route
 from leverframe.apps.control.status_codes import error_of_status
-from leverframe.apps.platform.platform import Platform
 from leverframe.core.errors import Refused
+
+if TYPE_CHECKING:
+    from leverframe.apps.platform.platform import Platform
 
 HEALTH_PATH = "/api/v1/health"
 PUBLIC_PATHS = frozenset({HEALTH_PATH, "/login", "/static/{name}"})
@@ -29,7 +31,7 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 ROUTES: tuple[Route, ...] = (*routes_record.ROUTES, *routes_data.ROUTES, *routes_training.ROUTES, *routes_release.ROUTES)
 
 
-def create_app(platform: Platform, *, allowed_hosts: Iterable[str] = LOOPBACK_HOSTS, console: bool = True) -> FastAPI:
+def create_app(platform: "Platform", *, allowed_hosts: Iterable[str] = LOOPBACK_HOSTS, console: bool = True) -> FastAPI:
     """The ASGI application.
 
     Parameters

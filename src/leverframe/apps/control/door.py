@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -12,9 +12,11 @@ from starlette.responses import Response
 
 from leverframe.apps.control.body import UploadSlots, decode_json, decode_query, read_body
 from leverframe.apps.control.route import Call, Route
-from leverframe.apps.platform.platform import Platform
 from leverframe.core.actor import Actor
 from leverframe.core.errors import InvalidInput, Unauthenticated
+
+if TYPE_CHECKING:
+    from leverframe.apps.platform.platform import Platform
 
 BEARER_CHARS_MAX = 4096
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_.:@/-]{1,128}")
@@ -63,7 +65,7 @@ def fill(template: str, path: dict[str, str]) -> str:
     return template
 
 
-def endpoint_of(route: Route, platform: Platform, slots: UploadSlots) -> Endpoint:
+def endpoint_of(route: Route, platform: "Platform", slots: UploadSlots) -> Endpoint:
     """The coroutine that answers ``route``; it carries the route's permission, and the application refuses endpoints without one."""
 
     async def endpoint(request: Request) -> Response:
@@ -83,7 +85,7 @@ def endpoint_of(route: Route, platform: Platform, slots: UploadSlots) -> Endpoin
     return endpoint
 
 
-async def _call(request: Request, route: Route, platform: Platform, actor: Actor, path: dict[str, str]) -> Call:
+async def _call(request: Request, route: Route, platform: "Platform", actor: Actor, path: dict[str, str]) -> Call:
     query = decode_query(request.query_params, route.query)
     key = idempotency_key_of(request) if route.writes else ""
     body: Any = None

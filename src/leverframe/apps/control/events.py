@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -9,9 +10,11 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from leverframe.apps.control.door import Endpoint, bearer_of
-from leverframe.apps.platform.platform import Platform
 from leverframe.apps.platform.views import AuditView
 from leverframe.core.errors import Overloaded
+
+if TYPE_CHECKING:
+    from leverframe.apps.platform.platform import Platform
 
 PATH = "/api/v1/events"
 PERMISSION = "Audit.Read"
@@ -25,13 +28,13 @@ SILENT_LOOKS_MAX = 15
 class EventStreams:
     """The open streams of this process: at most ``STREAMS_MAX``, each closed after ``STREAM_SECONDS_MAX`` (browsers reconnect)."""
 
-    def __init__(self, platform: Platform, *, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, platform: "Platform", *, look_seconds: float = LOOK_SECONDS) -> None:
         self._platform = platform
         self._look_seconds = look_seconds
         self._open = 0
 
-    async def respond(self, request: Request) -> StreamingResponse:
-        """Stream entries after the request's ``Last-Event-ID``, or after now.
+    async def respond(self, request: Request, *, numbers_only: bool = False) -> StreamingResponse:
+        """Stream entries (or just their numbers, for readers who may not see the record) after ``Last-Event-ID``, or after now.
 
         Raises
         ------
@@ -41,13 +44,13 @@ class EventStreams:
             raise Overloaded("too many event streams are open", where=PATH, expected=f"at most {STREAMS_MAX}", next_step="reload later")
         last = request.headers.get("last-event-id", "")
         after = int(last) if last.isdigit() and len(last) < 19 else await self._newest()
-        return StreamingResponse(self._events(after), media_type="text/event-stream")
+        return StreamingResponse(self._events(after, numbers_only), media_type="text/event-stream")
 
     async def _newest(self) -> int:
         newest = await run_in_threadpool(lambda: self._platform.audit.entries(limit=1))
         return newest[0].seq if newest else 0
 
-    async def _events(self, after: int) -> AsyncIterator[bytes]:
+    async def _events(self, after: int, numbers_only: bool) -> AsyncIterator[bytes]:
         self._open += 1
         try:
             yield b"retry: 2000\n\n"
@@ -57,7 +60,8 @@ class EventStreams:
                 entries = await run_in_threadpool(self._look, after)
                 for entry in entries:
                     after = entry.seq
-                    yield b"id: %d\nevent: audit\ndata: %s\n\n" % (entry.seq, msgspec.json.encode(entry))
+                    data = msgspec.json.encode({"seq": entry.seq} if numbers_only else entry)
+                    yield b"id: %d\nevent: audit\ndata: %s\n\n" % (entry.seq, data)
                 silent = 0 if entries else silent + 1
                 if silent >= SILENT_LOOKS_MAX:
                     silent = 0
@@ -70,7 +74,7 @@ class EventStreams:
         return self._platform.audit.entries(after=after, limit=ENTRIES_A_LOOK_MAX, newest_first=False)
 
 
-def events_endpoint(platform: Platform, streams: EventStreams) -> Endpoint:
+def events_endpoint(platform: "Platform", streams: EventStreams) -> Endpoint:
     """The bearer-authenticated stream (the console has its own door to the same streams)."""
 
     async def events(request: Request) -> StreamingResponse:

@@ -1,12 +1,14 @@
 """What a route declares: its permission first, then what it takes, what it gives and what it runs."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from leverframe.apps.platform.platform import Platform
 from leverframe.core.actor import Actor
+
+if TYPE_CHECKING:
+    from leverframe.apps.platform.platform import Platform
 
 MEBIBYTE = 1024 * 1024
 BODY_BYTES_MAX = MEBIBYTE
@@ -26,7 +28,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     ``body`` is a value of the route's ``takes``, ``query`` of its ``query``; ``key`` is the idempotency key (empty on reads).
     """
 
-    platform: Platform
+    platform: "Platform"
     actor: Actor
     path: Mapping[str, str]
     query: Any

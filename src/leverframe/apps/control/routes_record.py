@@ -131,7 +131,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET",
         path="/api/v1/tokens",
-        permission="Access.Read",
+        permission="Tokens.Read",
         run=lambda call: call.platform.access.tokens(),
         gives=tuple[TokenView, ...],
         summary="Every live token, without secrets",
@@ -139,7 +139,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="POST",
         path="/api/v1/tokens",
-        permission="Access.Issue",
+        permission="Tokens.Issue",
         run=_issue,
         takes=Issue,
         gives=TokenView,
@@ -149,7 +149,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="DELETE",
         path="/api/v1/tokens/{token_id}",
-        permission="Access.Revoke",
+        permission="Tokens.Revoke",
         run=_revoke,
         gives=dict[str, Any],
         summary="End a token now",

@@ -10,8 +10,19 @@ from leverframe.core.digest import check_digest
 from leverframe.core.errors import NotFound
 
 Lever = Literal[
-    "pin", "unpin", "kill", "unkill", "fallback", "disable-feature", "enable-feature", "freeze", "unfreeze", "abort"
-]  # fmt: skip
+    "pin",
+    "unpin",
+    "kill",
+    "unkill",
+    "fallback",
+    "disable-feature",
+    "enable-feature",
+    "freeze",
+    "unfreeze",
+    "pause",
+    "resume",
+    "abort",
+]
 LEVERS: tuple[str, ...] = get_args(Lever)
 
 

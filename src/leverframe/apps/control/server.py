@@ -5,6 +5,7 @@ import ipaddress
 import signal
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from granian.constants import HTTPModes, Interfaces
@@ -12,8 +13,10 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from leverframe.apps.control.app import LOOPBACK_HOSTS, create_app
-from leverframe.apps.platform.platform import Platform
 from leverframe.core.errors import Refused
+
+if TYPE_CHECKING:
+    from leverframe.apps.platform.platform import Platform
 
 HEADER_READ_MS_MAX = 10_000
 CONNECTIONS_MAX = 512
@@ -49,7 +52,7 @@ def check_exposure(host: str, *, tls: bool, allow_exposure: bool) -> None:
 
 
 def serve(
-    platform: Platform,
+    platform: "Platform",
     host: str = "127.0.0.1",
     port: int = 8400,
     *,

@@ -1,0 +1,187 @@
+"""``lever apply``, ``data`` and ``features``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leverframe.apps.cli.connection import connect
+from leverframe.apps.cli.exit_codes import REFUSED
+from leverframe.apps.cli.output import Json, print_json, print_table, say
+from leverframe.core.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from leverframe.apps.platform.views import IngestView
+
+PANEL = "Data and features"
+data = typer.Typer(help="Datasets: contracts, checked snapshots, and what was refused.", no_args_is_help=True)
+contracts = typer.Typer(help="Data contracts (ODCS files).", no_args_is_help=True)
+features = typer.Typer(help="Feature views: declared once, used offline and online.", no_args_is_help=True)
+data.add_typer(contracts, name="contracts")
+
+Folder = Annotated[Path, typer.Argument(help="The project's folder.", exists=True, file_okay=False)]
+
+
+def apply(
+    project_dir: Folder,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Send a project's contracts, feature views and models, after showing what would change."""
+    from leverframe.apps.cli import project as projects
+
+    found = projects.load_project(project_dir)
+    with connect() as client:
+        steps = projects.plan(found, client)
+        if not json_output:
+            rows = ((s.kind, s.name, s.change, ", ".join(s.fields)) for s in steps)
+            print_table(f"Plan for {project_dir}", ("kind", "name", "change", "what differs"), rows)
+        differs = any(step.change != "unchanged" for step in steps)
+        if not dry_run and differs and not yes and not json_output and not typer.confirm("Apply?", default=False):
+            raise typer.Exit(0)
+        said = [] if dry_run else projects.send(found, steps, client)
+    if json_output:
+        print_json({"steps": steps, "applied": said})
+    elif not dry_run:
+        say(f"Applied: {sum(s.change != 'unchanged' for s in steps)} changes." if differs else "Nothing differs.")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise NotFound("this file cannot be read", where=str(path), got=exc.strerror or "") from exc
+
+
+@contracts.command("apply")
+def contracts_apply(files: Annotated[list[Path], typer.Argument(help="ODCS files (YAML).")], json_output: Json = False) -> None:
+    """Put data contracts in force."""
+    with connect() as client:
+        said = [client.data.apply_contract(_read(path).decode()) for path in files]
+    if json_output:
+        print_json(said)
+    else:
+        for path, answer in zip(files, said, strict=True):
+            say(f"{path.name}: " + ", ".join(f"{name} {value}" for name, value in answer.items()))
+
+
+@data.command("ingest")
+def ingest(
+    dataset: Annotated[str, typer.Argument(help="Name of the dataset.")],
+    file: Annotated[Path, typer.Argument(help="A Parquet or CSV file.")],
+    format: Annotated[str, typer.Option(help="parquet or csv; by default from the file's ending.")] = "",
+    json_output: Json = False,
+) -> None:
+    """Offer a file: it becomes an immutable snapshot, or is quarantined with every fault listed (exit code 3)."""
+    chosen = format or file.suffix.removeprefix(".").lower()
+    if chosen not in ("parquet", "csv"):
+        raise InvalidInput("unknown file format", where=str(file), expected="parquet or csv", got=chosen, next_step="add --format parquet")
+    with connect() as client:
+        became = client.data.ingest(dataset, _read(file), format=chosen)
+    if json_output:
+        print_json(became)
+    else:
+        _print_report(became)
+    if not became.accepted:
+        raise typer.Exit(REFUSED)
+
+
+def _print_report(became: "IngestView") -> None:
+    if became.snapshot is not None:
+        say(f"accepted: {became.report.rows:,} rows as {became.snapshot.digest}")
+    else:
+        say(f"refused: {became.report.rows:,} rows quarantined as {became.quarantine}")
+    failing = [result for result in became.report.results if not result.passed]
+    if failing:
+        rows = ((r.rule, r.column, r.severity, f"{r.failing_rows}/{r.checked_rows}", r.expected, ", ".join(r.examples)) for r in failing)
+        print_table("Rules that do not hold", ("rule", "column", "severity", "#failing", "expected", "for example"), rows)
+
+
+@data.command("list")
+def list_datasets(json_output: Json = False) -> None:
+    """Every dataset with its contract and newest snapshot."""
+    with connect() as client:
+        found = client.data.datasets()
+    if json_output:
+        print_json(found)
+        return
+    rows = (
+        (d.name, d.team, d.contract_version, d.latest.rows if d.latest else "–", d.snapshots_total, d.quarantined_total, d.owner)
+        for d in found
+    )
+    print_table("Datasets", ("dataset", "team", "contract", "#rows", "#snapshots", "#refused", "owner"), rows)
+
+
+@data.command("reports")
+def reports(dataset: Annotated[str, typer.Argument(help="Name of the dataset.")], json_output: Json = False) -> None:
+    """What became of each file offered to a dataset."""
+    with connect() as client:
+        found = client.data.reports(dataset)
+    if json_output:
+        print_json(found)
+    else:
+        for became in found:
+            _print_report(became)
+
+
+@features.command("apply")
+def features_apply(project_dir: Folder, json_output: Json = False) -> None:
+    """Send a project's feature views only."""
+    from leverframe.apps.cli import project as projects
+
+    found = projects.load_project(project_dir)
+    with connect() as client:
+        said = [client.features.apply(view) for view in found.views]
+    if json_output:
+        print_json(said)
+    else:
+        say(*(f"{view.name}: {', '.join(view.features)}" for view in found.views))
+
+
+@features.command("list")
+def list_views(json_output: Json = False) -> None:
+    """Every feature view with its freshness and consumers."""
+    from leverframe.apps.console.words import duration
+
+    with connect() as client:
+        found = client.features.views()
+    if json_output:
+        print_json(found)
+        return
+    rows = (
+        (
+            f.view.name,
+            ", ".join(f.view.entity),
+            f.view.source,
+            len(f.view.features),
+            "–" if f.freshness is None else duration(f.freshness.lag_us) + (" LATE" if f.freshness.late else ""),
+            ", ".join(f.consumers),
+        )
+        for f in found
+    )
+    print_table("Feature views", ("view", "entity", "source", "#features", "age", "read by"), rows)
+
+
+@features.command("materialize")
+def materialize(
+    names: Annotated[list[str] | None, typer.Argument(help="Views (none: all).")] = None,
+    to: Annotated[str, typer.Option(help="Moment (ISO 8601) to bring the online store up to; default now.")] = "",
+    json_output: Json = False,
+) -> None:
+    """Bring the online store up to a moment."""
+    from leverframe.apps.cli.moments import moment_us
+
+    with connect() as client:
+        said = client.features.materialize(names or (), moment_us(to, "--to"))
+    if json_output:
+        print_json(said)
+    else:
+        say(", ".join(f"{name} {value}" for name, value in said.items()))
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs to ``app``."""
+    app.command(rich_help_panel=PANEL)(apply)
+    app.add_typer(data, name="data", rich_help_panel=PANEL)
+    app.add_typer(features, name="features", rich_help_panel=PANEL)

@@ -1,0 +1,241 @@
+"""``lever release``, ``rollback``, ``history`` and the operator's levers."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leverframe.apps.cli.connection import connect
+from leverframe.apps.cli.moments import moment_us
+from leverframe.apps.cli.output import Environment, Json, print_json, print_table, say
+from leverframe.core.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from leverframe.apps.client import Client
+    from leverframe.apps.platform.views import EndpointView, PlanView, ReleaseView
+
+PANEL = "Release"
+LEVER_PANEL = "Operator's levers"
+DIGEST_CHARS_MIN = 8
+release = typer.Typer(help="Plan, approve, run and watch a release.", no_args_is_help=True)
+
+Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; the record keeps it.")]
+EndpointName = Annotated[str, typer.Argument(help="Name of the endpoint.")]
+PlanDigest = Annotated[str, typer.Argument(help="The plan's digest, or its first 8 hex digits.")]
+
+
+def _digest(client: "Client", text: str) -> str:
+    """The whole digest of the one plan that ``text`` begins."""
+    start = text.removeprefix("sha256:")
+    if len(start) == 64:
+        return f"sha256:{start}"
+    found = [p.digest for p in client.release.plans() if len(start) >= DIGEST_CHARS_MIN and p.digest.startswith(f"sha256:{start}")]
+    if len(found) != 1:
+        raise NotFound(
+            "not exactly one plan begins like this",
+            where=text,
+            expected=f"at least {DIGEST_CHARS_MIN} hex digits",
+            got=f"{len(found)} plans",
+        )
+    return found[0]
+
+
+def _print_plan(plan: "PlanView") -> None:
+    say(f"plan {plan.digest}")
+    print_table("What it does", ("", ""), ((name.replace("_", " "), value) for name, value in plan.plan.items()))
+    say(f"approvals: {len(plan.approvals)} of {plan.needed} ({', '.join(plan.approvals) or 'nobody yet'})")
+    say(*(f"missing: {item}" for item in plan.missing))
+    short = plan.digest.removeprefix("sha256:")[:12]
+    say(f"next: lever release {'approve' if plan.missing else 'apply'} {short}")
+
+
+@release.command("plan")
+def make_plan(
+    version: Annotated[str, typer.Argument(help="The version to release, such as flight-delay@v2.")],
+    endpoint: Annotated[str, typer.Option(help="Endpoint (default: the model's name).")] = "",
+    environment: Environment = "prod",
+    strategy: Annotated[str, typer.Option(help="initial, canary, shadow_canary or blue_green.")] = "shadow_canary",
+    hash_field: Annotated[str, typer.Option(help="Request field that sticks a caller to an arm.")] = "",
+    note: Annotated[str, typer.Option(help="Kept with the plan.")] = "",
+    json_output: Json = False,
+) -> None:
+    """Show exactly what a release would do; nothing runs yet."""
+    import msgspec
+
+    from leverframe.apps.platform.views import PlanRequest
+
+    facts = {
+        "endpoint": endpoint or version.partition("@")[0],
+        "version": version,
+        "environment": environment,
+        "strategy": strategy,
+        "hash_field": hash_field,
+        "note": note,
+    }
+    try:
+        request = msgspec.convert(facts, PlanRequest)
+    except msgspec.ValidationError as exc:
+        raise InvalidInput(
+            "no such strategy", where="--strategy", expected="initial, canary, shadow_canary or blue_green", got=strategy
+        ) from exc
+    with connect() as client:
+        plan = client.release.plan(request)
+    if json_output:
+        print_json(plan)
+    else:
+        _print_plan(plan)
+
+
+@release.command("approve")
+def approve(digest: PlanDigest, note: Annotated[str, typer.Option(help="Kept with the approval.")] = "", json_output: Json = False) -> None:
+    """Approve exactly this plan."""
+    with connect() as client:
+        plan = client.release.approve(_digest(client, digest), note)
+    if json_output:
+        print_json(plan)
+    else:
+        _print_plan(plan)
+
+
+@release.command("apply")
+def apply(digest: PlanDigest, json_output: Json = False) -> None:
+    """Run an approved plan."""
+    with connect() as client:
+        started = client.release.apply(_digest(client, digest))
+    _show(started, json_output)
+
+
+@release.command("status")
+def status(release_id: Annotated[str, typer.Argument(help="The release's id.")], json_output: Json = False) -> None:
+    """One release: stage log, verdicts, what was seen."""
+    with connect() as client:
+        found = client.release.get(release_id)
+    _show(found, json_output)
+
+
+def _show(found: "ReleaseView", json_output: bool) -> None:
+    from leverframe.apps.console.words import moment, verdict_sentence
+
+    if json_output:
+        print_json(found)
+        return
+    say(f"{found.id}  {found.candidate} → {found.environment}/{found.endpoint}  {found.outcome or found.state}, stage {found.stage}")
+    say(f"{found.weight:g} % of the traffic, {found.answers_by_candidate:,} answers, {found.labels_joined:,} labels joined")
+    if found.summary:
+        say(found.summary)
+    rows = ((moment(entry.at_us), entry.stage, entry.event, entry.reason) for entry in found.log)
+    print_table("Stage log", ("when", "stage", "event", "reason"), rows)
+    say(*(f"{verdict.answer:>12}  {verdict_sentence(verdict)}" for verdict in found.verdicts))
+
+
+@release.command("list")
+def list_releases(endpoint: Annotated[str, typer.Option(help="Only to this endpoint.")] = "", json_output: Json = False) -> None:
+    """All releases, and the plans that wait."""
+    with connect() as client:
+        found, plans = client.release.list(endpoint), client.release.plans()
+    if json_output:
+        print_json({"releases": found, "plans": plans})
+        return
+    rows = (
+        (r.id, f"{r.environment}/{r.endpoint}", r.candidate, r.stage, f"{r.weight:g} %", r.outcome or r.state, r.answers_by_candidate)
+        for r in found
+    )
+    print_table("Releases", ("release", "endpoint", "candidate", "stage", "#weight", "state", "#answers"), rows)
+    waiting = (
+        (p.digest[7:19], p.plan.get("version", ""), f"{len(p.approvals)}/{p.needed}", "; ".join(p.missing)) for p in plans if p.missing
+    )
+    print_table("Plans that wait", ("plan", "version", "#approvals", "missing"), waiting)
+
+
+def _print_endpoint(shown: "EndpointView", json_output: bool) -> None:
+    if json_output:
+        print_json(shown)
+        return
+    arms = ", ".join(f"{arm.version} {arm.role} {arm.weight:g} %" for arm in shown.endpoint.arms)
+    marks = [
+        *(["killed"] if shown.endpoint.killed else []),
+        *(["pinned"] if shown.endpoint.pinned else []),
+        *(f"{feature} disabled" for feature in shown.endpoint.disabled_features),
+    ]
+    say(f"{shown.environment}/{shown.endpoint.name}: {arms}{'  [' + ', '.join(marks) + ']' if marks else ''}")
+    running = "no answer" if shown.generation_running is None else str(shown.generation_running)
+    say(f"desired generation {shown.generation_desired}, running {running}")
+
+
+def rollback(endpoint: EndpointName, reason: Reason = "", environment: Environment = "prod", json_output: Json = False) -> None:
+    """Point the route back at the version that was live before: no build, no gates, under a second."""
+    with connect() as client:
+        shown = client.release.rollback(environment, endpoint, reason or "rolled back from the command line")
+    _print_endpoint(shown, json_output)
+
+
+def history(
+    endpoint: EndpointName,
+    at: Annotated[str, typer.Option(help="Moment (ISO 8601); default: the whole history.")] = "",
+    environment: Environment = "prod",
+    json_output: Json = False,
+) -> None:
+    """What was live, when, by whose decision, on what approvals."""
+    from leverframe.apps.console.words import moment
+
+    with connect() as client:
+        found = client.release.history(environment, endpoint, moment_us(at, "--at"))
+    if json_output:
+        print_json(found)
+        return
+    rows = (
+        (moment(h.from_us), moment(h.to_us), h.version, "; ".join(h.arms), h.actor, h.action, h.reason, ", ".join(h.approvals), h.seq)
+        for h in found
+    )
+    title = f"{environment}/{endpoint}" + (f" at {at}" if at else "")
+    print_table(title, ("from", "to", "live", "arms", "by", "action", "why", "approved by", "#entry"), rows)
+
+
+LEVERS = {
+    "pin": ("Hold the route as it is: no release moves it.", ""),
+    "unpin": ("Let releases move the route again.", ""),
+    "kill": ("Stop answering with the model; callers get the fallback.", ""),
+    "unkill": ("Answer with the model again.", ""),
+    "fallback": ("Set the constant that is answered when no arm can.", "The constant; leave it out to refuse instead."),
+    "disable-feature": ("Feed a feature (view.feature or view.*) as missing.", "The feature: view.feature or view.*."),
+    "enable-feature": ("Use a disabled feature again.", "The feature: view.feature or view.*."),
+    "freeze": ("Start no release here until unfrozen.", ""),
+    "unfreeze": ("Allow releases again.", ""),
+    "pause": ("Hold the release under way at its weight.", ""),
+    "resume": ("Let a paused release go on.", ""),
+    "abort": ("End the release under way; the champion answers everyone.", ""),
+}
+"""Verb to what it does, and what its argument is (empty: it takes none)."""
+
+
+def _add_lever(app: typer.Typer, lever: str, what: str, argument_is: str) -> None:
+    def pull(endpoint: str, argument: str, reason: str, environment: str, json_output: bool) -> None:
+        if lever.endswith("-feature") and not argument:
+            raise InvalidInput(
+                "which feature?", where=lever, expected="view.feature or view.*", next_step=f"lever {lever} {endpoint} VIEW.*"
+            )
+        with connect() as client:
+            shown = client.release.operate(environment, endpoint, lever, argument, reason or f"{lever} from the command line")
+        _print_endpoint(shown, json_output)
+
+    def plain(endpoint: EndpointName, reason: Reason = "", environment: Environment = "prod", json_output: Json = False) -> None:
+        pull(endpoint, "", reason, environment, json_output)
+
+    def with_argument(
+        endpoint: EndpointName,
+        argument: Annotated[str, typer.Argument(help=argument_is)] = "",
+        reason: Reason = "",
+        environment: Environment = "prod",
+        json_output: Json = False,
+    ) -> None:
+        pull(endpoint, argument, reason, environment, json_output)
+
+    app.command(lever, help=what, rich_help_panel=LEVER_PANEL)(with_argument if argument_is else plain)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs to ``app``."""
+    app.add_typer(release, name="release", rich_help_panel=PANEL)
+    for verb in (rollback, history):
+        app.command(rich_help_panel=PANEL)(verb)
+    for lever, (what, argument_is) in LEVERS.items():
+        _add_lever(app, lever, what, argument_is)

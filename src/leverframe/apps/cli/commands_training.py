@@ -1,0 +1,141 @@
+"""``lever train`` and ``models``."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leverframe.apps.cli.connection import connect
+from leverframe.apps.cli.exit_codes import INTERNAL, REFUSED
+from leverframe.apps.cli.moments import moment_us
+from leverframe.apps.cli.output import Json, print_json, print_table, say
+from leverframe.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from leverframe.apps.client import Client
+    from leverframe.apps.platform.views import RunView, VersionView
+
+PANEL = "Models"
+LOOK_SECONDS = 0.5
+models = typer.Typer(help="Models and their immutable versions.", no_args_is_help=True)
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="Name of the model.")] = "",
+    from_: Annotated[str, typer.Option("--from", help="First moment of the rows (ISO 8601).")] = "",
+    to: Annotated[str, typer.Option("--to", help="End of the rows; labels known by then.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 20130401,
+    note: Annotated[str, typer.Option(help="Kept with the version.")] = "",
+    attach: Annotated[str, typer.Option(help="Follow this run instead of starting one.")] = "",
+    detach: Annotated[bool, typer.Option("--detach", help="Start and return at once.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Train a candidate as a durable run and follow it; Ctrl-C leaves it running."""
+    from leverframe.apps.platform.views import TrainRequest
+
+    with connect() as client:
+        if attach:
+            run = client.training.run(attach)
+        else:
+            from_us, to_us = moment_us(from_, "--from"), moment_us(to, "--to")
+            if not model or from_us is None or to_us is None:
+                raise InvalidInput(
+                    "what to train, on which rows?",
+                    where="lever train",
+                    expected="MODEL --from MOMENT --to MOMENT",
+                    next_step="lever train flight-delay --from 2013-01-01 --to 2013-04-01",
+                )
+            run = client.training.start(TrainRequest(model=model, from_us=from_us, to_us=to_us, seed=seed, note=note))
+        if not detach:
+            try:
+                run = _follow(client, run, quiet=json_output)
+            except KeyboardInterrupt:
+                typer.echo(f"\n{run.id} goes on.\nnext: lever train --attach {run.id}", err=True)
+                raise typer.Exit(0) from None
+        shown = client.training.version(run.version) if run.version else None
+    _conclude(run, shown, json_output)
+
+
+def _follow(client: "Client", run: "RunView", *, quiet: bool) -> "RunView":
+    """Look at ``run`` until it is over, with a bar that moves a step at a time."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=False) as progress:
+        bar = progress.add_task(run.id, total=max(1, len(run.steps)))
+        while True:
+            done = sum(step.status == "done" for step in run.steps)
+            current = next((step.name for step in run.steps if step.status == "running"), run.status)
+            progress.update(bar, completed=done, total=max(1, len(run.steps)), description=f"{run.id}  {current}")
+            if run.status in ("succeeded", "failed"):
+                return run
+            time.sleep(LOOK_SECONDS)
+            run = client.training.run(run.id)
+
+
+def _conclude(run: "RunView", shown: "VersionView | None", json_output: bool) -> None:
+    if json_output:
+        print_json({"run": run, "version": shown.version if shown else None, "gates": shown.evaluation.gates if shown else ()})
+    elif shown is not None:
+        _print_version(shown)
+    elif run.status == "failed":
+        typer.echo(f"{run.id} failed: {run.failure}", err=True)
+        typer.echo(f"next: lever train --attach {run.id}", err=True)
+    else:
+        say(f"{run.id} is {run.status}", f"next: lever train --attach {run.id}")
+    if run.status == "failed":
+        raise typer.Exit(INTERNAL)
+    if shown is not None and shown.version.gates != "pass":
+        raise typer.Exit(REFUSED)
+
+
+def _print_version(shown: "VersionView") -> None:
+    from leverframe.apps.console.words import verdict_sentence
+
+    say(
+        f"{shown.version.name}  gates: {shown.version.gates}  routed: {', '.join(shown.arms) or 'nowhere'}",
+        f"bundle {shown.version.bundle}",
+    )
+    rows = ((m.name, m.slice, f"{m.value:.4f}", f"{m.low:.4f} – {m.high:.4f}", m.n) for m in shown.evaluation.metrics)
+    print_table("Metrics (95 % intervals)", ("metric", "slice", "#value", "#interval", "#rows"), rows)
+    for verdict in shown.evaluation.gates:
+        say(f"{verdict.answer:>12}  {verdict_sentence(verdict)}", *([f"      next: {verdict.next_step}"] if verdict.next_step else []))
+
+
+@models.command("list")
+def list_models(json_output: Json = False) -> None:
+    """Every model and version."""
+    with connect() as client:
+        found = {spec.name: client.training.versions(spec.name) for spec in client.training.models()}
+    if json_output:
+        print_json(found)
+        return
+    rows = (
+        (v.name, v.gates, f"{v.metrics.get('roc_auc', float('nan')):.4f}", v.risk_tier, v.created_by, v.run_id, v.note)
+        for versions in found.values()
+        for v in versions
+    )
+    print_table("Model versions", ("version", "gates", "#roc_auc", "risk", "by", "run", "note"), rows)
+    for name, versions in found.items():
+        if not versions:
+            say(f"{name} has no version yet", f"next: lever train {name} --from MOMENT --to MOMENT")
+
+
+@models.command("show")
+def show(version: Annotated[str, typer.Argument(help="A version, such as flight-delay@v2.")], json_output: Json = False) -> None:
+    """One version with its evidence."""
+    with connect() as client:
+        shown = client.training.version(version)
+    if json_output:
+        print_json(shown)
+    else:
+        _print_version(shown)
+        rows = ((name, size) for name, size in shown.files.items())
+        print_table("Bundle", ("file", "#bytes"), rows)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs to ``app``."""
+    app.command(rich_help_panel=PANEL)(train)
+    app.add_typer(models, name="models", rich_help_panel=PANEL)

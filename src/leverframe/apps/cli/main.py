@@ -1,0 +1,39 @@
+"""The ``lever`` command: its verbs, and what becomes of an error."""
+
+import sys
+
+import typer
+
+from leverframe.apps.cli import commands_data, commands_record, commands_release, commands_run, commands_training
+from leverframe.apps.cli.exit_codes import exit_code_of
+from leverframe.apps.cli.output import report_error
+from leverframe.core.errors import LeverframeError
+
+app = typer.Typer(
+    name="lever",
+    help="The paved road from training code to a model that serves production traffic, and can be taken back in a second.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Exit codes: 0 ok, 1 internal, 2 usage, 3 refused by a gate or a policy, 4 conflict, 5 unavailable.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _module in (commands_run, commands_data, commands_training, commands_release, commands_record):
+    _module.register(app)
+
+
+def main() -> None:
+    """Run the command line; the exit code says what happened."""
+    try:
+        app()
+    except LeverframeError as error:
+        report_error(error, json_output="--json" in sys.argv)
+        sys.exit(exit_code_of(error))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
