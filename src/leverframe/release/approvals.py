@@ -1,8 +1,11 @@
 """Which approvals hold now, and whether releases are frozen: the facts a release's policy rests on."""
 
 from leverframe.core.command import Transaction
+from leverframe.governance.identity import holds_role
 from leverframe.release.plan import ReleasePlan
 from leverframe.release.records import KIND_APPROVAL, KIND_FREEZE, Approval, Freeze
+
+APPROVER_ROLE = "approver"
 
 
 def valid_approvals(tx: Transaction, plan: ReleasePlan, *, running: bool = False) -> list[Approval]:
@@ -10,8 +13,9 @@ def valid_approvals(tx: Transaction, plan: ReleasePlan, *, running: bool = False
 
     Parameters
     ----------
-    running: the plan was applied already, so an expiry no longer matters; a withdrawal and a lost role still do.
+    running: the plan was applied already, so an expiry (of approval or token) no longer matters; a withdrawal and a revoked role still do.
     """
+    tokens_at_us = 0 if running else tx.now_us
     return [
         approval
         for approval in tx.find(KIND_APPROVAL, Approval, prefix=f"{plan.digest}/")
@@ -19,6 +23,7 @@ def valid_approvals(tx: Transaction, plan: ReleasePlan, *, running: bool = False
         and approval.approver != plan.author
         and not approval.withdrawn
         and (running or tx.now_us < approval.expires_us)
+        and holds_role(tx, approval.approver, APPROVER_ROLE, plan.team, now_us=tokens_at_us)
     ]
 
 

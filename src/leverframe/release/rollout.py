@@ -265,7 +265,9 @@ def advance_release(command: AdvanceRelease, tx: Transaction) -> dict[str, Any]:
         raise Refused("the endpoint is pinned or switched off", where=plan.endpoint_id, next_step="lever unpin or lever unkill")
     if len(valid_approvals(tx, plan, running=True)) < len(release.approvals):
         raise Refused(
-            "an approval this release started with was withdrawn", where=release.id, next_step="lever release abort, and plan again"
+            "an approval this release started with was withdrawn, or its approver lost the role",
+            where=release.id,
+            next_step="lever release abort, and plan again",
         )
     _note(tx, release, plan, command)
     changed = transition(tx, release, plan, "proven", reason=command.reason, verdicts=command.verdicts)

@@ -1,0 +1,248 @@
+"""P28: the two-person rule holds. Every way round it that we know of is tried against the shipped policies; none may work."""
+
+import contextlib
+
+import msgspec
+import pytest
+from tests.release.harness import ENV, NAME, REGISTER, TEAM, Register, Rig, version
+
+from leverframe.core.actor import PLATFORM, Actor
+from leverframe.core.clock import DAY_US
+from leverframe.core.errors import Conflict, Forbidden, LeverframeError, NotFound
+from leverframe.governance.commands import HANDLERS as ACCESS_HANDLERS
+from leverframe.governance.commands import IssueToken, RevokeToken
+from leverframe.governance.identity import secret_sha256
+from leverframe.governance.ledger.memory import AllowEverything, MemoryJournal
+from leverframe.governance.policy import Policy, shipped_policies
+from leverframe.release.commands import HANDLERS, AdvanceRelease, ApplyPlan, ApprovePlan, PlanRelease, Rollback, WithdrawApproval
+from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE
+
+ADMIN = Actor(subject="root", roles=("admin",), teams=("*",))
+AUTHOR = Actor(subject="author", roles=("approver", "engineer"), teams=(TEAM,))
+ONE = Actor(subject="one", roles=("approver",), teams=(TEAM,))
+TWO = Actor(subject="two", roles=("approver",), teams=(TEAM,))
+ENGINEER = Actor(subject="hands", roles=("engineer",), teams=(TEAM,))
+OUTSIDER = Actor(subject="outsider", roles=("approver", "engineer"), teams=("other",))
+ROBOT = Actor(subject="robot", roles=("approver",), teams=(TEAM,), kind="service")
+
+_TEST_POLICY = """
+@id("test-register") @reason("the training room's part, in this test")
+permit (principal, action == Action::"Test.Register", resource);
+"""
+
+
+class Office:
+    """A ledger under the shipped policies, tokens for everyone, and a high-risk plan waiting for approval."""
+
+    def __init__(self, *, tier: str = "high", gates: str = "pass", policy: object = None) -> None:
+        self.rig = Rig(initial=False, versions=())
+        self.rig.journal = MemoryJournal(
+            self.rig.clock, policy or Policy((*shipped_policies(), _TEST_POLICY)), (*HANDLERS, *ACCESS_HANDLERS, REGISTER)
+        )
+        self.tokens = {actor.subject: self.issue(actor) for actor in (ADMIN, AUTHOR, ONE, TWO, ENGINEER, OUTSIDER, ROBOT)}
+        self.rig.write(ADMIN, Register(record=version(1, tier=tier, gates=gates)))
+        self.plan = self.rig.write(
+            AUTHOR, PlanRelease(environment=ENV, endpoint=NAME, version="flight-delay@v1", owner_team=TEAM, strategy="initial")
+        )["plan"]
+
+    def issue(self, actor: Actor) -> str:
+        now_us = self.rig.clock.now_us()
+        by = PLATFORM if actor is ADMIN else ADMIN
+        command = IssueToken(
+            sha256=secret_sha256(actor.subject),
+            subject=actor.subject,
+            kind=actor.kind,
+            roles=actor.roles,
+            teams=actor.teams,
+            issued_at_us=now_us,
+            expires_at_us=now_us + 30 * DAY_US,
+        )
+        return self.rig.write(by, command)["id"]
+
+    def approve(self, actor: Actor, **fields: object) -> None:
+        self.rig.write(actor, ApprovePlan(**{"plan": self.plan, "owner_team": TEAM, **fields}))
+
+    def apply(self, actor: Actor = ENGINEER, **fields: object) -> None:
+        self.rig.write(actor, ApplyPlan(**{"plan": self.plan, "owner_team": TEAM, **fields}))
+
+    def live(self) -> bool:
+        return bool(self.rig.journal.find(KIND_ENDPOINT, msgspec.Struct) or self.rig.journal.find(KIND_RELEASE, msgspec.Struct))
+
+
+def test_two_people_who_are_not_the_author_can() -> None:
+    office = Office()
+    office.approve(ONE)
+    office.approve(TWO)
+    office.apply()
+    assert office.live()
+
+
+def _self_approval(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(AUTHOR)
+
+
+def _self_approval_with_every_role(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(msgspec.structs.replace(AUTHOR, roles=("admin", "approver", "platform")))
+
+
+def _the_same_person_twice(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(ONE)
+
+
+def _another_team(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(OUTSIDER)
+
+
+def _another_team_claiming_this_one_is_platform_wide(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(OUTSIDER, owner_team="")
+
+
+def _another_team_claiming_it_as_its_own(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(OUTSIDER, owner_team="other")
+
+
+def _an_engineer_without_the_role(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(ENGINEER)
+
+
+def _the_platform(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(PLATFORM)
+
+
+def _a_service(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(ROBOT)
+
+
+def _an_admin(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(ADMIN)
+
+
+def _withdrawn(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(TWO)
+    office.rig.write(TWO, WithdrawApproval(plan=office.plan, owner_team=TEAM))
+
+
+def _expired(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(TWO, expires_after_us=DAY_US)
+    office.rig.clock.advance(DAY_US)
+
+
+def _removed_role(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(TWO)
+    office.rig.write(ADMIN, RevokeToken(token_id=office.tokens["two"]))
+
+
+def _changed_after_approval(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(TWO)
+    again = PlanRelease(environment=ENV, endpoint=NAME, version="flight-delay@v1", owner_team=TEAM, strategy="initial", note="more")
+    office.plan = office.rig.write(AUTHOR, again)["plan"]
+
+
+def _gate_failed_after_approval(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(TWO)
+    office.rig.write(ADMIN, Register(record=version(1, tier="high", gates="fail")))
+
+
+def _bundle_swapped_after_approval(office: Office) -> None:
+    office.approve(ONE)
+    office.approve(TWO)
+    swapped = msgspec.structs.replace(version(1, tier="low"), bundle="sha256:" + "f" * 64)
+    office.rig.write(ADMIN, Register(record=swapped))
+
+
+def _unattended_by_claim(office: Office) -> None:
+    office.apply(msgspec.structs.replace(ENGINEER, kind="service"))
+
+
+def _platform_applies_high_risk(office: Office) -> None:
+    office.apply(PLATFORM)
+
+
+def _made_up_digest(office: Office) -> None:
+    office.plan = "sha256:" + "a" * 64
+
+
+WAYS = [
+    _self_approval,
+    _self_approval_with_every_role,
+    _the_same_person_twice,
+    _another_team,
+    _another_team_claiming_this_one_is_platform_wide,
+    _another_team_claiming_it_as_its_own,
+    _an_engineer_without_the_role,
+    _the_platform,
+    _a_service,
+    _an_admin,
+    _withdrawn,
+    _expired,
+    _removed_role,
+    _changed_after_approval,
+    _gate_failed_after_approval,
+    _bundle_swapped_after_approval,
+    _unattended_by_claim,
+    _platform_applies_high_risk,
+    _made_up_digest,
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_round_the_second_person(way: object) -> None:
+    office = Office()
+    with contextlib.suppress(Forbidden, NotFound):
+        way(office)
+    with pytest.raises((Forbidden, NotFound)):
+        office.apply()
+    assert not office.live()
+
+
+def test_an_approved_plan_runs_once() -> None:
+    office = Office()
+    office.approve(ONE)
+    office.approve(TWO)
+    office.apply()
+    with pytest.raises(Conflict, match="runs once"):
+        office.apply()
+    with pytest.raises(LeverframeError):
+        office.rig.write(ENGINEER, Rollback(environment=ENV, endpoint=NAME, owner_team=TEAM, reason="x"))
+
+
+def test_low_risk_needs_one_other_person_or_the_platform() -> None:
+    office = Office(tier="low")
+    with pytest.raises(Forbidden):
+        office.apply()
+    with pytest.raises(Forbidden):
+        office.apply(AUTHOR)
+    office.approve(ONE)
+    office.apply(AUTHOR)
+    assert office.live()
+    unattended = Office(tier="low")
+    unattended.apply(PLATFORM)
+    assert unattended.live()
+
+
+def test_nobody_but_the_controller_moves_a_release_along() -> None:
+    office = Office()
+    for actor in (ADMIN, AUTHOR, ENGINEER, ONE):
+        with pytest.raises(Forbidden):
+            office.rig.write(actor, AdvanceRelease(release="prod.flight-delay.0001", stage=0, owner_team=TEAM, reason="please"))
+
+
+def test_negative_control_without_policy_the_ways_are_open() -> None:
+    office = Office(policy=AllowEverything())
+    office.apply()
+    assert office.live(), "it is the policy and its facts that closed the ways above"
