@@ -1,5 +1,7 @@
 """Does 30 % mean 30 %: predicted probabilities against observed rates."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,7 +47,8 @@ def calibration_error(
 
     .. math:: \mathrm{ECE} = \sum_b \frac{n_b}{n} \left| \bar p_b - \bar y_b \right|
 
-    A perfect model's estimate is not zero but about :math:`\sqrt{b \bar p (1 - \bar p) / n}`; the interval reaches down to account for it.
+    A perfect model's estimate is not zero but about :math:`\sqrt{2/\pi} \sum_b \frac{n_b}{n} \sqrt{\bar p_b (1 - \bar p_b) / n_b}`; the
+    lower end is brought down by that much, so that a calibrated score is not accused. The upper end is left where it is.
 
     Source: Naeini, Cooper, Hauskrecht 2015, AAAI; Nixon et al. 2019, "Measuring calibration in deep learning" (adaptive bins).
 
@@ -64,4 +67,12 @@ def calibration_error(
         return result
 
     interval = bootstrap_interval(error, len(scores), rng, resamples=resamples)
-    return Interval(interval.value, max(0.0, interval.low), min(1.0, interval.high))
+    return Interval(interval.value, max(0.0, interval.low - _noise_floor(scores, position)), min(1.0, interval.high))
+
+
+def _noise_floor(scores: Floats, position: NDArray[np.int64]) -> float:
+    """The error that a perfectly calibrated score is expected to show on so many rows."""
+    counts = np.bincount(position)
+    used = counts > 0
+    p = np.bincount(position, weights=scores)[used] / counts[used]
+    return float(math.sqrt(2.0 / math.pi) * (np.sqrt(counts[used] * p * (1.0 - p))).sum() / len(scores))

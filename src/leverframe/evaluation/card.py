@@ -24,7 +24,7 @@ def model_card(spec: ModelSpec, lineage: Lineage, report: EvaluationReport) -> s
         _section("Data", _data(spec, lineage, report)),
         _section("Inputs", _inputs(spec)),
         _section("Gates", _gates(report)),
-        _section("Metrics", _metrics(report)),
+        _section("Metrics", _metrics(spec, report)),
         _section("Calibration", _calibration(report)),
         _section("Slices", _slices(report)),
         _section("Lineage", _lineage(lineage)),
@@ -89,10 +89,15 @@ def _gates(report: EvaluationReport) -> str:
     return f"Answer: **{report.answer}**.\n\n" + _table(("rule", "answer", "observed", "rows", "why"), rows)
 
 
-def _metrics(report: EvaluationReport) -> str:
+def _metrics(spec: ModelSpec, report: EvaluationReport) -> str:
     baseline = {m.name: _interval(m) for m in report.baseline}
     champion = {m.name: _interval(m) for m in report.champion_metrics}
-    head = ["metric", "value [95 % interval]", "baseline", *([f"champion {_cell(report.champion)}"] if champion else [])]
+    head = [
+        "metric",
+        "value [95 % interval]",
+        f"baseline ({_cell(spec.baseline or 'constant rate')})",
+        *([f"champion {_cell(report.champion)}"] if champion else []),
+    ]
     rows = [[m.name, _interval(m), baseline.get(m.name, ""), *([champion.get(m.name, "")] if champion else [])] for m in report.metrics]
     return _table(head, rows)
 

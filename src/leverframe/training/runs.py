@@ -23,7 +23,7 @@ class RunStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A training run of ``model`` over ``window`` (ISO 8601). ``version`` names what it made, ``failure`` is the sentence it failed with."""
+    """A training run of ``model`` over ``window`` (ISO 8601). ``version`` names what it made, ``failure`` says why it failed."""
 
     id: str
     model: str
