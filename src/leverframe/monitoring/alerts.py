@@ -45,8 +45,8 @@ class BudgetState(msgspec.Struct, frozen=True, kw_only=True):
 def group_signals(signals: Iterable[Signal], known: Origins) -> tuple[Group, ...]:
     """Group the signals of one endpoint by likely origin.
 
-    Everything that a source feeds shares its group: the view's freshness, and missing or drifting columns. Scores and performance follow from
-    what goes in, so while a feed is late or its values are missing they join that feed's group.
+    Everything that a source feeds shares its group: the view's freshness, and missing or drifting columns. Scores and performance follow
+    from what goes in, so while a feed is late or its values are missing they join that feed's group.
 
     Parameters
     ----------

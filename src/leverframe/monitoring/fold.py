@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from leverframe.core.clock import HOUR_US
+from leverframe.core.clock import HOUR_US, MINUTE_US
 from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord
+from leverframe.monitoring.slo import MinuteTally
 from leverframe.monitoring.windows import LATENCY_EDGES_US, TALLIES, Batch, Shape, Window, count_labels, count_rows, hour_of, total
 
 HOURS_MAX = 24 * 62
@@ -43,6 +44,7 @@ class Windows:
         self._labels: dict[tuple[str, str], list[LabelRecord]] = {}
         self._off: dict[str, set[str]] = {}
         self.newest_us: dict[str, int] = {}
+        self.minutes: dict[str, MinuteTally] = {}
         self.unlabelled = 0
         self.orphans = 0
         self.unknown = 0
@@ -108,6 +110,7 @@ class Windows:
                 hours[hour] = window
 
     def _fold_answers(self, endpoint: str, version: str, records: list[PredictionRecord]) -> None:
+        self._count_minutes(endpoint, records)
         shape = self.shape(endpoint, version)
         if shape is None:
             self.unknown += len(records)
@@ -147,6 +150,16 @@ class Windows:
         if whole:
             off = [index for index, name in enumerate(shape.columns) if name in self._off.get(endpoint, ())]
             self._into(key, count_rows(shape, _batch(whole, len(shape.columns)), off))
+
+    def _count_minutes(self, endpoint: str, records: list[PredictionRecord]) -> None:
+        """Good and failed answers by minute; refusals are the caller's doing and are neither."""
+        tally = self.minutes.setdefault(endpoint, MinuteTally())
+        counts: dict[int, list[int]] = {}
+        for record in records:
+            if record.role != "shadow" and record.status != "refused":
+                counts.setdefault(record.asked_at_us // MINUTE_US, [0, 0])[record.status != "ok"] += 1
+        for minute, (good, bad) in counts.items():
+            tally.add(minute * MINUTE_US, good, bad)
 
     def _await_label(self, record: PredictionRecord) -> None:
         """The first answer under an id is the one its label judges; a retry under the same id is not counted again."""

@@ -29,6 +29,10 @@ class BurnRule(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
 
 
+BAD_MIN = 5
+"""Fewer bad requests than this in the long window are no burn, however few requests there were: at night one in three is one."""
+
+
 WORKBOOK_RULES = (
     BurnRule(severity="page", long_us=HOUR_US, short_us=5 * MINUTE_US, rate=14.4),
     BurnRule(severity="page", long_us=6 * HOUR_US, short_us=30 * MINUTE_US, rate=6.0),
@@ -38,16 +42,17 @@ WORKBOOK_RULES = (
 
 
 class Burn(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule at one moment: both burn rates and whether it fires."""
+    """One rule at one moment: both burn rates, bad requests over the long window, and whether it fires."""
 
     rule: BurnRule
     long_rate: float
     short_rate: float
+    bad: int
 
     @property
     def fires(self) -> bool:
-        """Both windows are at or beyond the rule's rate."""
-        return self.long_rate >= self.rule.rate and self.short_rate >= self.rule.rate
+        """Both windows are at or beyond the rule's rate, on at least ``BAD_MIN`` bad requests."""
+        return self.bad >= BAD_MIN and self.long_rate >= self.rule.rate and self.short_rate >= self.rule.rate
 
 
 def burn_rate(good: int, bad: int, target: float) -> float:
@@ -69,9 +74,10 @@ def burns(counts: Callable[[int, int], tuple[int, int]], objective: Objective, n
     """
     found = []
     for rule in WORKBOOK_RULES:
-        long = burn_rate(*counts(now_us - rule.long_us, now_us), objective.target)
+        good, bad = counts(now_us - rule.long_us, now_us)
+        long = burn_rate(good, bad, objective.target)
         short = burn_rate(*counts(now_us - rule.short_us, now_us), objective.target)
-        found.append(Burn(rule=rule, long_rate=long, short_rate=short))
+        found.append(Burn(rule=rule, long_rate=long, short_rate=short, bad=bad))
     return tuple(found)
 
 
