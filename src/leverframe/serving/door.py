@@ -1,7 +1,7 @@
 """The gateway's one door: who is asking, for what, and may they; every refusal has one shape.
 
-Default deny: a target that is not listed here is not found. Models need a caller as soon as the route table names any, or the gateway listens
-beyond this machine; health page, metrics and server metadata need one only in the latter case, the two probes never.
+Default deny: a target that is not listed here is not found. Models need a caller as soon as the route table names any, or the gateway
+listens beyond this machine; health page, metrics and server metadata need one only in the latter case, the two probes never.
 """
 
 import hashlib
