@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     gateway_port: int = Field(default=8401, ge=0, le=65535, description="port of the gateway")
     allow_exposure: bool = Field(default=False, description="permit listening beyond loopback (put TLS in front)")
     alarms_per_month: float = Field(default=1.0, gt=0, description="false alarms the owner accepts, over all columns of a model")
-    look_interval_ms: int = Field(default=50, ge=10, description="pause between two looks of the release controller")
+    look_interval_ms: int = Field(default=50, ge=1, description="pause between two looks of the release controller")
 
     @property
     def ledger_url(self) -> str:

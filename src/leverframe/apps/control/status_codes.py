@@ -40,13 +40,11 @@ def error_body(error: LeverframeError, request_id: str) -> bytes:
     return msgspec.json.encode(facts)
 
 
-class Internal(LeverframeError):
-    """Something nobody foresaw; the cause is in the log under the request's id and nowhere else."""
-
-
 def internal_error(request_id: str) -> LeverframeError:
     """What a caller is told about an unforeseen fault."""
-    return Internal("something went wrong on the server's side", next_step=f"look for request {request_id} in the control plane's log")
+    return LeverframeError(
+        "something went wrong on the server's side", next_step=f"look for request {request_id} in the control plane's log"
+    )
 
 
 def error_of_status(status: int, path: str, detail: str = "") -> LeverframeError:

@@ -70,14 +70,18 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrainRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to train: rows asked in ``[from_us, to_us)`` whose label was known at ``to_us``; ``prepare``/``params`` override the spec's."""
+    """What to train: rows asked in ``[from_us, to_us)`` whose label was known at ``to_us``.
+
+    ``prepare`` and ``params`` override the spec's; ``code_commit`` names the version of the team's own code.
+    """
 
     model: str
     from_us: int
     to_us: int
     prepare: dict[str, str] = {}
     params: dict[str, Any] = {}
-    seed: int = 20130401
+    seed: int = 1
+    code_commit: str = "unversioned"
     note: str = ""
 
 

@@ -1,0 +1,85 @@
+"""What the gateway says of itself: the running state, beside the desired one."""
+
+import http.client
+
+import msgspec
+
+PROBE_TIMEOUT_S = 1.0
+PAGE_BYTES_MAX = 1 << 20
+
+
+class GatewayState(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway's own word: the generation it runs, and its prediction log's totals. ``generation`` is None when it does not answer."""
+
+    generation: int | None
+    sentence: str
+    served: int = 0
+    logged: int = 0
+    dropped: int = 0
+    table_age_s: float = 0.0
+
+
+class _Table(msgspec.Struct, frozen=True):
+    age_s: float | None = None
+    source: str = ""
+    problem: str = ""
+
+
+class _Log(msgspec.Struct, frozen=True):
+    served: int = 0
+    logged: int = 0
+    dropped: int = 0
+    problem: str = ""
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """The part of the gateway's health page that is read here."""
+
+    generation: int | None = None
+    worker: str = ""
+    table: _Table = _Table()
+    log: _Log = _Log()
+
+    def sentence(self) -> str:
+        problems = [problem for problem in (self.table.problem, self.log.problem) if problem]
+        if problems:
+            return f"{self.worker}: {'; '.join(problems)}"
+        if self.generation is None:
+            return f"{self.worker} runs, no routes yet"
+        return f"{self.worker} runs generation {self.generation} from {self.table.source}"
+
+
+_DECODE = msgspec.json.Decoder(_Page).decode
+
+
+class GatewayProbe:
+    """Asks one gateway for its health page.
+
+    Parameters
+    ----------
+    host, port: where it listens.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+
+    def state(self) -> GatewayState:
+        """The gateway's state now; a gateway that does not answer within a second is a state too."""
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=PROBE_TIMEOUT_S)
+        try:
+            connection.request("GET", "/", headers={"Accept": "application/json"})
+            answer = connection.getresponse()
+            page = _DECODE(answer.read(PAGE_BYTES_MAX))
+        except (OSError, msgspec.MsgspecError, http.client.HTTPException) as error:
+            return GatewayState(generation=None, sentence=f"does not answer at {self._host}:{self._port} ({type(error).__name__})")
+        finally:
+            connection.close()
+        return GatewayState(
+            generation=page.generation,
+            sentence=page.sentence(),
+            served=page.log.served,
+            logged=page.log.logged,
+            dropped=page.log.dropped,
+            table_age_s=page.table.age_s or 0.0,
+        )

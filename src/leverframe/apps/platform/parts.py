@@ -1,0 +1,31 @@
+"""What every use case shares: the opened stores, keys and clock of one installation."""
+
+from dataclasses import dataclass
+
+from leverframe.apps.durable import DurableQueue
+from leverframe.apps.gateway_probe import GatewayProbe
+from leverframe.apps.publishing import Publisher
+from leverframe.apps.settings import Settings
+from leverframe.core.clock import Clock
+from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.governance.artifacts import ArtifactStore
+from leverframe.governance.ledger.store import Ledger
+from leverframe.governance.policy import Policy
+from leverframe.governance.signing import SigningKey, TrustStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The opened parts of one installation; made by ``apps.wiring``."""
+
+    settings: Settings
+    clock: Clock
+    ledger: Ledger
+    policy: Policy
+    artifacts: ArtifactStore
+    key: SigningKey
+    trust: TrustStore
+    online: LmdbOnlineStore
+    queue: DurableQueue
+    publisher: Publisher
+    probe: GatewayProbe

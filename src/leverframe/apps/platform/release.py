@@ -1,0 +1,317 @@
+"""Use cases of the release room: plans, approvals, releases, levers, history. Every route change is published before the answer."""
+
+from typing import Any
+
+import msgspec
+
+from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.views import (
+    EndpointView,
+    HistoryEntry,
+    IntervalPoint,
+    PlanRequest,
+    PlanView,
+    ReleaseView,
+    StageLogEntry,
+)
+from leverframe.core.actor import Actor
+from leverframe.core.command import Command
+from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.route import Endpoint
+from leverframe.release import history
+from leverframe.release.operate import (
+    DisableFeature,
+    EnableFeature,
+    FreezeReleases,
+    Kill,
+    Pin,
+    SetFallback,
+    UnfreezeReleases,
+    Unkill,
+    Unpin,
+)
+from leverframe.release.plan import KIND_PLAN, MetricRule, ReleasePlan, Stage
+from leverframe.release.planning import ApplyPlan, ApprovePlan, PlanRelease, version_id
+from leverframe.release.records import (
+    KIND_APPROVAL,
+    KIND_ENDPOINT,
+    KIND_EVIDENCE,
+    KIND_MODEL,
+    KIND_MODEL_VERSION,
+    KIND_RELEASE,
+    Approval,
+    EvidenceNote,
+    Release,
+)
+from leverframe.release.rollout import AbortRelease, PauseRelease, ResumeRelease, Rollback
+
+APPROVALS_NEEDED = {"low": 1, "high": 2}
+"""What the shipped policy asks for (``governance/policies``); shown to people, decided by the policy alone."""
+
+
+class _Overrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a plan request may set instead of the strategy's defaults."""
+
+    stages: tuple[Stage, ...] | None = None
+    rules: tuple[MetricRule, ...] | None = None
+    watch_us: int | None = None
+    supersede: bool = False
+
+
+class Releases:
+    """From a version to a route, and back."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    # Plans -------------------------------------------------------------------------------------------------------
+
+    def plan(self, actor: Actor, request: PlanRequest, *, key: str) -> PlanView:
+        """Write a plan down; nothing runs yet."""
+        version = self._version(request.version)
+        spec = self._parts.ledger.get(KIND_MODEL, version.model, ModelSpec)
+        try:
+            overrides = msgspec.convert(request.overrides, _Overrides)
+        except msgspec.ValidationError as error:
+            raise InvalidInput("the plan's overrides cannot be read", where="overrides", got=str(error)) from error
+        command = PlanRelease(
+            environment=request.environment,
+            endpoint=request.endpoint,
+            version=request.version,
+            owner_team=spec.team if spec is not None else "",
+            strategy=request.strategy,
+            stages=overrides.stages,
+            rules=overrides.rules,
+            watch_us=overrides.watch_us,
+            supersede=overrides.supersede,
+            hash_field=request.hash_field,
+            note=request.note,
+        )
+        receipt = self._parts.ledger.write(actor, command, key=key)
+        return self.plan_of(str(receipt.result["plan"]))
+
+    def plan_of(self, digest: str) -> PlanView:
+        """One plan by its digest.
+
+        Raises
+        ------
+        NotFound: no plan has this digest.
+        """
+        return self._plan_view(self._plan(digest))
+
+    def plans(self) -> tuple[PlanView, ...]:
+        """Plans that were not applied yet, newest first."""
+        started = {release.plan for release in self._parts.ledger.find(KIND_RELEASE, Release)}
+        plans = [plan for plan in self._parts.ledger.find(KIND_PLAN, ReleasePlan) if plan.digest not in started]
+        return tuple(self._plan_view(plan) for plan in sorted(plans, key=lambda p: p.created_at_us, reverse=True))
+
+    def approve(self, actor: Actor, digest: str, *, note: str, key: str) -> PlanView:
+        """Approve exactly this plan."""
+        plan = self._plan(digest)
+        self._parts.ledger.write(actor, ApprovePlan(plan=digest, owner_team=plan.team, note=note), key=key)
+        return self.plan_of(digest)
+
+    def apply(self, actor: Actor, digest: str, *, key: str) -> ReleaseView:
+        """Carry the plan out: set and publish the route of its first stage."""
+        plan = self._plan(digest)
+        receipt = self._write(actor, ApplyPlan(plan=digest, owner_team=plan.team), key)
+        return self.release(str(receipt["release"]))
+
+    def _plan(self, digest: str) -> ReleasePlan:
+        plan = self._parts.ledger.get(KIND_PLAN, digest, ReleasePlan)
+        if plan is None:
+            raise NotFound("no plan has this digest", where=digest[:80], next_step="lever release list")
+        return plan
+
+    def _plan_view(self, plan: ReleasePlan) -> PlanView:
+        now_us = self._parts.clock.now_us()
+        approvals = [
+            a
+            for a in self._parts.ledger.find(KIND_APPROVAL, Approval, prefix=f"{plan.digest}/")
+            if not a.withdrawn and now_us < a.expires_us and a.approver != plan.author
+        ]
+        needed = APPROVALS_NEEDED.get(plan.risk_tier, 2)
+        missing = []
+        if plan.gates != "pass":
+            missing.append(f"gates are {plan.gates}: lever models show {plan.candidate.version}")
+        if len(approvals) < needed:
+            missing.append(f"{needed - len(approvals)} more approval(s) by someone other than {plan.author}")
+        return PlanView(
+            digest=plan.digest,
+            plan=msgspec.to_builtins(plan),
+            approvals=tuple(a.approver for a in approvals),
+            needed=needed,
+            missing=tuple(missing),
+        )
+
+    def _version(self, name: str) -> ModelVersion:
+        version = self._parts.ledger.get(KIND_MODEL_VERSION, version_id(name), ModelVersion)
+        if version is None:
+            raise NotFound("no such model version", where=name, next_step="lever models list")
+        return version
+
+    # Releases ----------------------------------------------------------------------------------------------------
+
+    def release(self, release_id: str) -> ReleaseView:
+        """One release with its stage log and evidence.
+
+        Raises
+        ------
+        NotFound: no such release.
+        """
+        release = self._parts.ledger.get(KIND_RELEASE, release_id, Release)
+        if release is None:
+            raise NotFound("no such release", where=release_id[:120], next_step="lever release list")
+        return self._release_view(release)
+
+    def releases(self, endpoint: str = "") -> tuple[ReleaseView, ...]:
+        """Releases of an endpoint (empty: of all), newest first."""
+        found = [r for r in self._parts.ledger.find(KIND_RELEASE, Release) if endpoint in ("", r.endpoint)]
+        return tuple(self._release_view(r) for r in sorted(found, key=lambda r: (r.started_us, r.id), reverse=True))
+
+    def _release_view(self, release: Release) -> ReleaseView:
+        notes = self._parts.ledger.find(KIND_EVIDENCE, EvidenceNote, prefix=f"{release.id}/")
+        newest = max(notes, key=lambda note: note.at_us, default=None)
+        log = tuple(
+            StageLogEntry(at_us=entry.at_us, stage=entry.stage, event=entry.event, reason=entry.reason, verdicts=entry.verdicts)
+            for entry in release.log
+        )
+        last = release.log[-1] if release.log else None
+        return ReleaseView(
+            id=release.id,
+            endpoint=release.endpoint,
+            environment=release.environment,
+            candidate=release.candidate,
+            champion=release.champion,
+            state=release.state,
+            stage=last.stage if last else "",
+            weight=last.weight if last else 0.0,
+            plan_digest=release.plan,
+            author=release.author,
+            started_at_us=release.started_us,
+            ended_at_us=release.ended_us,
+            outcome="" if release.active else release.state,
+            log=log,
+            verdicts=newest.verdicts if newest else (),
+            intervals=tuple(
+                IntervalPoint(
+                    rule=p.rule, stage=p.stage, at_us=p.at_us, n=p.n, estimate=p.estimate, low=p.low, high=p.high, margin=p.margin
+                )
+                for note in notes
+                for p in note.paths
+            ),
+            answers_by_candidate=sum(note.counts.answers_by_candidate for note in notes),
+            labels_joined=sum(note.counts.outcomes for note in notes),
+            summary=newest.reason if newest is not None and release.active else (last.reason if last else ""),
+        )
+
+    # Endpoints and levers ------------------------------------------------------------------------------------------
+
+    def endpoints(self) -> tuple[EndpointView, ...]:
+        """Every endpoint of this environment: what is wanted, what is published, what the gateway runs."""
+        parts = self._parts
+        running = parts.probe.state()
+        generation = parts.publisher.desired().generation
+        return tuple(
+            EndpointView(
+                environment=parts.settings.environment,
+                endpoint=endpoint,
+                release=endpoint.release,
+                generation_desired=generation,
+                generation_running=running.generation,
+                gateway=running.sentence,
+                served=running.served,
+                logged=running.logged,
+                dropped=running.dropped,
+            )
+            for endpoint in parts.ledger.find(KIND_ENDPOINT, Endpoint, prefix=f"{parts.settings.environment}/")
+        )
+
+    def _endpoint_view(self, environment: str, endpoint: str) -> EndpointView:
+        found = next((view for view in self.endpoints() if view.environment == environment and view.endpoint.name == endpoint), None)
+        if found is None:
+            raise NotFound("no such endpoint", where=f"{environment}/{endpoint}", next_step="lever status")
+        return found
+
+    def rollback(self, actor: Actor, environment: str, endpoint: str, *, reason: str, key: str) -> EndpointView:
+        """One route write back to the last good version, published at once."""
+        command = Rollback(environment=environment, endpoint=endpoint, reason=reason, owner_team=self._team(environment, endpoint))
+        self._write(actor, command, key)
+        return self._endpoint_view(environment, endpoint)
+
+    def operate(self, actor: Actor, environment: str, endpoint: str, lever: str, *, argument: str, reason: str, key: str) -> EndpointView:
+        """Pull one of the operator's levers.
+
+        Raises
+        ------
+        InvalidInput: there is no such lever, or its argument cannot be read.
+        """
+        where = {"environment": environment, "endpoint": endpoint, "reason": reason, "owner_team": self._team(environment, endpoint)}
+        self._write(actor, self._lever(lever, argument, where), key)
+        return self._endpoint_view(environment, endpoint)
+
+    def _lever(self, lever: str, argument: str, where: dict[str, Any]) -> Command:
+        plain: dict[str, type[Command]] = {
+            "pin": Pin,
+            "unpin": Unpin,
+            "kill": Kill,
+            "unkill": Unkill,
+            "freeze": FreezeReleases,
+            "unfreeze": UnfreezeReleases,
+        }
+        on_release: dict[str, type[Command]] = {"abort": AbortRelease, "pause": PauseRelease, "resume": ResumeRelease}
+        on_feature: dict[str, type[Command]] = {"disable-feature": DisableFeature, "enable-feature": EnableFeature}
+        if lever in plain:
+            return plain[lever](**where)
+        if lever in on_feature:
+            return on_feature[lever](feature=argument, **where)
+        if lever in on_release:
+            release = argument or self._endpoint(where["environment"], where["endpoint"]).release
+            return on_release[lever](release=release, reason=where["reason"], owner_team=where["owner_team"])
+        if lever == "fallback":
+            try:
+                return SetFallback(value=float(argument) if argument else None, **where)
+            except ValueError as error:
+                raise InvalidInput("a fallback is a number, or empty for none", where="argument", got=argument[:40]) from error
+        known = ", ".join((*plain, *on_feature, *on_release, "fallback"))
+        raise InvalidInput("no such lever", where=lever[:40], expected=known)
+
+    def _endpoint(self, environment: str, endpoint: str) -> Endpoint:
+        found = self._parts.ledger.get(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint)
+        if found is None:
+            raise NotFound("no such endpoint", where=f"{environment}/{endpoint}", next_step="lever status")
+        return found
+
+    def _team(self, environment: str, endpoint: str) -> str:
+        release = self._parts.ledger.get(KIND_RELEASE, self._endpoint(environment, endpoint).release, Release)
+        return release.team if release is not None else ""
+
+    def _write(self, actor: Actor, command: Command, key: str) -> dict[str, Any]:
+        receipt = self._parts.ledger.write(actor, command, key=key)
+        self._parts.publisher.publish()
+        return receipt.result if isinstance(receipt.result, dict) else {}
+
+    # History -----------------------------------------------------------------------------------------------------
+
+    def history(self, environment: str, endpoint: str, at_us: int | None) -> tuple[HistoryEntry, ...]:
+        """What was live at ``at_us`` and why; without a moment, every route the endpoint ever had."""
+        if at_us is None:
+            records = history.timeline(self._parts.ledger, environment, endpoint)
+        else:
+            records = (history.live_at(self._parts.ledger, environment, endpoint, at_us),)
+        return tuple(
+            HistoryEntry(
+                from_us=record.from_us,
+                to_us=record.to_us,
+                version=record.version,
+                arms=record.arms,
+                release=record.release,
+                actor=record.actor,
+                action=record.action,
+                reason=record.reason,
+                approvals=record.approvals,
+                seq=record.seq,
+            )
+            for record in records
+        )

@@ -1,0 +1,68 @@
+"""The first page: is everything all right, what changed, what needs me?"""
+
+from leverframe.apps.platform.audit import Audit
+from leverframe.apps.platform.monitoring import Monitoring
+from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.release import Releases
+from leverframe.apps.platform.views import AuditView, StatusView
+
+CHANGES_SHOWN = 12
+QUIET_ACTIONS = frozenset({"Release.Note", "Features.Materialize"})
+"""Actions that change nothing a person would ask about."""
+
+
+class Status:
+    """Puts the answers of the rooms together for one glance."""
+
+    def __init__(self, parts: Parts, releases: Releases, monitoring: Monitoring, audit: Audit) -> None:
+        self._parts = parts
+        self._releases = releases
+        self._monitoring = monitoring
+        self._audit = audit
+
+    def status(self) -> StatusView:
+        """Everything the overview shows."""
+        endpoints = self._releases.endpoints()
+        alerts = self._monitoring.alerts(open_only=True)
+        active = tuple(release for release in self._releases.releases() if not release.outcome)
+        needs = self._needs(tuple(alert.title for alert in alerts))
+        down = [view.endpoint.name for view in endpoints if view.generation_running is None]
+        behind = [
+            view.endpoint.name
+            for view in endpoints
+            if view.generation_running is not None and view.generation_running < view.generation_desired
+        ]
+        killed = [view.endpoint.name for view in endpoints if view.endpoint.killed]
+        problems = [
+            *(f"{len(alerts)} open alert{'s' if len(alerts) > 1 else ''}" for _ in [0] if alerts),
+            *(f"no gateway answers for {name}" for name in down),
+            *(f"{name} runs an older route than wanted" for name in behind),
+            *(f"{name} is switched off" for name in killed),
+        ]
+        return StatusView(
+            ok=not problems,
+            now_us=self._parts.clock.now_us(),
+            clock=self._parts.settings.clock.partition(":")[0],
+            sentence="; ".join(problems) if problems else "Everything is all right.",
+            endpoints=endpoints,
+            alerts=alerts,
+            releases=active,
+            needs=needs,
+            changes=self._changes(),
+            audit_entries=self._parts.ledger.entries_total(),
+        )
+
+    def _needs(self, alerts: tuple[str, ...]) -> tuple[dict[str, str], ...]:
+        needs = [{"what": title, "command": "lever diagnose <endpoint>"} for title in alerts]
+        for plan in self._releases.plans():
+            if plan.missing:
+                what = f"plan {plan.plan['id']} waits: {plan.missing[0]}"
+                needs.append({"what": what, "command": f"lever release approve {plan.digest}"})
+        for release in self._releases.releases():
+            if release.state == "holding":
+                needs.append({"what": f"release {release.id} holds: {release.summary}", "command": f"lever release status {release.id}"})
+        return tuple(needs)
+
+    def _changes(self) -> tuple[AuditView, ...]:
+        newest = self._audit.entries(limit=CHANGES_SHOWN * 4)
+        return tuple(entry for entry in newest if entry.action not in QUIET_ACTIONS)[:CHANGES_SHOWN]

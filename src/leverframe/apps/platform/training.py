@@ -1,0 +1,172 @@
+"""Use cases of the training room: models, runs, versions with their evidence."""
+
+import msgspec
+
+from leverframe.apps.platform.data import latest_snapshot
+from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.views import RunView, StepView, TrainRequest, VersionView
+from leverframe.core.actor import Actor
+from leverframe.core.digest import canonical_json, digest_bytes
+from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.evaluation import EvaluationReport
+from leverframe.core.feature import FeatureView
+from leverframe.core.model import CARD, EVALUATION, LINEAGE, SPEC, Lineage, ModelSpec, ModelVersion
+from leverframe.core.route import Endpoint
+from leverframe.features.bindings import signature
+from leverframe.features.commands import KIND_VIEW
+from leverframe.features.definitions import view_version
+from leverframe.governance.bundles import open_bundle
+from leverframe.release.records import KIND_ENDPOINT
+from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, ApplyModel, StartRun, version_id_of
+from leverframe.training.recipe import TrainingRequest
+from leverframe.training.runs import KIND_RUN, RunRecord
+
+STEPS = ("select", "features", "split", "fit", "export", "evaluate", "profile", "package", "register")
+WORKFLOW = "train"
+RUN_ID_DIGITS = 12
+
+
+class Training:
+    """Models, and the runs that make their versions."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def apply_model(self, actor: Actor, spec: ModelSpec, *, key: str) -> dict[str, object]:
+        """Declare or change a model; its columns must be served by declared views."""
+        signature(spec, self._parts.ledger.find(KIND_VIEW, FeatureView))
+        return dict(self._parts.ledger.write(actor, ApplyModel(spec=spec), key=key).result)
+
+    def models(self) -> tuple[ModelSpec, ...]:
+        """Every declared model."""
+        return tuple(self._parts.ledger.find(KIND_MODEL, ModelSpec))
+
+    # Runs ----------------------------------------------------------------------------------------------------------
+
+    def start(self, actor: Actor, request: TrainRequest, *, key: str) -> RunView:
+        """Record the run with everything that decides its outcome, and hand it to a worker.
+
+        Raises
+        ------
+        NotFound: no such model, or a dataset it reads was never ingested.    InvalidInput: the window is empty.
+        """
+        parts = self._parts
+        spec = parts.ledger.get(KIND_MODEL, request.model, ModelSpec)
+        if spec is None:
+            raise NotFound("no such model", where=request.model, next_step="lever apply <project>")
+        if request.to_us <= request.from_us:
+            raise InvalidInput(
+                "the window is empty", where="window", expected="from before to", got=f"{request.from_us} to {request.to_us}"
+            )
+        asked = self._request(spec, request, run_id=f"run-{digest_bytes(f'{actor.subject}/{key}'.encode())[7:][:RUN_ID_DIGITS]}")
+        argument = parts.artifacts.put(canonical_json(asked))
+        command = StartRun(
+            run_id=asked.run_id,
+            model=spec.name,
+            owning_team=spec.team,
+            window=asked.window,
+            seed=request.seed,
+            steps=STEPS,
+            params=request.params,
+            prepare=request.prepare,
+            note=request.note,
+        )
+        parts.ledger.write(actor, command, key=key)
+        # A crash here leaves a queued run that nobody works on; asking again with the same key hands it over.
+        parts.queue.enqueue(WORKFLOW, asked.run_id, argument)
+        return self.run(asked.run_id)
+
+    def _request(self, spec: ModelSpec, request: TrainRequest, *, run_id: str) -> TrainingRequest:
+        parts = self._parts
+        spec = msgspec.structs.replace(spec, prepare=request.prepare or spec.prepare, params={**spec.params, **request.params})
+        views = parts.ledger.find(KIND_VIEW, FeatureView)
+        bound = signature(spec, views)
+        used = [view for view in views if any(binding.view == view.name for binding in bound.views)]
+        snapshots = {}
+        for dataset in dict.fromkeys((spec.dataset, *(view.source for view in used))):
+            snapshot = latest_snapshot(parts, dataset)
+            if snapshot is None:
+                raise NotFound("nothing was ingested yet", where=dataset, next_step=f"lever data ingest {dataset} <file>")
+            snapshots[dataset] = snapshot.digest
+        endpoint = parts.ledger.get(KIND_ENDPOINT, f"{parts.settings.environment}/{spec.name}", Endpoint)
+        return TrainingRequest(
+            run_id=run_id,
+            spec=spec,
+            signature=bound,
+            from_us=request.from_us,
+            to_us=request.to_us,
+            snapshots=snapshots,
+            feature_views={view.name: view_version(view) for view in used},
+            code_commit=request.code_commit,
+            seed=request.seed,
+            started_at_us=parts.clock.now_us(),
+            champion=endpoint.live.version if endpoint is not None and endpoint.live is not None else "",
+        )
+
+    def run(self, run_id: str) -> RunView:
+        """One run.
+
+        Raises
+        ------
+        NotFound: no such run.
+        """
+        record = self._parts.ledger.get(KIND_RUN, run_id, RunRecord)
+        if record is None:
+            raise NotFound("no such run", where=run_id[:120], next_step="lever train list")
+        return _run_view(record)
+
+    def runs(self, model: str = "") -> tuple[RunView, ...]:
+        """Runs of a model (empty: of all), newest first."""
+        records = [record for record in self._parts.ledger.find(KIND_RUN, RunRecord) if model in ("", record.model)]
+        return tuple(_run_view(record) for record in sorted(records, key=lambda r: (r.started_at_us, r.id), reverse=True))
+
+    # Versions ------------------------------------------------------------------------------------------------------
+
+    def versions(self, model: str) -> tuple[ModelVersion, ...]:
+        """Versions of a model, newest first."""
+        return tuple(reversed(self._parts.ledger.find(KIND_MODEL_VERSION, ModelVersion, prefix=f"{model}/")))
+
+    def version(self, name: str) -> VersionView:
+        """One version with the evidence out of its bundle, verified again on the way.
+
+        Raises
+        ------
+        NotFound: no such version.    Integrity: its bundle is damaged.
+        """
+        parts = self._parts
+        version = parts.ledger.get(KIND_MODEL_VERSION, version_id_of(name), ModelVersion)
+        if version is None:
+            raise NotFound("no such model version", where=name[:120], next_step="lever models list")
+        bundle = open_bundle(parts.artifacts, parts.trust, version.bundle, version.envelope)
+        endpoints = parts.ledger.find(KIND_ENDPOINT, Endpoint, prefix=f"{parts.settings.environment}/")
+        return VersionView(
+            version=version,
+            spec=msgspec.json.decode(bundle.read(SPEC), type=ModelSpec),
+            evaluation=msgspec.json.decode(bundle.read(EVALUATION), type=EvaluationReport),
+            lineage=msgspec.json.decode(bundle.read(LINEAGE), type=Lineage),
+            card=bundle.read(CARD).decode(),
+            files={file: bundle.manifest.files[file].size for file in bundle.names},
+            arms=tuple(
+                f"{parts.settings.environment}/{endpoint.name} {arm.role} {arm.weight:g} %"
+                for endpoint in endpoints
+                for arm in endpoint.arms
+                if arm.version == name
+            ),
+        )
+
+
+def _run_view(record: RunRecord) -> RunView:
+    return RunView(
+        id=record.id,
+        model=record.model,
+        status=record.status,
+        started_by=record.started_by,
+        started_at_us=record.started_at_us,
+        window=record.window,
+        steps=tuple(
+            StepView(name=s.name, status=s.status, seconds=s.seconds, attempts=s.attempts, cached=s.cached, detail=s.detail)
+            for s in record.steps
+        ),
+        version=record.version,
+        failure=record.failure,
+    )

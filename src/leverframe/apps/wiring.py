@@ -1,0 +1,59 @@
+"""Where the rooms meet: opens the stores, keys and clock an installation's settings name, and puts the platform together."""
+
+from leverframe.apps.clocks import open_clock
+from leverframe.apps.durable import DurableQueue
+from leverframe.apps.gateway_probe import GatewayProbe
+from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.platform import Platform
+from leverframe.apps.publishing import Publisher
+from leverframe.apps.settings import Settings
+from leverframe.core.command import Handles
+from leverframe.data.commands import HANDLERS as DATA
+from leverframe.features.commands import HANDLERS as FEATURES
+from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.governance.artifacts import ArtifactStore
+from leverframe.governance.commands import HANDLERS as GOVERNANCE
+from leverframe.governance.ledger.store import Ledger
+from leverframe.governance.policy import Policy
+from leverframe.governance.publication import Publication
+from leverframe.governance.signing import TrustStore, load_or_create
+from leverframe.monitoring.commands import HANDLERS as MONITORING
+from leverframe.release.commands import HANDLERS as RELEASE
+from leverframe.training.commands import HANDLERS as TRAINING
+
+HANDLERS: tuple[Handles, ...] = (*GOVERNANCE, *DATA, *FEATURES, *TRAINING, *RELEASE, *MONITORING)
+"""Every command there is. One that is not here cannot be carried out."""
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Open everything an installation consists of; missing folders, keys and tables are made.
+
+    Raises
+    ------
+    Unavailable: a store cannot be opened.    Refused: the signing key can be read by others.
+    """
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    clock = open_clock(settings.clock)
+    policy = Policy()
+    ledger = Ledger(settings.ledger_url, clock, policy, HANDLERS)
+    key = load_or_create(settings.keys_folder)
+    trust = TrustStore.from_folder(settings.keys_folder)
+    publication = Publication(settings.publication_store_url)
+    return Parts(
+        settings=settings,
+        clock=clock,
+        ledger=ledger,
+        policy=policy,
+        artifacts=ArtifactStore(settings.artifact_store_url),
+        key=key,
+        trust=trust,
+        online=LmdbOnlineStore(settings.online_folder),
+        queue=DurableQueue(settings.durable_url),
+        publisher=Publisher(ledger, publication, key, trust, clock, settings.environment),
+        probe=GatewayProbe(settings.gateway_host, settings.gateway_port),
+    )
+
+
+def open_platform(settings: Settings) -> Platform:
+    """The platform of one installation, ready to be asked."""
+    return Platform(open_parts(settings))

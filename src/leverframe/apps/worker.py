@@ -1,0 +1,138 @@
+"""The worker's process: durable training runs, and the loops that look at releases, publish routes and watch. ``python -m leverframe.apps.worker``."""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from leverframe.apps.clocks import ReplayClock
+from leverframe.apps.durable import DurableEngine
+from leverframe.apps.log_tape import LogTape
+from leverframe.apps.monitor_loop import MonitorLoop
+from leverframe.apps.platform.parts import Parts
+from leverframe.apps.settings import Settings
+from leverframe.apps.training_workflow import WORKFLOW, TrainingWorkflow
+from leverframe.apps.wiring import open_parts
+from leverframe.core.errors import Conflict, LeverframeError
+from leverframe.release.controller import Controller
+
+EXECUTOR = "worker-1"
+GATEWAY_TIMEOUT_S = 1.0
+"""How long a look waits for the gateway to take a route that was just published; the promise is under a second."""
+CHECKPOINT_EVERY_S = 30.0
+FAILED_LOOK_PAUSE_S = 0.5
+
+log = logging.getLogger("leverframe.worker")
+
+
+class ReleaseLoop:
+    """Looks at releases, publishes what the ledger wants, and marks how far it has looked."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._controller = Controller(parts.ledger, parts.settings.environment)
+        self._tape = LogTape(parts.settings.log_folder)
+        # A memory-mapped moment that a replay waits for, so that it never outruns the looks (decision 0003).
+        self._look = ReplayClock(parts.settings.home / "look.clock")
+        self._confirmed = -1
+
+    def look(self) -> None:
+        """One look: judge, decide, publish, and wait until the gateway has what was published."""
+        now_us = self._parts.clock.now_us()
+        self._controller.tick(self._tape.since, now_us)
+        table = self._parts.publisher.publish()
+        if table.generation != self._confirmed and table.endpoints:
+            self._await_gateway(table.generation)
+        self._look.set(now_us)
+
+    def _await_gateway(self, generation: int) -> None:
+        deadline = time.monotonic() + GATEWAY_TIMEOUT_S
+        while time.monotonic() < deadline:
+            state = self._parts.probe.state()
+            if state.generation is not None and state.generation >= generation:
+                self._confirmed = generation
+                return
+            time.sleep(0.01)
+
+
+class CheckpointLoop:
+    """Signs where the audit chain ends and keeps the statement outside the database."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._signed = 0
+
+    def look(self) -> None:
+        """Sign a checkpoint when something was written since the last one."""
+        total = self._parts.ledger.entries_total()
+        if total > self._signed:
+            self._parts.publisher.publish_checkpoint(self._parts.ledger.checkpoint(self._parts.key))
+            self._signed = total
+
+
+class Worker:
+    """Runs the durable engine and the loops until asked to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._parts = open_parts(settings)
+        self._stopping = threading.Event()
+        self._engine = DurableEngine(settings.durable_url, executor=EXECUTOR)
+        self._engine.workflow(WORKFLOW, TrainingWorkflow(self._parts).run)
+
+    def run(self) -> None:
+        """Work until :meth:`stop`."""
+        pause_s = self._settings.look_interval_ms / 1000
+        loops: list[tuple[str, Callable[[], None], float]] = [
+            ("release", ReleaseLoop(self._parts).look, pause_s),
+            ("monitor", MonitorLoop(self._parts).look, pause_s),
+            ("checkpoint", CheckpointLoop(self._parts).look, CHECKPOINT_EVERY_S),
+        ]
+        self._engine.launch()
+        threads = [threading.Thread(target=self._repeat, args=loop, name=loop[0], daemon=True) for loop in loops]
+        for thread in threads:
+            thread.start()
+        (self._settings.home / "worker.ready").touch()
+        self._stopping.wait()
+        for thread in threads:
+            thread.join(timeout=5.0)
+        self._engine.close()
+
+    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """Make :meth:`run` return (a signal handler)."""
+        self._stopping.set()
+
+    def _repeat(self, name: str, look: Callable[[], None], pause_s: float) -> None:
+        """Look again and again; a failed look is logged and tried again, since everything it needs is in the ledger and the log."""
+        while not self._stopping.is_set():
+            try:
+                look()
+            except Conflict as error:
+                log.info("%s: somebody was first: %s", name, error)
+            except LeverframeError as error:
+                log.warning("%s: %s", name, error)
+                self._stopping.wait(FAILED_LOOK_PAUSE_S)
+            except Exception:
+                log.exception("%s: a look failed", name)
+                self._stopping.wait(FAILED_LOOK_PAUSE_S)
+            self._stopping.wait(pause_s)
+
+
+def main() -> None:
+    """Work until terminated."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format='{"at":"%(asctime)s","level":"%(levelname)s","room":"%(name)s","message":"%(message)s"}',
+    )
+    worker = Worker(Settings())
+    signal.signal(signal.SIGTERM, worker.stop)
+    signal.signal(signal.SIGINT, worker.stop)
+    worker.run()
+
+
+if __name__ == "__main__":
+    main()
