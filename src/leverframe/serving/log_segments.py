@@ -172,6 +172,10 @@ class SegmentLog:
         self._write_totals()
         with suppress(OSError):
             self._spare_path.unlink(missing_ok=True)
+        if self._totals_memory is not None:
+            # A mapping holds the file open, and with it the lock.
+            self._totals_memory.close()
+            self._totals_memory = None
         os.close(self._lock)
 
     def _next_segment(self, needed: int) -> bool:

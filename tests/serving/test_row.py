@@ -1,0 +1,75 @@
+"""The compiled row and the matrix of core.assemble are one computation."""
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leverframe.core.assemble import assemble
+from leverframe.core.errors import Refused
+from leverframe.core.schema import InputColumn, RequestField, Signature
+from leverframe.serving.missing import missing_policy
+from leverframe.serving.models import _without_defaults
+from leverframe.serving.row import RowPlan
+from tests.serving.installation import FLIGHT, PLAIN
+
+number = st.none() | st.floats(allow_nan=False, width=64)
+feature = st.just(float("nan")) | st.floats(allow_nan=False)
+
+
+@given(
+    carrier=st.none() | st.sampled_from(["AA", "B6", "UA", "XX", ""]),
+    distance=number,
+    at=st.integers(0, 4_000_000_000),
+    features=st.lists(feature, min_size=4, max_size=4),
+)
+def test_row_equals_assemble(carrier, distance, at, features):
+    request = {"origin": ["JFK"], "carrier": [carrier], "distance": [distance], "sched_dep_s": [at]}
+    views = {"origin_delays": np.array([features[:2]]), "origin_weather": np.array([features[2:]])}
+    plan, policy = RowPlan(FLIGHT), missing_policy(FLIGHT, ())
+    row = plan.row({k: v[0] for k, v in request.items()}, {k: v[0].tolist() for k, v in views.items()})
+    filled, names = policy.apply_row(row)
+    expected = assemble(FLIGHT, request, views, 1)
+    assert np.array_equal(np.array([filled]), expected, equal_nan=True)
+    assert plan.pack(*filled) == expected.astype("<f8").tobytes()
+    matrix, count, columns = policy.apply(assemble(_without_defaults(FLIGHT), request, views, 1))
+    assert np.array_equal(matrix, expected, equal_nan=True)
+    assert (count, columns) == (len(names), names), "one row and many count missing values differently"
+
+
+@given(st.lists(number, min_size=4, max_size=4))
+def test_plain_rows_take_the_short_way_and_are_equal(values):
+    request = {f"x{i}": [value] for i, value in enumerate(values)}
+    row = RowPlan(PLAIN).row({k: v[0] for k, v in request.items()}, {})
+    assert np.array_equal(np.array([row], dtype=float), assemble(PLAIN, request, {}, 1), equal_nan=True)
+
+
+def test_disabled_features_are_missing_on_purpose():
+    policy = missing_policy(FLIGHT, ["origin_delays.count_2h", "origin_weather.*"])
+    assert policy.disabled == ("delays", "wind")
+    assert policy.off_views == {"origin_weather"}
+    row, missing = policy.apply_row([1.0, 2.0, 3.0, float("nan"), 5.0, 6.0])
+    assert row[:3] == [1.0, 2.0, 3.0]
+    assert math.isnan(row[3])
+    assert row[4] == 0.0, "a disabled feature takes its declared default"
+    assert math.isnan(row[5])
+    assert missing == ["delay"], "what was switched off counts as missing"
+    matrix, count, names = policy.apply(np.array([[1.0, 2.0, 3.0, np.nan, 5.0, 6.0]]))
+    assert np.array_equal(matrix, np.array([row]), equal_nan=True)
+    assert (count, names) == (1, ["delay"])
+
+
+def test_a_column_may_refuse_and_names_itself():
+    signature = Signature(
+        request=(RequestField(name="x", datatype="FP64"), RequestField(name="y", datatype="FP64")),
+        columns=(InputColumn(name="x", source="request", field="x", on_missing="refuse"), InputColumn(name="y", source="request", field="y")),
+    )
+    policy = missing_policy(signature, ())
+    for apply in (lambda: policy.apply_row([float("nan"), 1.0]), lambda: policy.apply(np.array([[1.0, 1.0], [np.nan, 1.0]]))):
+        try:
+            apply()
+        except Refused as error:
+            assert [fault.where for fault in error.faults] == ["x"]
+        else:
+            raise AssertionError("a value the model does not do without was missing, and it answered")
