@@ -53,23 +53,27 @@ def alarm_rate(budget: AlarmBudget, figures: int, window_us: int) -> float:
 
 
 def extreme_quantile(null: Sequence[float], rate: float) -> float | None:
-    r"""The value that the next null observation exceeds with probability at most about ``rate``; None with too few observations.
+    r"""The distance that the next null window exceeds with probability at most about ``rate``; None with too few of them known.
 
     Within reach of the observations (:math:`\alpha (n + 1) \ge 1`) this is the conformal quantile, the
-    :math:`\lceil (1 - \alpha)(n + 1) \rceil`-th smallest. Beyond the largest observation the upper quarter of them is continued by an
-    exponential tail,
+    :math:`\lceil (1 - \alpha)(n + 1) \rceil`-th smallest. Beyond the largest one, the upper quarter of them is continued by an exponential
+    tail of :math:`y = -\log(1 - d)`, which is the distance itself while it is small and never takes it beyond its bound of 1:
 
-    .. math:: q = u + \hat\sigma^+ \log \frac{k}{n \alpha}
+    .. math:: y_\alpha = u + \hat\sigma^+ \log \frac{k}{n \alpha}
 
-    with ``k`` exceedances of ``u`` and the upper 90 % confidence bound of their mean :math:`\hat\sigma`, and never below the largest
-    observation. Conservative on purpose: a bounded distance has a lighter tail than an exponential one.
+    with ``k`` exceedances of ``u`` and the upper 90 % confidence bound :math:`\hat\sigma^+` of their mean; never below the largest
+    observation.
+
+    Parameters
+    ----------
+    null: distances in [0, 1].    rate: probability, 0 to 1.
 
     Source: Vovk, Gammerman, Shafer 2005 (conformal quantile); Pickands 1975, Balkema, de Haan 1974 (tails over a threshold, shape 0).
 
-    >>> extreme_quantile([i / 100 for i in range(100)], 0.05)
-    0.95
-    >>> round(extreme_quantile([i / 100 for i in range(100)], 0.001), 2)
-    1.69
+    >>> extreme_quantile([i / 1000 for i in range(100)], 0.05)
+    0.095
+    >>> round(extreme_quantile([i / 1000 for i in range(100)], 0.001), 3)
+    0.165
     """
     values = sorted(null)
     n = len(values)
@@ -78,15 +82,16 @@ def extreme_quantile(null: Sequence[float], rate: float) -> float | None:
     rank = math.ceil((1.0 - rate) * (n + 1))
     if rank <= n:
         return values[rank - 1]
+    logs = [-math.log(max(1e-12, 1.0 - value)) for value in values]
     k = max(5, math.ceil(TAIL_SHARE * n))
-    base = values[n - k - 1]
-    mean = sum(value - base for value in values[n - k :]) / k
+    base = logs[n - k - 1]
+    mean = sum(log - base for log in logs[n - k :]) / k
     # Wilson, Hilferty 1931: the chi-square quantile with 2k degrees of freedom that bounds the mean of k exponentials.
     freedom = 2 * k
     z = NormalDist().inv_cdf(1.0 - TAIL_CONFIDENCE)
     chi2 = freedom * (1.0 - 2.0 / (9.0 * freedom) + z * math.sqrt(2.0 / (9.0 * freedom))) ** 3
-    sigma = mean * freedom / chi2
-    return max(values[-1], base + sigma * math.log(k / (n * rate)))
+    reach = base + mean * freedom / chi2 * math.log(k / (n * rate))
+    return max(values[-1], 1.0 - math.exp(-reach))
 
 
 def sampling_allowance(shares: Sequence[float], rows: int, rows_reference: int) -> float:

@@ -27,13 +27,15 @@ FINDINGS_MAX = 100
 class WorkerPosition(msgspec.Struct, frozen=True, kw_only=True):
     """How far one worker's log was read: everything before ``offset`` of segment ``number``, and all segments with lower numbers.
 
-    ``served_read`` counts served answers read so far, ``served_lost`` those that were logged and could not be read; ``damaged_here``
-    counts damaged frames of this segment, which are answers or labels, nobody can tell.
+    ``served_read`` counts served answers read so far, ``served_before`` those in segments that were gone before this reader began (turned
+    to Parquet), ``served_lost`` those that were logged and could not be read. ``damaged_here`` counts damaged frames of this segment, which
+    are answers or labels, nobody can tell.
     """
 
     number: int
     offset: int = DATA_OFFSET
     served_read: int = 0
+    served_before: int = 0
     served_lost: int = 0
     damaged_here: int = 0
     damaged_frames: int = 0
@@ -117,6 +119,7 @@ class LogReader:
             counts = counts.plus(each)
         served = sum(worker.served_read for worker in self._workers.values())
         lost = sum(worker.served_lost for worker in self._workers.values())
+        before = sum(worker.served_before for worker in self._workers.values())
         return LogTotals(
             counts=counts,
             served_read=served,
@@ -124,7 +127,7 @@ class LogReader:
             damaged_frames=sum(worker.damaged_frames for worker in self._workers.values()),
             findings=self._findings_total,
             adds_up=all(each.adds_up for each in self._counts.values()),
-            behind=max(0, counts.logged - served - lost),
+            behind=max(0, counts.logged - served - lost - before),
         )
 
     def poll(self) -> list[LogRecord]:
@@ -223,8 +226,9 @@ class LogReader:
 
     def _enter(self, name: SegmentName, header: SegmentHeader, at: WorkerPosition | None) -> WorkerPosition:
         """The position at the start of a segment; answers logged in segments that are gone are reported, not forgotten."""
-        at = at or WorkerPosition(number=name.number)
-        gone = header.before.logged - at.served_read - at.served_lost
+        if at is None:
+            return WorkerPosition(number=name.number, served_before=header.before.logged)
+        gone = header.before.logged - _accounted(at)
         if gone > 0:
             file_name = segment_name(name.worker, name.number, sealed=name.sealed)
             self._find("gone", file_name, f"{gone:,} answers logged before it are in no segment that could be read", gone)
@@ -237,7 +241,7 @@ class LogReader:
         if not name.sealed or at.offset < header.used:
             self._workers[name.worker] = at
             return
-        lost = header.counts.logged - at.served_read - at.served_lost
+        lost = header.counts.logged - _accounted(at)
         if not 0 <= lost <= at.damaged_here:
             file_name = segment_name(name.worker, name.number, sealed=True)
             self._find("balance", file_name, f"its header counts {lost:+,} answers against those read", abs(lost))
@@ -269,6 +273,11 @@ class LogReader:
                 self._find("torn", segment, f"{left - offset:,} committed bytes at offset {base + offset} are no frame", 1)
                 return records, left, damaged + 1
         return records, offset, damaged
+
+
+def _accounted(at: WorkerPosition) -> int:
+    """Logged answers that are dealt with one way or another."""
+    return at.served_read + at.served_before + at.served_lost
 
 
 def _span(path: Path, offset: int, size: int, used: int) -> bytes:

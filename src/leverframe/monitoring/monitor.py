@@ -79,7 +79,6 @@ class Monitor:
         self._feeds: dict[str, FeedMemory] = {}
         self._freshness: tuple[Freshness, ...] = ()
         self._totals: LogTotals | None = None
-        self._dropped_judged = 0
         self._signals: dict[str, tuple[Signal, ...]] = {}
         self._since_us: dict[str, int] = {}
 
@@ -104,10 +103,11 @@ class Monitor:
         self._freshness, self._totals = tuple(freshness), totals
         feeds = feed_signals(freshness, self._feeds)
         log = self._log_signals(now_us)
-        judged, changed = 0, []
+        judged = 0
+        changed: list[Alert] = []
         for watch in watches:
             judged += self._judge_days(watch, now_us)
-            signals = tuple([*feeds, *log, *self._endpoint_signals(watch, now_us)])
+            signals = (*feeds, *log, *self._endpoint_signals(watch, now_us))
             groups = group_signals(signals, watch.origins)
             self._signals[watch.endpoint] = tuple(signal for group in groups for signal in group.signals)
             if groups:
@@ -199,13 +199,12 @@ class Monitor:
         return None
 
     def _log_signals(self, now_us: int) -> list[Signal]:
-        """The prediction log does not add up, lost records, or dropped more than a thousandth since the last time it was fine."""
+        """The prediction log does not add up, lost records, or dropped more than a thousandth."""
         totals = self._totals
         if totals is None:
             return []
         counts = totals.counts
-        dropped = counts.dropped - self._dropped_judged
-        share = dropped / counts.served if counts.served else 0.0
+        share = counts.dropped / counts.served if counts.served else 0.0
         if totals.adds_up and not totals.served_lost and share <= DROPPED_SHARE_MAX:
             return []
         what = f"{counts.served:,} served = {counts.logged:,} logged + {counts.dropped:,} dropped"
