@@ -50,9 +50,11 @@ def _check_columns(questions: pl.DataFrame, spec: ModelSpec) -> None:
         faults.append(Fault(where=spec.label, what="the label", expected="0, 1 or null", got=str(label or "no such column")))
     elif not set(questions[spec.label].drop_nulls().cast(pl.Float64).unique()) <= {0.0, 1.0}:
         faults.append(Fault(where=spec.label, what="the label", expected="0, 1 or null", got="other values"))
-    wanted = {*(f.name for f in spec.request), *spec.slices}
-    known = {*questions.columns, *(c.name for c in spec.columns)}
-    faults += [Fault(where=name, what="a column the spec names", expected=name, got="no such column") for name in sorted(wanted - known)]
+    # A slice may also be an input column, which exists only once features are joined.
+    computed = {c.name for c in spec.columns}
+    missing = {f.name for f in spec.request} | (set(spec.slices) - computed)
+    missing -= set(questions.columns)
+    faults += [Fault(where=name, what="a column the spec names", expected=name, got="no such column") for name in sorted(missing)]
     if faults:
         raise SchemaMismatch(
             "; ".join(f"{f.where}: {f.what}, {f.got}" for f in faults),

@@ -38,8 +38,9 @@ class FolderSteps:
 
     def recall(self, key: Digest) -> Digest | None:
         """The output remembered for ``key``; None also when the entry is damaged."""
+        file = self._file(key)
         try:
-            return check_digest(self._file(key).read_text())
+            return check_digest(file.read_text())
         except (FileNotFoundError, InvalidInput, UnicodeDecodeError):
             return None
 
