@@ -52,6 +52,7 @@ def test_an_equal_version_is_promoted_in_days_and_not_taken_back(shadow_canary: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_equal_versions_are_wrongly_taken_back_in_at_most_one_percent(shadow_canary: ReleasePlan) -> None:
     states = [simulate(shadow_canary, World(candidate_error_rate=0.01, champion_error_rate=0.01), seed).state for seed in range(1000)]
     assert states.count("rolled_back") <= 10

@@ -8,13 +8,23 @@ from tests.release.harness import ENV, NAME, REGISTER, TEAM, Register, Rig, vers
 
 from leverframe.core.actor import PLATFORM, Actor
 from leverframe.core.clock import DAY_US
-from leverframe.core.errors import Conflict, Forbidden, LeverframeError, NotFound
+from leverframe.core.errors import Conflict, Forbidden, LeverframeError, NotFound, Refused
+from leverframe.core.verdict import Verdict
 from leverframe.governance.commands import HANDLERS as ACCESS_HANDLERS
 from leverframe.governance.commands import IssueToken, RevokeToken
 from leverframe.governance.identity import secret_sha256
 from leverframe.governance.ledger.memory import AllowEverything, MemoryJournal
 from leverframe.governance.policy import Policy, shipped_policies
-from leverframe.release.commands import HANDLERS, AdvanceRelease, ApplyPlan, ApprovePlan, PlanRelease, Rollback, WithdrawApproval
+from leverframe.release.commands import (
+    HANDLERS,
+    AdvanceRelease,
+    ApplyPlan,
+    ApprovePlan,
+    CompleteRelease,
+    PlanRelease,
+    Rollback,
+    WithdrawApproval,
+)
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE
 
 ADMIN = Actor(subject="root", roles=("admin",), teams=("*",))
@@ -35,6 +45,7 @@ class Office:
     """A ledger under the shipped policies, tokens for everyone, and a high-risk plan waiting for approval."""
 
     def __init__(self, *, tier: str = "high", gates: str = "pass", policy: object = None) -> None:
+        self.issued = 0
         self.rig = Rig(initial=False, versions=())
         self.rig.journal = MemoryJournal(
             self.rig.clock, policy or Policy((*shipped_policies(), _TEST_POLICY)), (*HANDLERS, *ACCESS_HANDLERS, REGISTER)
@@ -46,10 +57,12 @@ class Office:
         )["plan"]
 
     def issue(self, actor: Actor) -> str:
+        """A token for ``actor``, a new one each time."""
+        self.issued += 1
         now_us = self.rig.clock.now_us()
         by = PLATFORM if actor is ADMIN else ADMIN
         command = IssueToken(
-            sha256=secret_sha256(actor.subject),
+            sha256=secret_sha256(f"{actor.subject} {self.issued}"),
             subject=actor.subject,
             kind=actor.kind,
             roles=actor.roles,
@@ -219,6 +232,33 @@ def test_an_approved_plan_runs_once() -> None:
         office.apply()
     with pytest.raises(LeverframeError):
         office.rig.write(ENGINEER, Rollback(environment=ENV, endpoint=NAME, owner_team=TEAM, reason="x"))
+
+
+@pytest.mark.parametrize("lost", ["withdrawn", "revoked"])
+def test_a_release_stops_climbing_when_an_approval_it_runs_on_is_lost(lost: str) -> None:
+    office = Office(tier="low")
+    office.apply(PLATFORM)
+    office.rig.write(PLATFORM, CompleteRelease(release="prod.flight-delay.0001", stage=0, owner_team=TEAM, reason="nothing to compare"))
+    office.rig.write(ADMIN, Register(record=version(2, tier="high")))
+    office.plan = office.rig.write(AUTHOR, PlanRelease(environment=ENV, endpoint=NAME, version="flight-delay@v2", owner_team=TEAM))["plan"]
+    office.approve(ONE)
+    office.approve(TWO)
+    office.apply()
+    if lost == "withdrawn":
+        office.rig.write(ONE, WithdrawApproval(plan=office.plan, owner_team=TEAM))
+    else:
+        office.rig.write(ADMIN, RevokeToken(token_id=office.tokens["one"]))
+    proof = tuple(
+        Verdict(rule=rule, answer="pass", observed=0.0, threshold=0.1) for rule in ("errors", "prediction_shift", "outcome_brier")
+    )
+    climb = AdvanceRelease(release="prod.flight-delay.0002", stage=0, owner_team=TEAM, reason="", verdicts=proof)
+    with pytest.raises(Refused, match="withdrawn, or its approver lost the role"):
+        office.rig.write(PLATFORM, climb)
+    if lost == "withdrawn":
+        return
+    office.issue(ONE)
+    office.rig.write(PLATFORM, climb)
+    assert office.rig.state("prod.flight-delay.0002").stage == 1, "with the role back it was only the lost role that stopped it"
 
 
 def test_low_risk_needs_one_other_person_or_the_platform() -> None:

@@ -41,7 +41,10 @@ class _Pull(_Operate, frozen=True, kw_only=True):
 
 
 class Pin(_Pull, frozen=True, kw_only=True):
-    """Keep today's live version: a release under way is aborted, none starts until unpinned."""
+    """Keep today's live version: a release under way is aborted, none starts until unpinned, and nothing but a person moves the route.
+
+    A release in its watch stays as it is, and is not taken back by itself while pinned.
+    """
 
 
 class Unpin(_Operate, frozen=True, kw_only=True):

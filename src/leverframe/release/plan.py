@@ -149,7 +149,7 @@ def default_stages(strategy: Strategy) -> tuple[Stage, ...]:
 def default_rules(stages: tuple[Stage, ...]) -> tuple[MetricRule, ...]:
     """Rules with the module's margins, the false-abort budget split evenly over rules and stages (a union bound).
 
-    >>> sum(rule.alpha for rule in default_rules(default_stages("canary"))) * 3
+    >>> round(sum(rule.alpha for rule in default_rules(default_stages("canary"))) * 3, 12)
     0.01
     """
     margins: dict[Metric, float] = {
