@@ -116,7 +116,7 @@ class FakeTraining:
         return records.run("queued")
 
     def run(self, run_id: str) -> views.RunView:
-        if run_id != "run-0002":
+        if run_id not in ("run-0001", "run-0002", "run-0003"):
             raise NotFound("no such run", where=run_id)
         return records.run()
 
@@ -150,7 +150,7 @@ class FakeRelease:
         return found
 
     def plans(self) -> tuple[views.PlanView, ...]:
-        return (records.plan(3, ("bo",)), records.plan(2, ("bo", "ana")))
+        return (records.plan(3, ("bo",)), records.plan(4, ("bo", "ana")), records.plan(2, ("bo", "ana")))
 
     def approve(self, actor: Actor, digest: str, *, note: str, key: str) -> views.PlanView:
         self._calls.write(self._access, actor, "Release.Approve", key, digest, note)

@@ -86,7 +86,7 @@ def evaluation(number: int) -> EvaluationReport:
     seeded = np.random.default_rng(number)
     slices = tuple(
         Metric(name="roc_auc", value=value, low=value - 0.02, high=value + 0.02, n=int(900 + 300 * index), slice=f"carrier={carrier}")
-        for index, (carrier, value) in enumerate(zip(CARRIERS, auc + seeded.normal(0, 0.02, 8), strict=True))
+        for index, (carrier, value) in enumerate(zip(CARRIERS, (auc + seeded.normal(0, 0.02, 8)).tolist(), strict=True))
     )
     return EvaluationReport(
         model="flight-delay",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -65,6 +66,18 @@ def fill(template: str, path: dict[str, str]) -> str:
     return template
 
 
+def plain_number(value: Any) -> Any:
+    """A numpy scalar (they stray into free-form dictionaries) as the Python number it is.
+
+    Raises
+    ------
+    NotImplementedError: anything else has no JSON form.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError(f"no JSON form for {type(value).__name__}")
+
+
 def endpoint_of(route: Route, platform: "Platform", slots: UploadSlots) -> Endpoint:
     """The coroutine that answers ``route``; it carries the route's permission, and the application refuses endpoints without one."""
 
@@ -76,7 +89,7 @@ def endpoint_of(route: Route, platform: "Platform", slots: UploadSlots) -> Endpo
         with slots.hold(route.body_bytes_max if route.writes else 0):
             call = await _call(request, route, platform, actor, path)
             result = await run_in_threadpool(route.run, call)
-        content = result if isinstance(result, bytes) else msgspec.json.encode(result)
+        content = result if isinstance(result, bytes) else msgspec.json.encode(result, enc_hook=plain_number)
         headers = {"Idempotency-Key": call.key} if route.writes else {}
         return Response(content, media_type=route.media_type, headers=headers)
 

@@ -1,0 +1,289 @@
+"""The ``lever`` command: light to start, exit codes with a meaning, JSON on request, errors with the next command."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+from tests.apps import fake_records as records
+from tests.apps.fake_platform import EmptyPlatform, FakePlatform
+from tests.apps.in_process import client_of
+
+from leverframe.apps import client as client_module
+from leverframe.apps.cli import connection, main, project
+from leverframe.apps.cli.exit_codes import CONFLICT, INTERNAL, OK, REFUSED, UNAVAILABLE, USAGE
+from leverframe.core import errors
+
+HEAVY = ("polars", "sqlalchemy", "fastapi", "httpx", "rich", "jinja2", "numpy", "yaml", "pydantic", "cedarpy", "granian", "dbos")
+
+
+@pytest.fixture
+def platform():
+    return FakePlatform()
+
+
+@pytest.fixture
+def lever(platform, monkeypatch, capsys, tmp_path):
+    """Run ``lever`` with arguments against the fake platform; returns exit code, standard output, standard error."""
+    monkeypatch.setenv("LEVER_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LEVER_TOKEN", raising=False)
+    monkeypatch.delenv("LEVER_URL", raising=False)
+    monkeypatch.setattr(client_module, "Client", lambda url, token, **options: client_of(platform, token))
+    connection.save(tmp_path / "home", "http://localhost", "admin-token")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lever", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+def test_help_loads_nothing_heavy():
+    script = (
+        "import sys\nsys.argv=['lever','--help']\nfrom leverframe.apps.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+    assert "rollback" in done.stdout
+
+
+READS = (
+    ("status",),
+    ("data", "list"),
+    ("data", "reports", "weather"),
+    ("features", "list"),
+    ("models", "list"),
+    ("models", "show", "flight-delay@v2"),
+    ("release", "status", "rel-0003"),
+    ("release", "list"),
+    ("history", "flight-delay", "--at", "2013-06-14T09:00:00Z"),
+    ("alerts", "--open"),
+    ("diagnose", "flight-delay"),
+    ("audit", "list"),
+    ("audit", "verify"),
+    ("token", "list"),
+)
+
+
+@pytest.mark.parametrize("arguments", READS, ids=" ".join)
+def test_every_read_prints_a_table_and_one_json_document(lever, arguments):
+    code, out, err = lever(*arguments)
+    assert (code, err) == (OK, "")
+    assert out.strip()
+    code, out, err = lever(*arguments, "--json")
+    assert (code, err) == (OK, "")
+    assert json.loads(out)
+
+
+WRITES = (
+    (("train", "flight-delay", "--from", "2013-01-01", "--to", "2013-04-01"), "Training.Start"),
+    (("release", "plan", "flight-delay@v3"), "Release.Plan"),
+    (("release", "approve", records.digest("plan3"), "--note", "read"), "Release.Approve"),
+    (("release", "apply", records.digest("plan3")[7:19]), "Release.Apply"),
+    (("rollback", "flight-delay", "--reason", "bad"), "Release.Rollback"),
+    (("pin", "flight-delay"), "Release.Operate"),
+    (("kill", "flight-delay"), "Release.Operate"),
+    (("fallback", "flight-delay", "0.2"), "Release.Operate"),
+    (("disable-feature", "flight-delay", "origin_weather.*"), "Release.Operate"),
+    (("enable-feature", "flight-delay", "origin_weather.*"), "Release.Operate"),
+    (("freeze", "flight-delay"), "Release.Operate"),
+    (("features", "materialize", "origin_weather", "--to", "2013-06-01"), "Features.Materialize"),
+    (("token", "issue", "bo", "--role", "approver"), "Tokens.Issue"),
+    (("token", "revoke", "tok-1"), "Tokens.Revoke"),
+)
+
+
+@pytest.mark.parametrize(("arguments", "action"), WRITES, ids=[" ".join(a)[:40] for a, _ in WRITES])
+def test_every_write_reaches_the_platform(lever, platform, arguments, action):
+    for extra in ((), ("--json",)):
+        code, out, _ = lever(*arguments, *extra)
+        assert code == OK
+        assert platform.calls.made[-1][0] == action
+        if extra:
+            assert json.loads(out)
+
+
+def test_the_lever_and_its_argument_arrive_as_typed(lever, platform):
+    lever("disable-feature", "flight-delay", "origin_weather.*", "--reason", "feed is frozen")
+    assert platform.calls.made[-1][3] == ("prod", "flight-delay", "disable-feature", "origin_weather.*", "feed is frozen")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.InvalidInput("x"), USAGE),
+        (errors.NotFound("x"), USAGE),
+        (errors.Forbidden("x"), REFUSED),
+        (errors.Refused("x"), REFUSED),
+        (errors.ContractViolation("x"), REFUSED),
+        (errors.Conflict("x"), CONFLICT),
+        (errors.Unavailable("x"), UNAVAILABLE),
+        (errors.Overloaded("x"), UNAVAILABLE),
+    ],
+)
+def test_an_error_is_a_sentence_a_next_line_and_an_exit_code(lever, platform, error, code):
+    def fail():
+        raise type(error)("the store is away", where="ledger", next_step="lever doctor")
+
+    platform.status = fail
+    seen, out, err = lever("status")
+    assert (seen, out) == (code, "")
+    assert f"{error.code}: ledger: the store is away\n" in err
+    assert err.rstrip().endswith("next: lever doctor")
+    seen, out, _ = lever("status", "--json")
+    assert (seen, json.loads(out)["code"]) == (code, error.code)
+
+
+@pytest.mark.parametrize("arguments", [("no-such-verb",), ("history",), ("audit", "list", "--limit", "0"), ("train", "flight-delay")])
+def test_misuse_exits_with_2(lever, arguments):
+    code, _, err = lever(*arguments)
+    assert code == USAGE
+    assert err
+
+
+def test_a_refused_file_exits_with_3_and_lists_the_rules(lever, tmp_path):
+    (tmp_path / "bad.csv").write_bytes(b"bad")
+    code, out, _ = lever("data", "ingest", "weather", str(tmp_path / "bad.csv"))
+    assert code == REFUSED
+    assert "14/26115" in out
+    (tmp_path / "good.csv").write_bytes(b"origin,temp")
+    assert lever("data", "ingest", "weather", str(tmp_path / "good.csv"))[0] == OK
+
+
+def test_an_unhealthy_installation_exits_with_3(lever):
+    code, out, _ = lever("doctor")
+    assert code == REFUSED
+    assert "free some space" in out
+
+
+def test_a_failed_run_exits_with_1_and_says_how_to_go_on(lever, platform):
+    platform.training.start = lambda actor, request, *, key: records.run("failed")
+    code, _, err = lever("train", "flight-delay", "--from", "2013-01-01", "--to", "2013-02-01")
+    assert code == INTERNAL
+    assert "lever train --attach run-0002" in err
+
+
+def test_ctrl_c_leaves_the_run_alone_and_says_how_to_come_back(lever, platform, monkeypatch):
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("leverframe.apps.cli.commands_training.time.sleep", interrupt)
+    code, _, err = lever("train", "flight-delay", "--from", "2013-01-01", "--to", "2013-02-01")
+    assert code == OK
+    assert "lever train --attach run-0002" in err
+    assert [made[0] for made in platform.calls.made] == ["Training.Start"]
+
+
+def test_tables_fit_a_narrow_terminal(lever, monkeypatch):
+    monkeypatch.setattr("leverframe.apps.cli.output.WIDTH_WITHOUT_TERMINAL", 60)
+    for arguments in READS:
+        _, out, _ = lever(*arguments)
+        if arguments[1:] == ("list",):
+            assert max(map(len, out.splitlines())) <= 60, arguments
+
+
+def test_login_checks_the_token_and_keeps_it_for_this_user_only(lever, tmp_path):
+    (tmp_path / "home" / "client.json").unlink()
+    code, out, _ = lever("login", "http://localhost", "--token", "admin-token")
+    assert code == OK
+    assert "as ana" in out
+    kept = tmp_path / "home" / "client.json"
+    assert stat.S_IMODE(os.stat(kept).st_mode) == 0o600
+    assert json.loads(kept.read_text()) == {"url": "http://localhost", "token": "admin-token"}
+
+
+def test_login_keeps_nothing_that_does_not_work(lever, tmp_path):
+    (tmp_path / "home" / "client.json").unlink()
+    code, _, _ = lever("login", "http://localhost", "--token", "wrong")
+    assert code == USAGE
+    assert not (tmp_path / "home" / "client.json").exists()
+
+
+def test_a_token_file_that_others_can_read_is_refused(lever, tmp_path):
+    (tmp_path / "home" / "client.json").chmod(0o644)
+    code, _, err = lever("status")
+    assert code == REFUSED
+    assert "chmod 600" in err
+
+
+def test_without_a_login_the_next_step_is_login(lever, tmp_path):
+    (tmp_path / "home" / "client.json").unlink()
+    code, _, err = lever("status")
+    assert code == USAGE
+    assert "next: lever login" in err
+
+
+@pytest.fixture
+def team_folder(tmp_path):
+    folder = tmp_path / "project"
+    (folder / "contracts").mkdir(parents=True)
+    (folder / "contracts" / "weather.odcs.yaml").write_text("kind: DataContract\nversion: 1.1.0\nschema: [{name: weather}]\n")
+    (folder / "windows.py").write_text("import leverframe as lf\nTWO_HOURS = 2 * lf.HOUR_US\n")
+    (folder / "features.py").write_text(
+        "import leverframe as lf\nfrom windows import TWO_HOURS\n"
+        "delays = lf.FeatureView(name='origin_delays', source='departures', entity=('origin',), event_time='t', arrival_time='t',\n"
+        "    aggregates=(lf.Aggregate(name='mean_2h', function='mean', column='dep_delay', window_us=TWO_HOURS),))\n"
+    )
+    return folder
+
+
+def test_applying_a_project_shows_the_plan_and_sends_records(lever, platform, team_folder):
+    code, out, _ = lever("apply", str(team_folder), "--yes")
+    assert code == OK
+    assert "version 1.0.0 → 1.1.0" in out
+    sent = [(action, arguments[0]) for action, _, _, arguments in platform.calls.made]
+    assert [action for action, _ in sent] == ["Data.ApplyContract", "Features.Apply"]
+    assert sent[1][1].aggregates[0].window_us == 7_200_000_000
+
+
+def test_a_dry_run_sends_nothing(lever, platform, team_folder):
+    code, out, _ = lever("apply", str(team_folder), "--dry-run", "--json")
+    assert code == OK
+    assert [step["change"] for step in json.loads(out)["steps"]] == ["changed", "added"]
+    assert platform.calls.made == []
+
+
+def test_what_is_the_same_is_not_sent_again(platform):
+    same = project.Project(contracts=(), views=(records.WEATHER,), models=(records.SPEC,))
+    with client_of(platform) as client:
+        steps = project.plan(same, client)
+        project.send(same, steps, client)
+    assert [step.change for step in steps] == ["unchanged", "unchanged"]
+    assert platform.calls.made == []
+
+
+def test_a_first_project_is_all_new():
+    everything = project.Project(contracts=(), views=(records.WEATHER,), models=(records.SPEC,))
+    with client_of(EmptyPlatform()) as client:
+        assert [step.change for step in project.plan(everything, client)] == ["added", "added"]
+
+
+def test_two_records_of_one_name_are_a_conflict(team_folder):
+    models = team_folder / "models.py"
+    models.write_text(
+        "import leverframe as lf\n"
+        "again = lf.FeatureView(name='origin_delays', source='other', entity=('origin',), event_time='t', arrival_time='t')\n"
+    )
+    with pytest.raises(errors.Conflict, match="share a name"):
+        project.load_project(team_folder)
+
+
+def test_an_empty_folder_is_no_project(tmp_path):
+    with pytest.raises(errors.NotFound, match="no project here"):
+        project.load_project(tmp_path)
+
+
+def test_a_contract_cannot_run_code(tmp_path):
+    (tmp_path / "contracts").mkdir()
+    canary = tmp_path / "canary"
+    (tmp_path / "contracts" / "x.yaml").write_text(f"schema: !!python/object/apply:os.system ['touch {canary}']\n")
+    with pytest.raises(errors.InvalidInput):
+        project.load_project(tmp_path)
+    assert not canary.exists()
