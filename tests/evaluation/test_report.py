@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_bytes(scored):
 
 
 @pytest.mark.slow
-def test_a_month_of_flights_is_evaluated_within_a_second():
+def test_a_month_of_flights_is_evaluated_within_three_seconds():
     import time
 
     rng = np.random.default_rng(0)
