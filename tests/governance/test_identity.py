@@ -1,6 +1,5 @@
 """Tokens: issued once, kept as a hash, expiring, revocable; and who may call a gateway."""
 
-
 import pytest
 
 from leverframe.core.actor import PLATFORM, Actor
