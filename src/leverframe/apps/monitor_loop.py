@@ -1,11 +1,163 @@
-"""x"""
+"""The worker's watch: keeps the monitor fed, and leaves what it knows where the control API can read it."""
 
+import time
+
+import msgspec
+
+from leverframe.apps.platform.features import Features
+from leverframe.apps.platform.monitoring import MonitorReport
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.views import MonitorView
+from leverframe.core.clock import DAY_US, HOUR_US
+from leverframe.core.errors import Integrity
+from leverframe.core.feature import FeatureView
+from leverframe.core.model import PROFILE, SIGNATURE, SPEC, ModelSpec, ModelVersion
+from leverframe.core.profile import ReferenceProfile
+from leverframe.core.route import Arm, Endpoint
+from leverframe.core.schema import Signature
+from leverframe.data.commands import KIND_QUARANTINE, Quarantine
+from leverframe.features.commands import KIND_VIEW
+from leverframe.governance.bundles import Bundle, open_bundle
+from leverframe.monitoring.budget import AlarmBudget
+from leverframe.monitoring.evidence import Evidence, RefusedFile, RouteChange
+from leverframe.monitoring.log_reader import LogReader
+from leverframe.monitoring.monitor import Monitor, Watch
+from leverframe.monitoring.origins import disabled_columns, origins
+from leverframe.monitoring.windows import Shape
+from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release
+from leverframe.training.commands import KIND_MODEL_VERSION, version_id_of
+
+TICK_EVERY_US = HOUR_US
+"""In a replay, event time between two ticks; with the machine's clock :data:`TICK_EVERY_S` comes first."""
+TICK_EVERY_S = 5.0
+REPORT_EVERY_S = 0.4
+POLLS_PER_TICK_MAX = 64
+CHANGES_LOOKBACK_US = 7 * DAY_US
 
 
 class MonitorLoop:
+    """Ticks the monitor every hour of event time, or every few seconds."""
+
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._features = Features(parts)
+        self._monitor = Monitor(parts.ledger, self._shape)
+        self._reader = LogReader(parts.settings.log_folder)
+        self._ticked_us: int | None = None
+        self._ticked_s = 0.0
+        self._reported_s = 0.0
+        self._report_due = False
+        self._specs: dict[str, ModelSpec] = {}
 
     def look(self) -> None:
-        return
+        """Tick when it is time, and publish the report a moment later, once for many ticks."""
+        now_us, now_s = self._parts.clock.now_us(), time.monotonic()
+        moved = self._ticked_us is None or not 0 <= now_us - self._ticked_us < TICK_EVERY_US
+        if moved or now_s - self._ticked_s >= TICK_EVERY_S:
+            self._tick(now_us)
+            self._ticked_us, self._ticked_s, self._report_due = now_us, now_s, True
+        if self._report_due and now_s - self._reported_s >= REPORT_EVERY_S:
+            self._publish(now_us)
+            self._reported_s, self._report_due = now_s, False
+
+    def _tick(self, now_us: int) -> None:
+        for _ in range(POLLS_PER_TICK_MAX):
+            batch = self._reader.poll()
+            self._monitor.windows.fold(batch)
+            if not batch:
+                break
+        watches = self._watches()
+        self._monitor.tick(now_us, records=(), watches=watches, freshness=self._features.freshness(), totals=self._reader.totals)
+
+    # What the monitor is told ---------------------------------------------------------------------------------------
+
+    def _endpoints(self) -> list[Endpoint]:
+        return self._parts.ledger.find(KIND_ENDPOINT, Endpoint, prefix=f"{self._parts.settings.environment}/")
+
+    def _watches(self) -> tuple[Watch, ...]:
+        views = self._parts.ledger.find(KIND_VIEW, FeatureView)
+        return tuple(self._watch(endpoint, endpoint.live, views) for endpoint in self._endpoints() if endpoint.live is not None)
+
+    def _watch(self, endpoint: Endpoint, live: Arm, views: list[FeatureView]) -> Watch:
+        spec = self._spec(live)
+        known = origins(spec.columns, views)
+        return Watch(
+            endpoint=endpoint.name,
+            version=live.version,
+            origins=known,
+            disabled=disabled_columns(known, endpoint.disabled_features),
+            budget=AlarmBudget(alarms_per_month=self._parts.settings.alarms_per_month),
+            team=spec.team,
+            runbook=spec.runbook,
+        )
+
+    def _spec(self, arm: Arm) -> ModelSpec:
+        if arm.version not in self._specs:
+            self._specs[arm.version] = msgspec.json.decode(self._bundle(arm.bundle, arm.envelope).read(SPEC), type=ModelSpec)
+        return self._specs[arm.version]
+
+    def _bundle(self, bundle: str, envelope: str) -> Bundle:
+        return open_bundle(self._parts.artifacts, self._parts.trust, bundle, envelope)
+
+    def _shape(self, endpoint: str, version: str) -> Shape | None:
+        """What to count of a version, out of its bundle; None when it cannot be had (its answers are then counted without their values)."""
+        held = self._parts.ledger.get(KIND_MODEL_VERSION, version_id_of(version), ModelVersion)
+        if held is None:
+            return None
+        try:
+            bundle = self._bundle(held.bundle, held.envelope)
+        except Integrity:
+            return None
+        signature = msgspec.json.decode(bundle.read(SIGNATURE), type=Signature)
+        profile = msgspec.json.decode(bundle.read(PROFILE), type=ReferenceProfile)
+        return Shape(version=version, columns=tuple(column.name for column in signature.columns), profile=profile)
+
+    # What others are told -------------------------------------------------------------------------------------------
+
+    def _publish(self, now_us: int) -> None:
+        watches = self._watches()
+        report = MonitorReport(
+            at_us=now_us,
+            views=tuple(self._view(watch, now_us) for watch in watches),
+            evidence=tuple(self._evidence(watch, now_us) for watch in watches),
+        )
+        self._parts.publisher.publish_monitor(msgspec.msgpack.encode(report))
+
+    def _view(self, watch: Watch, now_us: int) -> MonitorView:
+        rows = self._monitor.drift_rows(watch.endpoint, watch.version)
+        totals = self._reader.totals.counts
+        latest = {str(row["column"]): row for row in rows}
+        return MonitorView(
+            endpoint=watch.endpoint,
+            version=watch.version,
+            windows=rows,
+            columns=tuple(latest.values()),
+            performance=self._monitor.performance_rows(watch.endpoint, watch.version),
+            freshness=self._features.freshness(),
+            served=totals.served,
+            logged=totals.logged,
+            dropped=totals.dropped,
+            labels=self._monitor.labels(watch.endpoint),
+            budget=msgspec.to_builtins(self._monitor.budget(watch, now_us)),
+        )
+
+    def _evidence(self, watch: Watch, now_us: int) -> Evidence:
+        ledger = self._parts.ledger
+        refused = tuple(
+            RefusedFile(
+                dataset=held.dataset,
+                at_us=held.recorded_at_us,
+                faults=len(held.reasons),
+                first_fault=held.reasons[0] if held.reasons else "",
+            )
+            for held in ledger.find(KIND_QUARANTINE, Quarantine)
+            if held.rows == 0
+        )
+        changes = tuple(
+            RouteChange(at_us=entry.at_us, version=release.candidate, before=release.champion, weight=entry.weight, action=entry.event)
+            for release in ledger.find(KIND_RELEASE, Release)
+            if release.endpoint == watch.endpoint
+            for entry in release.log
+            if entry.event in ("apply", "proven", "harm", "rollback") and now_us - entry.at_us < CHANGES_LOOKBACK_US
+        )
+        return self._monitor.evidence(watch, now_us, refused=refused, changes=changes)

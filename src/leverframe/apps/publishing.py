@@ -79,3 +79,11 @@ class Publisher:
         """The checkpoint kept outside the database, if there is one."""
         envelope = self._publication.read(checkpoint_name(self._environment))
         return () if envelope is None else (envelope,)
+
+    def publish_monitor(self, report: bytes) -> None:
+        """Leave the worker's newest monitor report where the control API reads it."""
+        self._publication.publish(f"monitor-{self._environment}", report)
+
+    def monitor(self) -> bytes | None:
+        """The worker's newest monitor report."""
+        return self._publication.read(f"monitor-{self._environment}")

@@ -56,9 +56,7 @@ class TrainingWorkflow:
         try:
             for step in pipeline.steps:
                 outputs = {outcome.name: outcome.output for outcome in outcomes}
-                outcomes.append(
-                    msgspec.convert(call(step.name, partial(self._step, request, pipeline, step, outputs)), StepOutcome)
-                )
+                outcomes.append(msgspec.convert(call(step.name, partial(self._step, request, pipeline, step, outputs)), StepOutcome))
         except Exception as error:
             sentence = error.sentence() if isinstance(error, LeverframeError) else f"{type(error).__name__}: {error}"
             self._finish(request, FinishRun(**self._whose(request), outcome="failed", failure=sentence))

@@ -28,8 +28,8 @@ FAILED_LOOK_PAUSE_S = 0.5
 log = logging.getLogger("leverframe.worker")
 
 
-class ReleaseLoop:
-    """Looks at releases, publishes what the ledger wants, and marks how far it has looked."""
+class LookLoop:
+    """Looks at releases, publishes what the ledger wants, lets the monitor look, and marks how far it has looked."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -37,6 +37,7 @@ class ReleaseLoop:
         self._tape = LogTape(parts.settings.log_folder)
         # A memory-mapped moment that a replay waits for, so that it never outruns the looks (decision 0003).
         self._look = ReplayClock(parts.settings.home / "look.clock")
+        self._monitor = MonitorLoop(parts)
         self._confirmed = -1
 
     def look(self) -> None:
@@ -46,6 +47,7 @@ class ReleaseLoop:
         table = self._parts.publisher.publish()
         if table.generation != self._confirmed and table.endpoints:
             self._await_gateway(table.generation)
+        self._monitor.look()
         self._look.set(now_us)
 
     def _await_gateway(self, generation: int) -> None:
@@ -87,8 +89,7 @@ class Worker:
         """Work until :meth:`stop`."""
         pause_s = self._settings.look_interval_ms / 1000
         loops: list[tuple[str, Callable[[], None], float]] = [
-            ("release", ReleaseLoop(self._parts).look, pause_s),
-            ("monitor", MonitorLoop(self._parts).look, pause_s),
+            ("look", LookLoop(self._parts).look, pause_s),
             ("checkpoint", CheckpointLoop(self._parts).look, CHECKPOINT_EVERY_S),
         ]
         self._engine.launch()

@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from leverframe.apps.console.door import Form, Visit
-from leverframe.apps.control.routes_release import LEVERS
+from leverframe.apps.web.levers import LEVERS
 from leverframe.core.digest import check_digest
 from leverframe.core.errors import InvalidInput, NotFound
 

@@ -16,9 +16,8 @@ from leverframe.apps.console import actions, pages
 from leverframe.apps.console.door import Form, Page, Visit, check_origin, key_of, local_address, read_form, session_of
 from leverframe.apps.console.session import COOKIE, SESSION_SECONDS_MAX, Session, Sessions
 from leverframe.apps.console.words import FILTERS
-from leverframe.apps.control.door import Endpoint, fill
-from leverframe.apps.control.events import EventStreams
-from leverframe.apps.control.route import PUBLIC
+from leverframe.apps.web.endpoint import PUBLIC, Endpoint, fill
+from leverframe.apps.web.events import EventStreams
 from leverframe.core.actor import Actor
 from leverframe.core.digest import digest_bytes
 from leverframe.core.errors import LeverframeError, NotFound, Unauthenticated

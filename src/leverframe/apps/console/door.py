@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 
 from leverframe.apps.console.session import COOKIE, Session, Sessions
-from leverframe.apps.control.body import read_body
+from leverframe.apps.web.body import read_body
 from leverframe.core.actor import Actor
 from leverframe.core.errors import Forbidden, InvalidInput, Unauthenticated
 

@@ -6,8 +6,8 @@ from typing import Any
 from leverframe.apps.console.charts import calibration_chart, interval_chart
 from leverframe.apps.console.door import Page, Visit
 from leverframe.apps.console.monitor_rows import drift_rows, feed_rows, performance_charts
-from leverframe.apps.control.routes_release import LEVERS
 from leverframe.apps.platform.views import EndpointView, IntervalPoint, ReleaseView
+from leverframe.apps.web.levers import LEVERS
 from leverframe.core.clock import us_from_iso
 from leverframe.core.digest import check_digest
 from leverframe.core.errors import InvalidInput, NotFound

@@ -11,12 +11,14 @@ from starlette.responses import Response
 
 from leverframe import __version__
 from leverframe.apps.control import events, routes_data, routes_record, routes_release, routes_training
-from leverframe.apps.control.body import UploadSlots
-from leverframe.apps.control.door import Endpoint, endpoint_of
+from leverframe.apps.control.door import endpoint_of
 from leverframe.apps.control.guard import ErrorPage, Guard, error_response
 from leverframe.apps.control.openapi import describe
-from leverframe.apps.control.route import PUBLIC, Route
+from leverframe.apps.control.route import Route
 from leverframe.apps.control.status_codes import error_of_status
+from leverframe.apps.web.body import UploadSlots
+from leverframe.apps.web.endpoint import PUBLIC, Endpoint
+from leverframe.apps.web.events import EventStreams
 from leverframe.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def create_app(platform: "Platform", *, allowed_hosts: Iterable[str] = LOOPBACK_
     slots = UploadSlots()
     for route in routes:
         _add(app, route.method, route.path, endpoint_of(route, platform, slots))
-    streams = events.EventStreams(platform)
+    streams = EventStreams(platform)
     _add(app, "GET", events.PATH, events.events_endpoint(platform, streams))
     _add(app, "GET", HEALTH_PATH, _health_endpoint())
     error_page: ErrorPage | None = None

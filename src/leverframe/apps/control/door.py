@@ -2,7 +2,6 @@
 
 import re
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,8 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from leverframe.apps.control.body import UploadSlots, decode_json, decode_query, read_body
 from leverframe.apps.control.route import Call, Route
+from leverframe.apps.web.body import UploadSlots, decode_json, decode_query, read_body
+from leverframe.apps.web.endpoint import Endpoint, fill
 from leverframe.core.actor import Actor
 from leverframe.core.errors import InvalidInput, Unauthenticated
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 BEARER_CHARS_MAX = 4096
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_.:@/-]{1,128}")
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def bearer_of(request: Request) -> str:
@@ -53,17 +51,6 @@ def idempotency_key_of(request: Request) -> str:
     if not KEY_PATTERN.fullmatch(key):
         raise InvalidInput("not an idempotency key", where="Idempotency-Key", expected="1 to 128 of A-Z a-z 0-9 _ . : @ / -")
     return key
-
-
-def fill(template: str, path: dict[str, str]) -> str:
-    """``endpoint/{environment}/{endpoint}`` with the path's own values.
-
-    >>> fill("endpoint/{environment}/{endpoint}", {"environment": "prod", "endpoint": "flight-delay"})
-    'endpoint/prod/flight-delay'
-    """
-    for name, value in path.items():
-        template = template.replace(f"{{{name}}}", value)
-    return template
 
 
 def plain_number(value: Any) -> Any:

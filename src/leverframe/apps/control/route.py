@@ -14,9 +14,6 @@ MEBIBYTE = 1024 * 1024
 BODY_BYTES_MAX = MEBIBYTE
 UPLOAD_BYTES_MAX = 256 * MEBIBYTE
 
-PUBLIC = "Public"
-"""The permission of the few routes that need none; each of them is also named in ``app.PUBLIC_PATHS``."""
-
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A route that takes no query parameters."""

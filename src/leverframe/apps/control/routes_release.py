@@ -1,29 +1,12 @@
 """Routes of plans, releases, endpoints and the operator's levers."""
 
-from typing import Literal, get_args
-
 import msgspec
 
 from leverframe.apps.control.route import Call, Route
 from leverframe.apps.platform.views import EndpointView, HistoryEntry, PlanRequest, PlanView, ReleaseView
+from leverframe.apps.web.levers import LEVERS
 from leverframe.core.digest import check_digest
 from leverframe.core.errors import NotFound
-
-Lever = Literal[
-    "pin",
-    "unpin",
-    "kill",
-    "unkill",
-    "fallback",
-    "disable-feature",
-    "enable-feature",
-    "freeze",
-    "unfreeze",
-    "pause",
-    "resume",
-    "abort",
-]
-LEVERS: tuple[str, ...] = get_args(Lever)
 
 
 class Approve(msgspec.Struct, frozen=True, kw_only=True):

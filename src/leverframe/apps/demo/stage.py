@@ -96,7 +96,9 @@ class Stage:
 
     def _client(self, token: str) -> Client:
         settings = self.settings
-        return Client(f"http://{settings.host}:{settings.port}", token, gateway_url=f"http://{settings.gateway_host}:{settings.gateway_port}")
+        return Client(
+            f"http://{settings.host}:{settings.port}", token, gateway_url=f"http://{settings.gateway_host}:{settings.gateway_port}"
+        )
 
     @property
     def service_token(self) -> str:

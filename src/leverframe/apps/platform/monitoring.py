@@ -1,26 +1,66 @@
 """Use cases of the monitoring room: what is seen, what was raised, and what is likely wrong."""
 
-from leverframe.apps.platform.features import Features
+import msgspec
+
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import DiagnosisView, MonitorView
 from leverframe.core.alert import Alert
+from leverframe.core.errors import NotFound
 from leverframe.monitoring.commands import KIND_ALERT
+from leverframe.monitoring.diagnose import diagnose, sentence
+from leverframe.monitoring.evidence import Evidence
+
+
+class MonitorReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker's monitor knows of every endpoint at ``at_us``; derived from the log, so it is published and not recorded.
+
+    Kept as MessagePack, which unlike JSON carries NaN: a figure that cannot be computed yet.
+    """
+
+    at_us: int
+    views: tuple[MonitorView, ...]
+    evidence: tuple[Evidence, ...]
 
 
 class Monitoring:
-    """Alerts, windows, diagnosis."""
+    """Alerts from the ledger; windows and evidence from the worker's newest report."""
 
-    def __init__(self, parts: Parts, features: Features) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._features = features
 
     def alerts(self, *, open_only: bool = False) -> tuple[Alert, ...]:
         """Alerts, newest first."""
         found = [a for a in self._parts.ledger.find(KIND_ALERT, Alert) if not open_only or a.closed_at_us is None]
         return tuple(sorted(found, key=lambda alert: alert.opened_at_us, reverse=True))
 
+    def _report(self) -> MonitorReport:
+        data = self._parts.publisher.monitor()
+        if data is None:
+            raise NotFound("the monitor has not reported yet", where="monitor", next_step="is the worker running? lever doctor")
+        return msgspec.msgpack.decode(data, type=MonitorReport)
+
     def monitor(self, endpoint: str) -> MonitorView:
-        raise NotImplementedError
+        """What is known of an endpoint.
+
+        Raises
+        ------
+        NotFound: there is nothing to watch by that name, or the monitor has not reported yet.
+        """
+        found = next((view for view in self._report().views if view.endpoint == endpoint), None)
+        if found is None:
+            raise NotFound("no endpoint of that name is watched", where=endpoint[:120], next_step="lever status")
+        return found
 
     def diagnose(self, endpoint: str) -> DiagnosisView:
-        raise NotImplementedError
+        """Likely causes of an endpoint's trouble, likeliest first.
+
+        Raises
+        ------
+        NotFound: there is nothing to watch by that name, or the monitor has not reported yet.
+        """
+        report = self._report()
+        evidence = next((each for each in report.evidence if each.endpoint == endpoint), None)
+        if evidence is None:
+            raise NotFound("no endpoint of that name is watched", where=endpoint[:120], next_step="lever status")
+        causes = diagnose(evidence)
+        return DiagnosisView(endpoint=endpoint, at_us=report.at_us, causes=tuple(causes), sentence=sentence(causes))

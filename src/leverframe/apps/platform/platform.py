@@ -22,7 +22,7 @@ class Platform:
         self.features = Features(parts)
         self.training = Training(parts)
         self.release = Releases(parts)
-        self.monitoring = Monitoring(parts, self.features)
+        self.monitoring = Monitoring(parts)
         self.audit = Audit(parts)
         self.access = Access(parts)
         self._status = Status(parts, self.release, self.monitoring, self.audit)

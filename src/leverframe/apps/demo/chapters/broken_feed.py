@@ -1,14 +1,28 @@
 """Chapter 9: the weather feed stops in mid-June; one alert, a named cause, one lever, and the feed's return."""
 
+import time
+
 from leverframe.apps.demo.chapters.release import live, wait_for_route
 from leverframe.apps.demo.project.prepare import moment_us
 from leverframe.apps.demo.stage import ENDPOINT, ENVIRONMENT, Stage
+from leverframe.apps.platform.views import DiagnosisView
 from leverframe.core.clock import HOUR_US, iso_from_us
 
 FROZEN_FROM_US = moment_us(6, 14)
 GIVE_UP_US = moment_us(6, 18)
 RESUMED_US = moment_us(6, 18)
 END_US = moment_us(6, 20)
+REPORT_TIMEOUT_S = 5.0
+
+
+def diagnose_now(stage: Stage) -> DiagnosisView:
+    """The diagnosis as of the clock's moment, once the monitor's report is that new."""
+    deadline = time.monotonic() + REPORT_TIMEOUT_S
+    while True:
+        diagnosis = stage.people["olga"].monitoring.diagnose(ENDPOINT)
+        if diagnosis.at_us >= stage.clock.now_us() - HOUR_US or time.monotonic() > deadline:
+            return diagnosis
+        time.sleep(0.05)
 
 
 def tell(stage: Stage) -> None:
@@ -32,7 +46,7 @@ def tell(stage: Stage) -> None:
             stage.timeline.bad(f"alert {alert.group} ({alert.severity}): {alert.title}, {len(alert.signals)} signals in one")
         # The alert says what is late; a few hours on, what is missing shows in the predictions too.
         stage.live("June", detected_us + 10 * HOUR_US)
-        diagnosis = olga.monitoring.diagnose(ENDPOINT)
+        diagnosis = diagnose_now(stage)
         for rank, cause in enumerate(diagnosis.causes[:3], 1):
             stage.timeline.say(f"cause {rank}: {cause.kind} {cause.subject} (score {cause.score:.2f})")
             for line in cause.evidence[:3]:

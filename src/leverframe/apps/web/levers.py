@@ -1,0 +1,16 @@
+"""The operator's levers, by the names both doors use."""
+
+LEVERS = (
+    "pin",
+    "unpin",
+    "kill",
+    "unkill",
+    "fallback",
+    "disable-feature",
+    "enable-feature",
+    "freeze",
+    "unfreeze",
+    "pause",
+    "resume",
+    "abort",
+)
