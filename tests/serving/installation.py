@@ -135,7 +135,15 @@ class Installation:
         self._arms: dict[tuple[str, int, bytes, int], Arm] = {}
 
     def arm(
-        self, version: str, seed: int, *, signature: Signature = PLAIN, role: Any = "live", weight: float = 100.0, trees: int = 20, **more: Any
+        self,
+        version: str,
+        seed: int,
+        *,
+        signature: Signature = PLAIN,
+        role: Any = "live",
+        weight: float = 100.0,
+        trees: int = 20,
+        **more: Any,
     ) -> Arm:
         """An arm whose bundle is really there."""
         known = (version, seed, msgspec.json.encode(signature), trees)

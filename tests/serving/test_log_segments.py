@@ -133,7 +133,9 @@ def test_a_full_disk_drops_and_counts_then_recovers(tmp_path, monkeypatch):
 def test_a_disk_that_is_full_at_the_start_still_counts(tmp_path, monkeypatch):
     open_log(tmp_path).close()
     real = os.posix_fallocate
-    monkeypatch.setattr(os, "posix_fallocate", lambda fd, at, size: real(fd, at, size) if size <= 512 else (_ for _ in ()).throw(OSError(28, "")))
+    monkeypatch.setattr(
+        os, "posix_fallocate", lambda fd, at, size: real(fd, at, size) if size <= 512 else (_ for _ in ()).throw(OSError(28, ""))
+    )
     log = open_log(tmp_path)
     assert not log.answer(answer(1))
     die(log)

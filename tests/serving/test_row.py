@@ -63,7 +63,10 @@ def test_disabled_features_are_missing_on_purpose():
 def test_a_column_may_refuse_and_names_itself():
     signature = Signature(
         request=(RequestField(name="x", datatype="FP64"), RequestField(name="y", datatype="FP64")),
-        columns=(InputColumn(name="x", source="request", field="x", on_missing="refuse"), InputColumn(name="y", source="request", field="y")),
+        columns=(
+            InputColumn(name="x", source="request", field="x", on_missing="refuse"),
+            InputColumn(name="y", source="request", field="y"),
+        ),
     )
     policy = missing_policy(signature, ())
     for apply in (lambda: policy.apply_row([float("nan"), 1.0]), lambda: policy.apply(np.array([[1.0, 1.0], [np.nan, 1.0]]))):

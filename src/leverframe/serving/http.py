@@ -281,7 +281,6 @@ class Connection(asyncio.Protocol):
                 ),
                 408,
             )
-            self._transport.close()
         elif self._unread:
             self._transport.abort()
         elif self._task is None:

@@ -67,7 +67,8 @@ def read_inputs(signature: Signature, document: InferDocument) -> tuple[dict[str
         given = {tensor.name: tensor for tensor in document.inputs}
         if len(given) != len(document.inputs):
             faults.append(Fault(where="inputs", what="an input is given twice", expected="each name once"))
-        rows = next((rows_of(given[f.name].shape) for f in signature.request if f.name in given), 1)
+        shapes = [rows_of(given[field.name].shape) for field in signature.request if field.name in given]
+        rows = next((count for count in shapes if count >= 0), 1)
         _check_rows(rows)
         for field in signature.request:
             tensor = given.get(field.name)
