@@ -8,11 +8,11 @@ from tests.apps.fake_platform import FakePlatform
 from tests.apps.in_process import ADMIN, browser
 
 from leverframe.apps.control.app import create_app
-from leverframe.apps.control.body import UploadSlots
-from leverframe.apps.control.events import EventStreams
 from leverframe.apps.control.guard import SECURITY_HEADERS
 from leverframe.apps.control.route import BODY_BYTES_MAX
 from leverframe.apps.control.server import check_exposure
+from leverframe.apps.web.body import UploadSlots
+from leverframe.apps.web.events import EventStreams
 from leverframe.core.errors import Overloaded, Refused
 
 

@@ -8,7 +8,7 @@ from tests.apps.fake_platform import FakePlatform
 from tests.apps.in_process import browser
 
 from leverframe.apps.control.app import PUBLIC_PATHS, ROUTES, check_permissions, create_app
-from leverframe.apps.control.route import PUBLIC
+from leverframe.apps.web.endpoint import PUBLIC
 from leverframe.core.errors import Refused
 
 BODIES = {(route.method, route.path): route for route in ROUTES}
