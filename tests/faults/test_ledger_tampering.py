@@ -7,7 +7,7 @@ import random
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -284,8 +284,8 @@ def test_postgresql_is_verified_as_sqlite_is(postgresql_url: str) -> None:
     ledger.close()
 
 
-def long_chain(entries: int) -> "list[bytes]":
-    lines, prev = [], GENESIS
+def long_chain(entries: int) -> Iterator[bytes]:
+    prev = GENESIS
     for seq in range(1, entries + 1):
         body = f'{{"name":"lever-{seq % 1000}","position":{seq},"note":""}}'
         row = WrittenRow(kind="lever", id=f"lever-{seq % 1000}", revision=seq // 1000 + 1, body=body, from_us=seq, from_seq=seq)
@@ -308,14 +308,14 @@ def long_chain(entries: int) -> "list[bytes]":
         )
         entry = msgspec.structs.replace(entry, hash=entry_hash(entry))
         prev = entry.hash
-        lines += [msgspec.json.encode(EntryLine(entry)), msgspec.json.encode(RecordLine(row))]
-    return lines
+        yield msgspec.json.encode(EntryLine(entry))
+        yield msgspec.json.encode(RecordLine(row))
 
 
 @pytest.mark.slow
 def test_a_million_entries_are_verified_within_a_minute() -> None:
-    lines = long_chain(1_000_000)
+    """The time includes making the chain on the way, so the verification itself takes less."""
     started = time.perf_counter()
-    report: AuditReport = verify_export(lines, TRUST)
+    report: AuditReport = verify_export(long_chain(1_000_000), TRUST)
     assert (report.ok, report.entries) == (True, 1_000_000)
     assert time.perf_counter() - started <= 60.0

@@ -55,8 +55,8 @@ MATRIX = {
     "viewer": READS,
     "engineer": ENGINEER,
     "approver": READS | {"Audit.Read", "Release.Approve"},
-    "operator": READS | {"Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert"},
-    "auditor": READS | {"Audit.Read", "Access.Read", "Tokens.Read"},
+    "operator": READS | {"Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"},
+    "auditor": READS | {"Audit.Read", "Tokens.Read"},
     "service": READS | {"Data.Ingest"},
     "admin": POLICY.actions - {"Release.Advance", "Release.Approve"},
     "platform": READS
@@ -72,6 +72,7 @@ MATRIX = {
         "Release.Advance",
         "Release.Rollback",
         "Monitoring.Alert",
+        "Monitoring.Incident",
     },
 }
 
