@@ -131,9 +131,10 @@ def calibration_chart(bins: Sequence[CalibrationBin]) -> Markup:
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One window of one column: ``ratio`` of distance to threshold (1 = alarm), and the words beside it."""
+    """One window of one column: ``ratio`` of distance to threshold, whether the monitor called it an alarm, and the words beside it."""
 
     ratio: float
+    alarm: bool
     title: str
 
 
@@ -142,12 +143,11 @@ def heat_strip(cells: Sequence[Cell], described: str) -> Markup:
     step, height = 15, 18
     marks = []
     for index, cell in enumerate(cells):
-        level = min(5, max(0, int(cell.ratio * 5)))
-        alarm = cell.ratio >= 1.0
+        level = 5 if cell.alarm else min(4, max(0, int(cell.ratio * 5)))
         marks.append(
-            f'<g><title>{escape(cell.title)}</title><rect class="heat h{level}{" alarm" if alarm else ""}" '
+            f'<g><title>{escape(cell.title)}</title><rect class="heat h{level}{" alarm" if cell.alarm else ""}" '
             f'x="{index * step}" y="1" width="{step - 2}" height="{height - 2}" rx="2"/>'
-            + (f'<circle class="mark" cx="{index * step + 6.5}" cy="{height / 2}" r="2.2"/>' if alarm else "")
+            + (f'<circle class="mark" cx="{index * step + 6.5}" cy="{height / 2}" r="2.2"/>' if cell.alarm else "")
             + "</g>"
         )
     width = max(step, len(cells) * step)

@@ -29,12 +29,12 @@ def drift_rows(shown: MonitorView) -> list[dict[str, Any]]:
                 "distance": newest["distance"],
                 "threshold": newest["threshold"],
                 "rows": newest.get("rows", 0),
-                "alarm": _ratio(newest) >= 1.0,
+                "alarm": bool(newest["alarm"]),
                 "ratio": _ratio(newest),
                 "strip": heat_strip([_cell(w) for w in recent], f"drift of {column}, {len(recent)} windows"),
             }
         )
-    return sorted(rows, key=lambda row: -float(row["ratio"]))
+    return sorted(rows, key=lambda row: (not row["alarm"], -float(row["ratio"])))
 
 
 def _ratio(window: dict[str, Any]) -> float:
@@ -44,7 +44,7 @@ def _ratio(window: dict[str, Any]) -> float:
 
 def _cell(window: dict[str, Any]) -> Cell:
     text = f"{moment(window['from_us'])}: distance {window['distance']:.3f}, threshold {window['threshold']:.3f}"
-    return Cell(ratio=_ratio(window), title=text)
+    return Cell(ratio=_ratio(window), alarm=bool(window["alarm"]), title=text)
 
 
 def performance_charts(shown: MonitorView, now_us: int) -> list[tuple[str, Markup]]:
