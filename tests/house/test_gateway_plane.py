@@ -37,7 +37,10 @@ def loaded_modules(tmp_path) -> list[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "home"), str(port), str(tmp_path / "modules")], check=True, timeout=60, capture_output=True
+        [sys.executable, str(script), str(tmp_path / "home"), str(port), str(tmp_path / "modules")],
+        check=True,
+        timeout=60,
+        capture_output=True,
     )
     return json.loads((tmp_path / "modules").read_text())
 

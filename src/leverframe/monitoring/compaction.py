@@ -1,8 +1,8 @@
 """Sealed segments become Parquet, partitioned by endpoint and hour, exactly once however often the process dies on the way.
 
 A segment's rows go to files whose names are the segment's (``endpoint=<e>/hour=<h>/<worker>-<number>.parquet``), each written aside,
-synced and renamed. Only when all of them are durable is the segment removed. Killed in between, the next run writes the same files again, byte for
-byte under the same names, so nothing is lost and nothing is doubled.
+synced and renamed. Only when all of them are durable is the segment removed. Killed in between, the next run writes the same files again,
+byte for byte under the same names, so nothing is lost and nothing is doubled.
 """
 
 import io
@@ -24,7 +24,7 @@ PREDICTIONS, LABELS = "predictions", "labels"
 QUARANTINE = ".damaged"
 SEGMENTS_PER_RUN_MAX = 64
 
-_Schema = Mapping[str, type[pl.DataType]]
+_Schema = Mapping[str, type[pl.DataType] | pl.DataType]
 
 _PREDICTION_SCHEMA: _Schema = {
     "id": pl.String,

@@ -1,5 +1,6 @@
 """Reads the prediction log as it grows: sealed segments whole, open ones up to what their writer has committed."""
 
+from io import FileIO
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,9 @@ from leverframe.core.segment import (
 
 BYTES_PER_POLL_MAX = 8 << 20
 """Committed bytes read in one poll (some 20,000 records); what is left waits for the next."""
+
+HEADER_READS_MAX = 16
+"""A header that changes faster than this is taken as last read; totals only grow, so the next poll corrects it."""
 
 FINDINGS_MAX = 100
 """Findings kept in words; beyond it they are only counted."""
@@ -148,6 +152,8 @@ class LogReader:
                 read, used = self._read(name, budget)
                 records.extend(read)
                 budget -= used
+                if worker not in self._workers or self._workers[worker].number <= name.number:
+                    break  # not at its end yet: what comes after must wait
         return records
 
     def _list(self) -> dict[str, list[SegmentName]]:
@@ -171,8 +177,8 @@ class LogReader:
 
     def _header(self, path: Path) -> SegmentHeader | None:
         try:
-            with path.open("rb") as file:
-                return unpack_header(file.read(DATA_OFFSET))
+            with path.open("rb", buffering=0) as file:
+                return unpack_header(_steady(file))
         except FileNotFoundError:
             return None  # sealed or compacted since it was listed; the next poll sees its new name
         except Integrity as exc:
@@ -273,6 +279,18 @@ class LogReader:
                 self._find("torn", segment, f"{left - offset:,} committed bytes at offset {base + offset} are no frame", 1)
                 return records, left, damaged + 1
         return records, offset, damaged
+
+
+def _steady(file: FileIO) -> bytes:
+    """The first bytes of a file that is being changed in place: read until two reads agree, so that no half-written counts are taken."""
+    data = file.read(DATA_OFFSET)
+    for _ in range(HEADER_READS_MAX):
+        file.seek(0)
+        again = file.read(DATA_OFFSET)
+        if again == data:
+            break
+        data = again
+    return data
 
 
 def _accounted(at: WorkerPosition) -> int:

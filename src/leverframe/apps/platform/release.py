@@ -309,9 +309,15 @@ class Releases:
                 release=record.release,
                 actor=record.actor,
                 action=record.action,
-                reason=record.reason,
+                reason=record.reason if record.entry is not None else self._lever_reason(record.seq, record.reason),
                 approvals=record.approvals,
                 seq=record.seq,
             )
             for record in records
         )
+
+    def _lever_reason(self, seq: int, otherwise: str) -> str:
+        """The reason an operator gave for the lever that audit entry ``seq`` recorded."""
+        (entry,) = self._parts.ledger.audit(after=seq - 1, limit=1)
+        reason = msgspec.json.decode(entry.body).get("reason", "")
+        return f"{entry.command}: {reason}" if reason else otherwise

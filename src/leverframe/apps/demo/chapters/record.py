@@ -14,14 +14,13 @@ ASKED = (moment_us(4, 15, 12), moment_us(5, 20, 12), moment_us(6, 19, 12))
 
 def tamper(lines: bytes) -> bytes:
     """A copy of the exported chain in which one actor was changed, somewhere in the middle."""
-    entries = lines.splitlines()
-    middle = len(entries) // 2
-    while '"actor"' not in entries[middle].decode():
-        middle += 1
-    entry = json.loads(entries[middle])
-    entry["actor"] = "nobody"
-    entries[middle] = json.dumps(entry).encode()
-    return b"\n".join(entries)
+    copied = lines.splitlines()
+    entries = [index for index, line in enumerate(copied) if json.loads(line)["type"] == "entry"]
+    middle = entries[len(entries) // 2]
+    changed = json.loads(copied[middle])
+    changed["entry"]["actor"] = "nobody"
+    copied[middle] = json.dumps(changed).encode()
+    return b"\n".join(copied)
 
 
 def tell(stage: Stage) -> None:
