@@ -63,8 +63,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 class LogTotals(msgspec.Struct, frozen=True, kw_only=True):
     """What the writers counted, what the reader saw, and whether the two agree.
 
-    ``adds_up`` is served = logged + dropped for every worker. ``behind`` counts logged answers not yet read, ``served_lost`` those that
-    never will be (each was reported as a finding).
+    ``adds_up`` is served = logged + dropped for every worker; one answer that is being written while its segment is changed is not held
+    against it, unless it is still missing when nothing moved since the last poll. ``behind`` counts logged answers not yet read,
+    ``served_lost`` those that never will be (each was reported as a finding).
     """
 
     counts: Counts
@@ -100,6 +101,7 @@ class LogReader:
         self._workers = dict(position.workers) if position else {}
         self._bytes_max = bytes_per_poll_max
         self._counts: dict[str, Counts] = {}
+        self._counts_before: dict[str, Counts] = {}
         self._findings: list[Finding] = []
         self._findings_total = 0
         self._turn = 0
@@ -130,7 +132,7 @@ class LogReader:
             served_lost=lost,
             damaged_frames=sum(worker.damaged_frames for worker in self._workers.values()),
             findings=self._findings_total,
-            adds_up=all(each.adds_up for each in self._counts.values()),
+            adds_up=all(each.adds_up or self._counts_before.get(worker) != each for worker, each in self._counts.items()),
             behind=max(0, counts.logged - served - lost - before),
         )
 
@@ -139,6 +141,7 @@ class LogReader:
 
         Workers take turns at being read first, so that a busy one cannot keep the others waiting for ever.
         """
+        self._counts_before = dict(self._counts)
         segments = self._list()
         workers = sorted(segments)
         records: list[LogRecord] = []
@@ -157,7 +160,7 @@ class LogReader:
         return records
 
     def _list(self) -> dict[str, list[SegmentName]]:
-        """Segments still to be read, by worker, in order; counts of ``.totals`` files are taken on the way."""
+        """Segments still to be read, by worker, in order; the workers' counts are taken on the way."""
         found: dict[str, dict[int, SegmentName]] = {}
         if not self._folder.is_dir():
             return {}
@@ -173,12 +176,20 @@ class LogReader:
             held = found.setdefault(name.worker, {}).get(name.number)
             if held is None or name.sealed:
                 found[name.worker][name.number] = name
-        return {worker: [by_number[n] for n in sorted(by_number)] for worker, by_number in found.items()}
+        segments = {worker: [by_number[n] for n in sorted(by_number)] for worker, by_number in found.items()}
+        for worker, names in segments.items():
+            # The newest header holds the worker's counts; a sealed one may lack the answer that was being written when it was sealed.
+            header = self._header(self._folder / segment_name(worker, names[-1].number, sealed=names[-1].sealed))
+            if header is not None:
+                self._note_counts(header)
+        return segments
 
     def _header(self, path: Path) -> SegmentHeader | None:
         try:
             with path.open("rb", buffering=0) as file:
-                return unpack_header(_steady(file))
+                data = _steady(file)
+            # A page of counts is reserved before it is first written.
+            return unpack_header(data) if any(data) else None
         except FileNotFoundError:
             return None  # sealed or compacted since it was listed; the next poll sees its new name
         except Integrity as exc:
