@@ -1,11 +1,12 @@
-"""P8: the gateway serves, and restarts, with the control plane, the publication and the artifact store gone; and says how old its routes are."""
+"""P8: the gateway serves, and restarts, with control plane, publication and artifact store gone; and says how old its routes are."""
 
 import shutil
 import signal
 import time
 
-from leverframe.core.route import Endpoint
 from tests.serving.installation import Installation, gateway, infer_body, table
+
+from leverframe.core.route import Endpoint
 
 GOOD = infer_body([0.1, 0.2, 0.3, 0.4])
 COLD_START_S_MAX = 3.0

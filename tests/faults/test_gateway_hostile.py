@@ -1,15 +1,16 @@
 """P30: no code runs from a bundle. P31/P32: whatever bytes come in, the gateway answers 4xx or closes, and goes on."""
 
+import json
 import socket
 import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from leverframe.core.route import Endpoint
 from tests.serving.installation import PLAIN, TOKEN, Gateway, Installation, bundle_files, infer_body, start_gateway, table
 from tests.serving.test_tables import external_model
+
+from leverframe.core.route import Endpoint
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def check(running: Gateway, got: bytes) -> None:
 
 
 SETTINGS = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-GOOD = b'{"id":"a","inputs":[{"name":"x0","shape":[1],"datatype":"FP64","data":[0.5]},{"name":"x1","shape":[1],"datatype":"FP64","data":[0.5]},{"name":"x2","shape":[1],"datatype":"FP64","data":[0.5]},{"name":"x3","shape":[1],"datatype":"FP64","data":[0.5]}]}'
+GOOD = json.dumps(infer_body([0.5] * 4, "a")).encode()
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -94,8 +95,6 @@ def test_p32_mutated_requests(running, cut, insert, skip):
     )
 )
 def test_p32_documents_of_any_shape(running, document):
-    import json
-
     check(running, talk(running.port, post(json.dumps(document).encode())))
 
 
@@ -105,8 +104,6 @@ def test_p32_documents_of_any_shape(running, document):
     datatype=st.sampled_from(["FP64", "FP16", "BYTES", "BOOL", "INT64", "UINT64", "X"]),
 )  # fmt: skip
 def test_p32_binary_tensors_of_any_shape(running, size, length, data, shape, datatype):
-    import json
-
     head = json.dumps({"inputs": [{"name": "x0", "shape": shape, "datatype": datatype, "parameters": {"binary_data_size": size}}]}).encode()
     check(running, talk(running.port, post(head + data, extra=b"Inference-Header-Content-Length: %d\r\n" % (length or len(head)))))
 

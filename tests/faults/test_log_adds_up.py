@@ -8,11 +8,11 @@ import time
 from collections import Counter
 
 import pytest
+from tests.serving.installation import Installation, gateway, read_log, table
+from tests.serving.load import Load
 
 from leverframe.core.prediction import PredictionRecord
 from leverframe.core.route import Endpoint
-from tests.serving.installation import Installation, gateway, read_log, table
-from tests.serving.load import Load
 
 SEGMENT = ("--segment-bytes", "65536")
 

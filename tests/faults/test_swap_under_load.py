@@ -3,10 +3,10 @@
 import time
 
 import msgspec
-
-from leverframe.core.route import Endpoint
 from tests.serving.installation import Installation, gateway, table
 from tests.serving.load import Load, p99
+
+from leverframe.core.route import Endpoint
 
 SWAPS = 50
 VISIBLE_S_MAX = 1.0

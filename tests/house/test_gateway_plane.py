@@ -5,8 +5,9 @@ import socket
 import subprocess
 import sys
 
-from leverframe.core.route import Endpoint
 from tests.serving.installation import Installation, table
+
+from leverframe.core.route import Endpoint
 
 FORBIDDEN = ("polars", "sqlalchemy", "sklearn", "pandas", "fastapi", "cedarpy", "dbos", "alembic", "pydantic", "onnx", "pickle5", "joblib")
 FORBIDDEN_ROOMS = ("data", "training", "evaluation", "release", "monitoring", "governance.ledger", "governance.policy", "apps.control")

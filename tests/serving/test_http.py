@@ -157,7 +157,7 @@ async def test_an_unfinished_header_cannot_grow_without_bound():
 async def test_idle_connections_and_clients_that_do_not_read_are_closed():
     async with listening() as (listener, port, _echo):
         assert await talk(port) == b""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         for _ in range(8):
             writer.write(head("GET /big"))
         for _ in range(40):
@@ -169,7 +169,7 @@ async def test_idle_connections_and_clients_that_do_not_read_are_closed():
 
 
 async def test_too_many_connections_are_refused_with_retry_after():
-    async with listening() as (listener, port, _echo):
+    async with listening() as (_, port, _echo):
         open_ones = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
         await asyncio.sleep(0.05)
         got = await talk(port)

@@ -1,16 +1,17 @@
 """The log writer: what is committed survives, and the counts add up."""
 
 import os
+from itertools import pairwise
 
 import msgspec
 import pytest
+from tests.serving.installation import read_log
 
 from leverframe.core.clock import ManualClock
 from leverframe.core.errors import InvalidInput, Refused
 from leverframe.core.prediction import LabelRecord, PredictionRecord
 from leverframe.core.segment import Counts, parse_segment_name, segment_name, unpack_header
 from leverframe.serving.log_segments import SegmentLog
-from tests.serving.installation import read_log
 
 
 def answer(number: int, role="live", size=0) -> PredictionRecord:
@@ -64,7 +65,7 @@ def test_full_segments_are_sealed_cut_and_followed(tmp_path):
         path = tmp_path / segment_name("gw-0", name.number, sealed=True)
         assert path.stat().st_size == unpack_header(path.read_bytes()).used
     headers = [unpack_header((tmp_path / segment_name("gw-0", n.number, sealed=True)).read_bytes()) for n in names]
-    assert all(a.counts == b.before for a, b in zip(headers, headers[1:], strict=False)), "totals jump between segments"
+    assert all(a.counts == b.before for a, b in pairwise(headers)), "totals jump between segments"
 
 
 def test_counts_go_on_after_a_restart_and_after_archiving(tmp_path):

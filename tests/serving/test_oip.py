@@ -7,13 +7,13 @@ import zlib
 
 import numpy as np
 import pytest
+from tests.serving.installation import FLIGHT, PLAIN
 
 from leverframe.core.errors import InvalidInput, LimitExceeded, SchemaMismatch
 from leverframe.core.schema import RequestField, Signature
 from leverframe.serving import oip
 from leverframe.serving.inputs import ROWS_MAX, read_inputs
 from leverframe.serving.message import Request, Response
-from tests.serving.installation import FLIGHT, PLAIN
 
 
 def request(document: object, **headers: object) -> Request:
@@ -122,7 +122,8 @@ def test_integers_are_64_bit_integers(value):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"null", b"[]", b"{", b'{"inputs": 1}', b'{"inputs": [{}]}', b"\xff\xfe", b"[" * 100_000, b'{"inputs":[{"name":"x0","shape":[-1],"datatype":"FP64","data":[1]}]}',
+    [b"", b"null", b"[]", b"{", b'{"inputs": 1}', b'{"inputs": [{}]}', b"\xff\xfe", b"[" * 100_000,
+     b'{"inputs":[{"name":"x0","shape":[-1],"datatype":"FP64","data":[1]}]}',
      b'{"inputs":[{"name":"x0","shape":[1],"datatype":"FP64","data":' + b"[" * 100_000 + b"1" + b"]" * 100_000 + b"}]}"],
 )  # fmt: skip
 def test_anything_else_is_invalid_input_not_a_crash(body):

@@ -1,13 +1,14 @@
 """Sticky assignment: who is asked stays the same, and a change of weights moves only its own share."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+from tests.serving.installation import PLAIN
 
 from leverframe.core.route import Arm, Endpoint
 from leverframe.serving.routing import _compile_endpoint, position
 from leverframe.serving.telemetry import Telemetry
-from tests.serving.installation import PLAIN
 
 KEYS = [f"customer-{n}" for n in range(20_000)]
 
@@ -26,7 +27,7 @@ def assignment(endpoint) -> list[str]:
 
 @pytest.mark.parametrize("steps", [[(5,), (50,), (100,)], [(10, 10), (20, 10), (20, 30)], [(10, 10, 10), (10, 10, 30)]])
 def test_p24_a_weight_change_moves_its_own_share_only(steps):
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         old, new = assignment(compiled(*before)), assignment(compiled(*after))
         moved = 100 * sum(a != b for a, b in zip(old, new, strict=True)) / len(KEYS)
         change = sum(max(0, b - a) for a, b in zip(before, after, strict=True))

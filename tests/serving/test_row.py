@@ -3,8 +3,10 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.serving.installation import FLIGHT, PLAIN
 
 from leverframe.core.assemble import assemble
 from leverframe.core.errors import Refused
@@ -12,7 +14,6 @@ from leverframe.core.schema import InputColumn, RequestField, Signature
 from leverframe.serving.missing import missing_policy
 from leverframe.serving.models import _without_defaults
 from leverframe.serving.row import RowPlan
-from tests.serving.installation import FLIGHT, PLAIN
 
 number = st.none() | st.floats(allow_nan=False, width=64)
 feature = st.just(float("nan")) | st.floats(allow_nan=False)
@@ -70,9 +71,6 @@ def test_a_column_may_refuse_and_names_itself():
     )
     policy = missing_policy(signature, ())
     for apply in (lambda: policy.apply_row([float("nan"), 1.0]), lambda: policy.apply(np.array([[1.0, 1.0], [np.nan, 1.0]]))):
-        try:
+        with pytest.raises(Refused) as caught:
             apply()
-        except Refused as error:
-            assert [fault.where for fault in error.faults] == ["x"]
-        else:
-            raise AssertionError("a value the model does not do without was missing, and it answered")
+        assert [fault.where for fault in caught.value.faults] == ["x"], "a value it does not do without was missing, and it answered"

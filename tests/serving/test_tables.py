@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from tests.serving.installation import FLIGHT, PLAIN, Installation, bundle_files, table
 
 from leverframe.core.digest import canonical_json
 from leverframe.core.errors import Integrity
@@ -13,7 +14,6 @@ from leverframe.serving.models import load_version
 from leverframe.serving.runtimes.onnx_scan import refuse_external_data
 from leverframe.serving.tables import ROUTES_TYPE, TableFollower
 from leverframe.serving.telemetry import Telemetry
-from tests.serving.installation import FLIGHT, PLAIN, Installation, bundle_files, table
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import urllib.request
 import numpy as np
 import pytest
 import tritonclient.http as triton
+from tests.serving.installation import FLIGHT, PLAIN, TOKEN, Installation, expected_scores, gateway, infer_body, read_log, table
 from tritonclient.utils import InferenceServerException
 
 from leverframe.apps.clocks import ReplayClock
@@ -15,8 +16,6 @@ from leverframe.core.route import Endpoint, Fallback
 from leverframe.core.segment import Counts
 from leverframe.features.online import EntityRows, ViewMeta, entity_keys
 from leverframe.features.online_lmdb import LmdbOnlineStore
-from tests.serving.installation import FLIGHT, PLAIN, TOKEN, Installation, expected_scores, gateway, infer_body, read_log, table
-
 
 NOW_US = 1_364_810_400_000_000
 NAN = float("nan")
