@@ -2,6 +2,8 @@
 
 import msgspec
 
+from leverframe.core.clock import HOUR_US
+
 
 class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of one column over fixed reference-quantile bins.
@@ -9,7 +11,9 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     ``edges`` are K-1 inner cut points of K bins (right-open); ``counts`` has K + 2 entries: the bins, then *missing*, then
     *unseen* (outside the reference range by more than the range itself, or a category never seen).
     ``null_distances`` are total-variation distances between daily reference windows and the rest of the reference period, sorted
-    ascending: what "nothing is wrong" looks like for this column, autocorrelation and season included.
+    ascending: what "nothing is wrong" looks like for this column, autocorrelation and season included. ``null_missing`` are the shares of
+    missing values in short reference windows (``missing_window_us`` of the profile), ascending: a mean over the last two hours is missing
+    every night when nothing flies, and that is no fault.
     """
 
     name: str
@@ -18,6 +22,7 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     low: float
     high: float
     null_distances: tuple[float, ...] = ()
+    null_missing: tuple[float, ...] = ()
 
 
 class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +31,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     window_us: int
     columns: tuple[ColumnProfile, ...]
+    missing_window_us: int = 3 * HOUR_US
     score: ColumnProfile
     label_rate: float
     roc_auc: float

@@ -152,12 +152,15 @@ def drift_signals(judged: tuple[ColumnDrift, ...], origin: Mapping[str, str]) ->
 def missing_signals(
     window: Window, from_us: int, to_us: int, budget: AlarmBudget, origin: Mapping[str, str], *, disabled: Container[str] = ()
 ) -> list[Signal]:
-    """A signal for every column whose share of missing or of unseen values rose by more than ``missing_floor`` over the reference.
+    """A signal for every column whose share of missing or of unseen values is beyond what the reference knew.
 
-    These need no whole day: whether a value is there does not depend much on the hour, so a few hours are judged as soon as they have
-    ``rows_min`` / 4 rows. The rise must also exceed four standard errors; half of the way from the usual share to all is always enough.
+    A few hours are judged as soon as they have ``rows_min`` / 4 rows. The share must exceed the usual one by ``missing_floor`` and by four
+    standard errors, and what short windows of the reference had by themselves (``null_missing``, at the budget's rate): some values are
+    missing every night. A column that was sometimes missing altogether is not judged here; its feed's freshness is.
     """
     signals = []
+    profile = window.shape.profile
+    rate = alarm_rate(budget, len(profile.columns), profile.missing_window_us)
     for index, column in enumerate(window.shape.column_profiles):
         if column is None or column.name in disabled or window.disabled[index]:
             continue
@@ -169,6 +172,8 @@ def missing_signals(
             share, usual = _share(counts[position], rows), _share(column.counts[position], reference)
             rise = max(budget.missing_floor, 4.0 * math.sqrt(max(usual * (1.0 - usual), 1e-4) / rows))
             limit = min(usual + rise, 0.5 + 0.5 * usual)
+            if position == -2:
+                limit = max(limit, extreme_quantile(column.null_missing, rate) or 0.0)
             if share > limit:
                 hours = (to_us - from_us) / HOUR_US
                 signals.append(

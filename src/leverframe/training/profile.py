@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leverframe.core.clock import DAY_US
+from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.profile import ColumnProfile, ReferenceProfile
 from leverframe.core.statistics.binning import bin_edges, count_bins, total_variation
 
@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 Part = tuple[Floats, NDArray[np.int64]]
 
 BINS = 20
+MISSING_WINDOW_US = 3 * HOUR_US
+MISSING_ROWS_MIN = 20
 WINDOW_ROWS_MIN = 50
 """A window with fewer rows differs from the rest by chance alone and would teach that anything is normal."""
 
@@ -27,7 +29,22 @@ def column_profile(name: str, values: Floats, at_us: NDArray[np.int64], *, windo
     edges, low, high = bin_edges(values, bins)
     counts = count_bins(values, edges, low, high)
     null = window_distances(values, at_us, edges, low, high, window_us=window_us)
-    return ColumnProfile(name=name, edges=edges, counts=tuple(counts.tolist()), low=low, high=high, null_distances=null)
+    missing = missing_shares(values, at_us)
+    return ColumnProfile(
+        name=name, edges=edges, counts=tuple(counts.tolist()), low=low, high=high, null_distances=null, null_missing=missing
+    )
+
+
+def missing_shares(values: Floats, at_us: NDArray[np.int64], *, window_us: int = MISSING_WINDOW_US) -> tuple[float, ...]:
+    """Share of missing values in each short window with rows enough, ascending and rounded to a ten-thousandth.
+
+    >>> missing_shares(np.repeat([np.nan, 1.0], 20), np.repeat([0, 1], 20), window_us=1)
+    (0.0, 1.0)
+    """
+    _, window, rows = np.unique(at_us // window_us, return_inverse=True, return_counts=True)
+    missing = np.bincount(window, weights=np.isnan(values), minlength=len(rows))
+    enough = rows >= MISSING_ROWS_MIN
+    return tuple(np.sort(np.round(missing[enough] / rows[enough], 4)).tolist())
 
 
 def window_distances(
@@ -97,6 +114,7 @@ def reference_profile(
     return ReferenceProfile(
         rows=len(matrix),
         window_us=window_us,
+        missing_window_us=MISSING_WINDOW_US,
         columns=tuple(column_profile(name, matrix[:, i], at_us, window_us=window_us, bins=bins) for i, name in enumerate(names)),
         score=score_profile(scores, window_us=window_us, bins=bins),
         label_rate=float(np.mean(np.asarray(labels, dtype=np.float64))),

@@ -151,8 +151,11 @@ class Replay:
         behind_us = self._clock.now_us()
         while now_us - behind_us > AHEAD_MAX_US:
             behind_us = min(now_us, max(behind_us, now_us - DAY_US) + AHEAD_MAX_US)
-            self._clock.set(behind_us)
-            await self._wait_for_look(behind_us)
+            await self._arrive(behind_us)
+        await self._arrive(now_us)
+
+    async def _arrive(self, now_us: int) -> None:
+        """It is ``now_us``: what had arrived is delivered, and the controller has looked lately."""
         self._clock.set(now_us)
         for feed in self._feeds:
             feed.advance(now_us)
