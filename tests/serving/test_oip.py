@@ -12,7 +12,7 @@ from tests.serving.installation import FLIGHT, PLAIN
 from leverframe.core.errors import InvalidInput, LimitExceeded, SchemaMismatch
 from leverframe.core.schema import RequestField, Signature
 from leverframe.serving import oip
-from leverframe.serving.inputs import ROWS_MAX, read_inputs
+from leverframe.serving.inputs import ROWS_MAX, InputPlan
 from leverframe.serving.message import Request, Response
 
 
@@ -22,7 +22,7 @@ def request(document: object, **headers: object) -> Request:
 
 
 def read(document: object, signature: Signature = PLAIN, **headers: object):
-    return read_inputs(signature, oip.read_document(request(document, **headers), 1_000_000))
+    return InputPlan(signature).read(oip.read_document(request(document, **headers), 1_000_000))
 
 
 def tensor(name: str, data: list, datatype: str = "FP64", shape: list | None = None) -> dict:
@@ -40,7 +40,7 @@ def test_columns_may_be_nested_integers_or_one_packed_table():
     columns, rows = read({"inputs": [tensor("rows", [1, 2, 3, 4, 5, 6, 7, 8], "FP32", [2, 4])]})
     assert (columns["x1"].tolist(), rows) == ([2.0, 6.0], 2)
     columns, rows = read({"inputs": [tensor("rows", [[1, 2, 3, None]], "FP32", [1, 4])]})
-    assert (columns["x2"], columns["x3"], rows) == ([3.0], [None], 1)
+    assert (columns["x2"], columns["x3"], rows, len(columns), list(columns)) == ([3.0], [None], 1, 4, ["x0", "x1", "x2", "x3"])
 
 
 def test_optional_fields_may_be_left_out_and_others_ignored():

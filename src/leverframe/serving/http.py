@@ -27,6 +27,8 @@ _KNOWN = {
     )
     for spelling in (name, name.title())
 }
+# Spared a second look-up: what nearly every request carries and the gateway has no use for.
+_KNOWN.update(dict.fromkeys((b"Host", b"host", b"Content-Type", b"content-type", b"User-Agent", b"Accept", b"Connection"), b""))
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 EARLY_CHECK_BYTES = 65_536
 """A body announced larger than this is checked for permission before it is received."""
@@ -166,8 +168,10 @@ class Connection(asyncio.Protocol):
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > self._limits.head_bytes_max or self._headers_total > self._limits.headers_max:
             self._stop_for_head()
-        known = _KNOWN.get(name) or _KNOWN.get(name.lower())
-        if known is not None:
+        known = _KNOWN.get(name)
+        if known is None:
+            known = _KNOWN.get(name.lower(), b"")
+        if known:
             self._headers[known] = value
 
     def on_headers_complete(self) -> None:

@@ -4,7 +4,6 @@ import itertools
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,10 +14,11 @@ from leverframe.core.clock import Clock
 from leverframe.core.errors import InvalidInput, LeverframeError, Refused
 from leverframe.core.prediction import PredictionRecord
 from leverframe.serving import fallback, oip
-from leverframe.serving.inputs import read_inputs
+from leverframe.serving.inputs import PackedRow
 from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.lookup import Lookup
 from leverframe.serving.message import JSON, Request, Response
+from leverframe.serving.models import LoadedVersion
 from leverframe.serving.routing import CompiledArm, CompiledEndpoint
 from leverframe.serving.shadow import ShadowJob, ShadowQueue
 from leverframe.serving.tensors import Column
@@ -27,15 +27,14 @@ _encode = msgspec.json.encode
 _EMPTY: dict[str, str] = {}
 
 
-@dataclass
-class Scored:
+class Scored(msgspec.Struct, gc=False):
     """What came out of a model for one request; ``features`` is its input matrix as little-endian float64."""
 
     scores: list[float]
     features: bytes
-    missing: int
-    missing_names: Sequence[str]
-    unreachable: Sequence[str]
+    missing: int = 0
+    missing_names: Sequence[str] = ()
+    unreachable: Sequence[str] = ()
 
 
 class Inference:
@@ -69,13 +68,13 @@ class Inference:
         document = oip.read_document(request, self._body_bytes_max)
         prediction_id = document.id or f"{self._id_prefix}{next(self._ids)}"
         live = endpoint.live.model
-        columns, rows = read_inputs(live.signature, document)
+        columns, rows = live.inputs.read(document)
         arm = self._arm(endpoint, columns, prediction_id, version)
         model = arm.model
         if model.signature.request != live.signature.request:
-            columns, rows = read_inputs(model.signature, document)
+            columns, rows = model.inputs.read(document)
         binary = oip.wants_binary(document, model.output) if document.outputs or document.parameters else False
-        entities = _entities(arm, columns) if rows == 1 else _EMPTY
+        entities = _entities(arm, columns) if rows == 1 and model.entity_fields else _EMPTY
         ask = Ask(prediction_id, asked_at_us, columns, rows, entities)
         scored, status, code, error = self._score(endpoint, arm, ask)
         latency_us = (time.perf_counter_ns() - request.arrived_ns) // 1000
@@ -91,7 +90,7 @@ class Inference:
         """Score a request that was answered by another arm; only the log sees it."""
         started = time.perf_counter_ns()
         ask = Ask(job.id, job.asked_at_us, job.columns, job.rows, job.entities)
-        scored, status, code = Scored([], b"", 0, (), ()), "ok", ""
+        scored, status, code = Scored([], b""), "ok", ""
         try:
             scored = self.run(job.arm, ask)
             if not all(map(math.isfinite, scored.scores)):
@@ -117,24 +116,24 @@ class Inference:
     def _score(self, endpoint: CompiledEndpoint, arm: CompiledArm, ask: "Ask") -> tuple[Scored, str, str, LeverframeError | None]:
         """Scores with status and code, or the constant, or the error to answer with."""
         record = endpoint.record
-        nothing = Scored([], b"", 0, (), ())
         if record.killed:
             scores = fallback.constant(record, ask.rows)
             if scores is None:
-                return nothing, "refused", fallback.KILLED, fallback.killed_error(record)
-            return Scored(scores, b"", 0, (), ()), "fallback", fallback.KILLED, None
+                return Scored([], b""), "refused", fallback.KILLED, fallback.killed_error(record)
+            return Scored(scores, b""), "fallback", fallback.KILLED, None
         try:
             scored = self.run(arm, ask)
-            if all(map(math.isfinite, scored.scores)):
+            # One look for the usual case; only a sum that is not finite is worth a look at each score.
+            if math.isfinite(sum(scored.scores)) or all(map(math.isfinite, scored.scores)):
                 return scored, "ok", "", None
         except Refused as error:
-            return nothing, "refused", error.code, error
+            return Scored([], b""), "refused", error.code, error
         except LeverframeError:
-            scored = nothing
+            scored = Scored([], b"")
         scores = fallback.constant(record, ask.rows)
         if scores is None:
             return scored, "error", fallback.MODEL_FAILED, fallback.failed_error(record, arm.version)
-        return Scored(scores, scored.features, scored.missing, (), ()), "fallback", fallback.MODEL_FAILED, None
+        return Scored(scores, scored.features, scored.missing), "fallback", fallback.MODEL_FAILED, None
 
     def run(self, arm: CompiledArm, ask: "Ask") -> Scored:
         """Features, matrix and scores of one request by one arm.
@@ -149,8 +148,7 @@ class Inference:
         if model.signature.views:
             views, unreachable = self._lookup.read(model.signature.views, ask.columns, ask.rows, ask.asked_at_us, policy.off_views)
         if ask.rows == 1:
-            values = {name: column[0] for name, column in ask.columns.items()}
-            row = model.plan.row(values, {view: found[0].tolist() for view, found in views.items()})
+            row = _row(model, ask.columns, views)
             missing: Sequence[str] = ()
             # A sum is NaN when any of its terms is: one cheap look instead of one a column.
             if policy.off or math.isnan(sum(row)):
@@ -169,15 +167,14 @@ class Inference:
             columns: Mapping[str, Column] = ask.columns
             if arm.model.signature.request != answered.model.signature.request:
                 try:
-                    columns, _ = read_inputs(arm.model.signature, document)
+                    columns, _ = arm.model.inputs.read(document)
                 except InvalidInput:
                     columns = {}  # scoring fails then, and the log says that this version could not have answered
             if not self._shadows.offer(ShadowJob(endpoint, arm, ask.id, ask.asked_at_us, columns, ask.rows, ask.entities)):
                 self._log.drop_shadow()
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct):
     """One request as an arm sees it."""
 
     id: str
@@ -185,6 +182,14 @@ class Ask:
     columns: Mapping[str, Column]
     rows: int
     entities: dict[str, str]
+
+
+def _row(model: LoadedVersion, columns: Mapping[str, Column], views: Mapping[str, Any]) -> Sequence[float]:
+    """The single row of a request, before any missing-value policy."""
+    if isinstance(columns, PackedRow) and model.plan.as_sent and None not in columns.row:
+        return columns.row
+    values = {name: column[0] for name, column in columns.items()}
+    return model.plan.row(values, {view: found[0].tolist() for view, found in views.items()})
 
 
 def _entities(arm: CompiledArm, columns: Mapping[str, Column]) -> dict[str, str]:

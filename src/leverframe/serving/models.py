@@ -13,6 +13,7 @@ from leverframe.core.model import GOLDEN, MODEL_LIGHTGBM, MODEL_ONNX, SIGNATURE,
 from leverframe.core.route import Arm
 from leverframe.core.schema import Signature
 from leverframe.serving import oip
+from leverframe.serving.inputs import InputPlan
 from leverframe.serving.row import RowPlan
 from leverframe.serving.runtimes.lightgbm import LightgbmRuntime
 from leverframe.serving.runtimes.onnx import OnnxRuntime
@@ -32,6 +33,7 @@ class LoadedVersion:
     bundle: str
     signature: Signature
     raw: Signature
+    inputs: InputPlan
     plan: RowPlan
     score_row: Callable[[bytes], float]
     score: Callable[[Float], Float]
@@ -113,6 +115,7 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes]) -> LoadedV
         bundle=arm.bundle,
         signature=signature,
         raw=_without_defaults(signature),
+        inputs=InputPlan(signature),
         plan=RowPlan(signature),
         score_row=score_row,
         score=onnx.score,

@@ -73,6 +73,8 @@ class RowPlan:
                 self._steps.append(_number(column.field))
         plain = all(c.source == "request" and not c.categories and kinds.get(c.field, "").startswith("FP") for c in signature.columns)
         names = [column.field for column in signature.columns]
+        self.as_sent = plain and names == [field.name for field in signature.request]
+        """Whether the row is the request's fields, in order and unchanged."""
         self._plain = itemgetter(*names) if plain and len(names) > 1 else None
 
     def row(self, values: Values, views: Views) -> Sequence[float]:
