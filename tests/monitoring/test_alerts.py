@@ -1,4 +1,5 @@
 import pytest
+from tests.monitoring.world import ENDPOINT, ORIGINS, START_US, journal
 
 from leverframe.core.actor import PLATFORM
 from leverframe.core.alert import Alert, Signal
@@ -7,7 +8,6 @@ from leverframe.core.errors import Conflict
 from leverframe.monitoring.alerts import CLEAR_US, AlertDesk, group_signals
 from leverframe.monitoring.budget import AlarmBudget
 from leverframe.monitoring.commands import KIND_ALERT, KIND_INCIDENT, Incident, NoteIncident, OpenIncident, RaiseAlert
-from tests.monitoring.world import ENDPOINT, ORIGINS, START_US, journal
 
 
 def _signal(kind: str, subject: str, observed: float = 1.0, detail: str = "") -> Signal:
@@ -27,7 +27,12 @@ def test_a_frozen_feed_is_one_alert() -> None:
 
 
 def test_unrelated_signals_are_apart() -> None:
-    signals = [_signal("drift", "distance"), _signal("errors", "availability"), _signal("score_drift", "score"), _signal("drift", "weather_temp")]
+    signals = [
+        _signal("drift", "distance"),
+        _signal("errors", "availability"),
+        _signal("score_drift", "score"),
+        _signal("drift", "weather_temp"),
+    ]
     groups = {g.name: g for g in group_signals(signals, ORIGINS)}
     assert sorted(groups) == ["feed:weather", "model", "request", "service"], "a score that moves by itself is the model's"
     assert groups["service"].severity == "page"

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tests.monitoring.world import ENDPOINT, START_US, day_of_answers, write_segment
 
 from leverframe.core.clock import HOUR_US
 from leverframe.core.segment import DATA_OFFSET, Counts
 from leverframe.monitoring import compaction
 from leverframe.monitoring.compaction import compact, read_labels, read_predictions
 from leverframe.monitoring.log_reader import LogReader
-from tests.monitoring.world import ENDPOINT, START_US, day_of_answers, write_segment
 
 
 def _log(folder: Path) -> list:
@@ -85,9 +85,11 @@ def test_removing_a_segment_first_would_lose_it(tmp_path: Path, monkeypatch: pyt
         (folder / f"{segment}.sealed").unlink()
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(compaction, "_write", turned_round)
+    real = compaction._write
+    monkeypatch.setattr(compaction, "_write", turned_round)
+    with pytest.raises(KeyboardInterrupt):
         compact(folder, into)
+    monkeypatch.setattr(compaction, "_write", real)
     compact(folder, into)
     assert len(_ids(into)) == len(records) // 2 - 30
 

@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+from tests.monitoring.world import ENDPOINT, ORIGINS, START_US, fresh
 
 from leverframe.core.alert import Signal
 from leverframe.core.clock import HOUR_US
@@ -7,7 +8,6 @@ from leverframe.core.statistics.intervals import Interval
 from leverframe.monitoring.diagnose import diagnose, sentence
 from leverframe.monitoring.evidence import Evidence, RefusedFile, RouteChange, Service
 from leverframe.monitoring.performance import Performance
-from tests.monitoring.world import ENDPOINT, ORIGINS, START_US, fresh
 
 HEALTHY = Evidence(
     endpoint=ENDPOINT,
@@ -49,9 +49,18 @@ def test_healthy_has_no_cause() -> None:
 
 def test_a_frozen_feed_comes_before_everything_it_explains() -> None:
     """The story's feed: late, its columns gone, scores moved, a release the same day, summer's label rate."""
-    signals = (_signal("freshness", "origin_weather", 9.0), *GONE, _signal("drift", "weather_temp", 0.99), _signal("score_drift", "score", 0.5))
+    signals = (
+        _signal("freshness", "origin_weather", 9.0),
+        *GONE,
+        _signal("drift", "weather_temp", 0.99),
+        _signal("score_drift", "score", 0.5),
+    )
     causes = diagnose(_case(freshness=LATE, signals=signals, changes=(RELEASE,), label_rate=Interval(0.4, 0.37, 0.43)))
-    assert (causes[0].kind, causes[0].subject, causes[0].lever) == ("late_feed", "weather", "lever disable-feature flight-delay 'origin_weather.*'")
+    assert (causes[0].kind, causes[0].subject, causes[0].lever) == (
+        "late_feed",
+        "weather",
+        "lever disable-feature flight-delay 'origin_weather.*'",
+    )
     assert "9.0 h ago" in causes[0].evidence[0]
     assert "2 of its 2 columns" in causes[0].evidence[1]
     scores = {cause.kind: cause.score for cause in causes}

@@ -1,6 +1,7 @@
 from collections import Counter
 
 import numpy as np
+from tests.monitoring.world import COLUMNS, ENDPOINT, START_US, VERSION, answer, column, day_of_answers, shape
 
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.profile import ReferenceProfile
@@ -8,7 +9,6 @@ from leverframe.monitoring.budget import AlarmBudget, alarm_rate, extreme_quanti
 from leverframe.monitoring.drift import drift_signals, judge_window, missing_signals, thresholds
 from leverframe.monitoring.fold import Windows
 from leverframe.monitoring.windows import Shape
-from tests.monitoring.world import COLUMNS, ENDPOINT, START_US, VERSION, answer, column, day_of_answers, shape
 
 BUDGET = AlarmBudget(alarms_per_month=1.0)
 
@@ -26,9 +26,7 @@ def _shape(values: np.ndarray) -> Shape:
     flat = values.reshape(-1, 3)
     score = column("score", 1 / (1 + np.exp(-flat[:, 0])), day)
     columns = tuple(column(name, flat[:, i], day) for i, name in enumerate(COLUMNS))
-    profile = ReferenceProfile(
-        rows=len(flat), window_us=DAY_US, columns=columns, score=score, label_rate=0.3, roc_auc=0.7, log_loss=0.5
-    )
+    profile = ReferenceProfile(rows=len(flat), window_us=DAY_US, columns=columns, score=score, label_rate=0.3, roc_auc=0.7, log_loss=0.5)
     return Shape(VERSION, COLUMNS, profile)
 
 

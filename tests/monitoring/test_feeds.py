@@ -1,6 +1,7 @@
+from tests.monitoring.world import START_US, fresh
+
 from leverframe.core.clock import HOUR_US
 from leverframe.monitoring.feeds import feed_signals
-from tests.monitoring.world import START_US, fresh
 
 
 def test_a_feed_on_time_is_quiet_and_a_late_one_is_not() -> None:

@@ -1,6 +1,7 @@
 import time
 
 import numpy as np
+from tests.monitoring.world import COLUMNS, ENDPOINT, ORIGINS, START_US, VERSION, answer, day_of_answers, fresh, journal, rows, shape
 
 from leverframe.core.alert import Alert
 from leverframe.core.clock import DAY_US, HOUR_US, ManualClock
@@ -9,7 +10,6 @@ from leverframe.monitoring.commands import KIND_ALERT
 from leverframe.monitoring.indicators import indicators
 from leverframe.monitoring.log_reader import LogTotals
 from leverframe.monitoring.monitor import Monitor, Watch
-from tests.monitoring.world import COLUMNS, ENDPOINT, ORIGINS, START_US, VERSION, answer, day_of_answers, fresh, journal, rows, shape
 
 SHAPE = shape()
 
@@ -74,7 +74,9 @@ def test_errors_page_and_a_log_that_does_not_add_up_pages() -> None:
     matrix, _ = rows(np.random.default_rng(1), 1)
     failed = [answer(f"e{i}", START_US + i * 1000, matrix[0], [], status="error") for i in range(50)]
     now_us = START_US + HOUR_US // 30
-    broken = LogTotals(counts=Counts(served=100, logged=90), served_read=90, served_lost=0, damaged_frames=0, findings=0, adds_up=False, behind=0)
+    broken = LogTotals(
+        counts=Counts(served=100, logged=90), served_read=90, served_lost=0, damaged_frames=0, findings=0, adds_up=False, behind=0
+    )
     monitor.tick(now_us, records=failed, watches=[_watch()], totals=broken)
     (alert,) = ledger.find(KIND_ALERT, Alert)
     assert (alert.group, alert.severity, {s.kind for s in alert.signals}) == ("service", "page", {"errors", "log"})
@@ -87,7 +89,9 @@ def test_a_tick_costs_little(capsys) -> None:
 
     base = SHAPE.profile
     names = tuple(f"c{i}" for i in range(25))
-    columns = tuple(type(base.columns[0])(**{**{f: getattr(base.columns[0], f) for f in base.columns[0].__struct_fields__}, "name": n}) for n in names)
+    columns = tuple(
+        type(base.columns[0])(**{**{f: getattr(base.columns[0], f) for f in base.columns[0].__struct_fields__}, "name": n}) for n in names
+    )
     profile = ReferenceProfile(**{**{f: getattr(base, f) for f in base.__struct_fields__}, "columns": columns})
     wide = Shape(VERSION, names, profile)
     rng = np.random.default_rng(1)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from tests.monitoring.world import shape
 
 from leverframe.core.statistics.intervals import auc_interval
 from leverframe.monitoring.performance import binned_auc, estimated, measured, performance_signals
 from leverframe.monitoring.windows import SCORE_CELLS, Window, count_labels
-from tests.monitoring.world import shape
 
 SHAPE = shape(days=20)
 

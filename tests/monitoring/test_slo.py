@@ -19,7 +19,7 @@ def _trace(error_rates: list[tuple[int, float]], per_minute: int = 10_000) -> Mi
 def _first_page(rate: float, quiet: int = 4000) -> int | None:
     """Minutes from the start of an outage until a page; None when none comes within six hours."""
     tally = _trace([(quiet, 0.0), (400, rate)])
-    for minute in range(0, 361):
+    for minute in range(361):
         fired = burns(tally.between, OBJECTIVE, START_US + (quiet + minute) * MINUTE_US)
         if any(each.fires and each.rule.severity == "page" for each in fired):
             return minute
@@ -39,9 +39,9 @@ def test_pages_reset_soon_after_the_outage_ends() -> None:
     """P25: the short window is what ends the page, not the hour-long memory of the long one."""
     tally = _trace([(4000, 0.0), (12, 1.0), (400, 0.0)])
     end = 4012
-    page = [b for b in burns(tally.between, OBJECTIVE, START_US + end * MINUTE_US) if b.rule.rate == 14.4][0]
+    page = next(b for b in burns(tally.between, OBJECTIVE, START_US + end * MINUTE_US) if b.rule.rate == 14.4)
     assert page.fires
-    later = [b for b in burns(tally.between, OBJECTIVE, START_US + (end + 5) * MINUTE_US) if b.rule.rate == 14.4][0]
+    later = next(b for b in burns(tally.between, OBJECTIVE, START_US + (end + 5) * MINUTE_US) if b.rule.rate == 14.4)
     assert not later.fires
     assert later.long_rate > 14.4, "the control: the long window alone would page for an hour more"
 

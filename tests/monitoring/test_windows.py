@@ -1,14 +1,16 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.monitoring.world import ENDPOINT, START_US, VERSION, answer, day_of_answers, label, rows, shape
 
 from leverframe.core.clock import HOUR_US
 from leverframe.core.errors import InvalidInput
 from leverframe.core.statistics.binning import count_bins
 from leverframe.monitoring.fold import Windows
 from leverframe.monitoring.windows import Window
-from tests.monitoring.world import ENDPOINT, START_US, VERSION, answer, day_of_answers, label, rows, shape
 
 SHAPE = shape()
 
@@ -50,7 +52,7 @@ def test_any_split_of_the_records_gives_the_same_counts(seed: int, cuts: list[in
         records = [records[i] for i in np.random.default_rng(seed).permutation(len(records))]
         whole = _state(_folded([records]))
     edges = [0, *sorted(cuts), len(records)]
-    assert _state(_folded([records[a:b] for a, b in zip(edges, edges[1:], strict=False)])) == whole
+    assert _state(_folded([records[a:b] for a, b in itertools.pairwise(edges)])) == whole
 
 
 def test_hours_add_up_to_direct_counts() -> None:

@@ -1,6 +1,7 @@
 """The story of a broken feed: it freezes, one alert is raised, the diagnosis names it, the operator switches it off, it comes back."""
 
 import numpy as np
+from tests.monitoring.world import ENDPOINT, ORIGINS, START_US, VERSION, day_of_answers, fresh, journal, shape, write_segment
 
 from leverframe.core.alert import Alert
 from leverframe.core.clock import HOUR_US, ManualClock
@@ -10,7 +11,6 @@ from leverframe.monitoring.diagnose import diagnose
 from leverframe.monitoring.log_reader import LogReader
 from leverframe.monitoring.monitor import Monitor, Watch
 from leverframe.monitoring.origins import disabled_columns
-from tests.monitoring.world import ENDPOINT, ORIGINS, START_US, VERSION, day_of_answers, fresh, journal, shape, write_segment
 
 FREEZE_H, EXPIRE_H, DISABLE_H, BACK_H, END_H = 60, 66, 72, 100, 150
 
@@ -29,9 +29,12 @@ def _walk(tmp_path, *, freeze: bool):
         clock.set(now_us)
         frozen = freeze and FREEZE_H <= hour < BACK_H
         off = freeze and DISABLE_H <= hour < BACK_H + 2
-        records = day_of_answers(rng, now_us - HOUR_US, hours=1, frozen=frozen and hour >= EXPIRE_H or off)
+        records = day_of_answers(rng, now_us - HOUR_US, hours=1, frozen=(frozen and hour >= EXPIRE_H) or off)
         if off:
-            records = [type(r)(**{**{f: getattr(r, f) for f in r.__struct_fields__}, "missing": 0, "disabled": 2}) if hasattr(r, "disabled") else r for r in records]
+            records = [
+                type(r)(**{**{f: getattr(r, f) for f in r.__struct_fields__}, "missing": 0, "disabled": 2}) if hasattr(r, "disabled") else r
+                for r in records
+            ]
         _, counts = write_segment(tmp_path, "gw-0", hour + 1, records, before=counts)
         lag_us = (hour - FREEZE_H + 2) * HOUR_US if frozen else HOUR_US
         disabled = disabled_columns(ORIGINS, ("origin_weather.*",)) if off else ()
