@@ -1,14 +1,15 @@
 """Durable workflows: steps that are remembered, so that a killed process goes on at the step where it died.
 
-The one module that knows DBOS. Step results are JSON text (never pickle, the library's default); the bytes a step makes go to the
-artifact store, and only their digests pass through here.
+The one module that knows DBOS, and it imports it when first used: the control plane starts without. Step results are JSON text (never
+pickle, the library's default); the bytes a step makes go to the artifact store, and only their digests pass through here.
 """
 
 import json
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from dbos import DBOS, DBOSClient, Serializer
+if TYPE_CHECKING:
+    from dbos import DBOSClient
 
 APPLICATION_VERSION = "1"
 """Workflows started by any build are recovered by any build; a change of a workflow's step order must raise this."""
@@ -27,26 +28,38 @@ class StepCaller(Protocol):
 WorkflowBody = Callable[[str, StepCaller], str]
 
 
-class _JsonSerializer(Serializer):
+class _JsonSerializer:
     """JSON in the workflow tables; an exception becomes its type and text, and comes back as a RuntimeError."""
 
     def name(self) -> str:
+        """What the workflow tables call this format."""
         return "leverframe_json"
 
     def serialize(self, data: Any) -> str:
+        """``data`` as JSON text."""
         if isinstance(data, BaseException):
             return json.dumps({"__error__": f"{type(data).__name__}: {data}"})
         return json.dumps(data)
 
     def deserialize(self, serialized_data: str) -> Any:
+        """The inverse of :meth:`serialize`."""
         value = json.loads(serialized_data)
         if isinstance(value, dict) and "__error__" in value:
             return RuntimeError(value["__error__"])
         return value
 
 
+def _json_serializer() -> Any:
+    """The serializer as the engine wants it: a subclass of its own base class."""
+    from dbos import Serializer
+
+    return type("JsonSerializer", (_JsonSerializer, Serializer), {})()
+
+
 def call_step(name: str, step: Callable[[], Any], *, retries: int = 0) -> Any:
     """A :class:`StepCaller` inside a durable workflow."""
+    from dbos import DBOS
+
     options: Any = {"name": name, "retries_allowed": retries > 0, "max_attempts": retries + 1, "interval_seconds": 0.2, "backoff_rate": 2.0}
     return DBOS.run_step(options, step)
 
@@ -61,6 +74,8 @@ class DurableEngine:
     """
 
     def __init__(self, url: str, *, executor: str) -> None:
+        from dbos import DBOS
+
         DBOS(
             config={
                 "name": "leverframe",
@@ -68,13 +83,14 @@ class DurableEngine:
                 "application_version": APPLICATION_VERSION,
                 "executor_id": executor,
                 "log_level": "ERROR",
-                "serializer": _JsonSerializer(),
+                "serializer": _json_serializer(),
                 "notification_listener_polling_interval_sec": 0.1,
             }
         )
 
     def workflow(self, name: str, body: WorkflowBody) -> None:
         """Register ``body(argument, call_step)`` as workflow ``name``; before :meth:`launch`."""
+        from dbos import DBOS
 
         @DBOS.workflow(name=name)
         def run(argument: str) -> str:
@@ -82,11 +98,15 @@ class DurableEngine:
 
     def launch(self) -> None:
         """Recover what was interrupted, then take work from the queue."""
+        from dbos import DBOS
+
         DBOS.launch()
         DBOS.register_queue(TRAINING_QUEUE, concurrency=1, polling_interval_sec=0.1)
 
     def close(self) -> None:
         """Stop taking work; a step in flight is abandoned and resumed by the next worker."""
+        from dbos import DBOS
+
         DBOS.destroy()
 
 
@@ -100,7 +120,9 @@ class DurableQueue:
     def enqueue(self, workflow: str, workflow_id: str, argument: str) -> None:
         """Ask for ``workflow`` to be run once under ``workflow_id``; asking again is the same request."""
         if self._client is None:
-            self._client = DBOSClient(system_database_url=self._url, serializer=_JsonSerializer())
+            from dbos import DBOSClient
+
+            self._client = DBOSClient(system_database_url=self._url, serializer=_json_serializer())
         options: Any = {
             "queue_name": TRAINING_QUEUE,
             "workflow_name": workflow,

@@ -28,8 +28,8 @@ def checkpoint_name(environment: str) -> str:
 class Publisher:
     """Publishes what the ledger wants, and can tell whether that is already out.
 
-    Both the control API (right after a change) and the worker (all the time) publish: publishing twice is harmless, since a gateway only takes
-    a newer table, and a crash between commit and publication is repaired by the worker's next look.
+    Both the control API (right after a change) and the worker (all the time) publish: publishing twice is harmless, since a gateway only
+    takes a newer table, and a crash between commit and publication is repaired by the worker's next look.
     """
 
     def __init__(

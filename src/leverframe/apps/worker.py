@@ -1,4 +1,4 @@
-"""The worker's process: durable training runs, and the loops that look at releases, publish routes and watch. ``python -m leverframe.apps.worker``."""
+"""The worker's process (``python -m leverframe.apps.worker``): durable training runs, and the loop that judges, publishes and watches."""
 
 import logging
 import signal
@@ -92,10 +92,11 @@ class Worker:
             ("look", LookLoop(self._parts).look, pause_s),
             ("checkpoint", CheckpointLoop(self._parts).look, CHECKPOINT_EVERY_S),
         ]
-        self._engine.launch()
         threads = [threading.Thread(target=self._repeat, args=loop, name=loop[0], daemon=True) for loop in loops]
         for thread in threads:
             thread.start()
+        # Releases first: a rollout that was left alone by a killed worker waits for the loops, and the engine takes a second to come up.
+        self._engine.launch()
         (self._settings.home / "worker.ready").touch()
         self._stopping.wait()
         for thread in threads:

@@ -17,6 +17,9 @@ from leverframe.monitoring.origins import Origins
 CLEAR_US = 6 * HOUR_US
 """An alert is closed when none of its signals was seen for so long."""
 
+CLEAR_PERFORMANCE_US = 72 * HOUR_US
+"""Performance is judged on a week of labels, once a day: it is clear when it was so for three days, or it would come and go."""
+
 SIGNALS_MAX = 64
 """Signals kept in one alert; the first ones tell the story."""
 
@@ -130,7 +133,8 @@ class AlertDesk:
         present = {group.name for group in groups}
         for name, alert in held.items():
             quiet_us = now_us - self._seen_us.setdefault((endpoint, name), now_us)
-            if name in present or quiet_us < self._clear_us:
+            clear_us = CLEAR_PERFORMANCE_US if any(s.kind == "performance" for s in alert.signals) else self._clear_us
+            if name in present or quiet_us < clear_us:
                 continue
             reason = f"no signal for {quiet_us / HOUR_US:.1f} h"
             command = CloseAlert(id=alert.id, closed_at_us=now_us, reason=reason, owning_team=team)

@@ -13,8 +13,8 @@ import polars as pl
 
 from leverframe.apps.client import Client
 from leverframe.apps.clocks import ReplayClock
-from leverframe.apps.demo.project.models import FLIGHT_DELAY
 from leverframe.apps.demo.project.features import VIEWS
+from leverframe.apps.demo.project.models import FLIGHT_DELAY
 from leverframe.apps.demo.project.prepare import between, datasets, moment_us
 from leverframe.apps.demo.timeline import Timeline
 from leverframe.apps.replay.driver import Progress, Replay

@@ -7,6 +7,7 @@ from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.views import AuditView, StatusView
 
 CHANGES_SHOWN = 12
+ENDED_SHOWN = 3
 QUIET_ACTIONS = frozenset({"Release.Note", "Features.Materialize"})
 """Actions that change nothing a person would ask about."""
 
@@ -24,7 +25,9 @@ class Status:
         """Everything the overview shows."""
         endpoints = self._releases.endpoints()
         alerts = self._monitoring.alerts(open_only=True)
-        active = tuple(release for release in self._releases.releases() if not release.outcome)
+        releases = self._releases.releases()
+        active = [release for release in releases if not release.outcome]
+        ended = [release for release in releases if release.outcome][:ENDED_SHOWN]
         needs = self._needs(tuple(alert.title for alert in alerts))
         down = [view.endpoint.name for view in endpoints if view.generation_running is None]
         behind = [
@@ -46,7 +49,7 @@ class Status:
             sentence="; ".join(problems) if problems else "Everything is all right.",
             endpoints=endpoints,
             alerts=alerts,
-            releases=active,
+            releases=(*active, *ended),
             needs=needs,
             changes=self._changes(),
             audit_entries=self._parts.ledger.entries_total(),

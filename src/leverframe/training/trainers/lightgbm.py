@@ -1,11 +1,14 @@
-"""LightGBM for a binary label: deterministic, with parameters that are bounded and cannot touch files. The one owner of the driver."""
+"""LightGBM for a binary label: deterministic, with parameters that are bounded and cannot touch files. The one owner of the driver.
+
+The driver is imported where it is used: with what it loads it takes seconds, and every control plane and worker that only checks
+parameters would wait for it when it comes back from a crash.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import lightgbm
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -89,6 +92,13 @@ def checked_params(params: Mapping[str, Any]) -> dict[str, Any]:
     return {**DEFAULTS, **params}
 
 
+def _library() -> Any:
+    """LightGBM, imported when first needed: it brings scikit-learn and pandas along, seconds that a control plane never uses."""
+    import lightgbm
+
+    return lightgbm
+
+
 @dataclass(frozen=True)
 class LightGBMModel:
     """A fitted model as LightGBM's text format: numbers and names only, the bytes that go into a bundle."""
@@ -97,6 +107,7 @@ class LightGBMModel:
 
     @cached_property
     def _booster(self) -> Any:
+        lightgbm = _library()
         try:
             return lightgbm.Booster(model_str=self.text)
         except lightgbm.basic.LightGBMError as error:
@@ -133,6 +144,7 @@ def fit(matrix: Floats, labels: ArrayLike, *, column_names: Sequence[str], param
     _check_inputs(matrix, y, column_names, seed)
     settings = {**checked_params(params), **_FIXED, "seed": seed}
     rounds = settings.pop(ROUNDS)
+    lightgbm = _library()
     try:
         data = lightgbm.Dataset(matrix, y, feature_name=list(column_names), params=settings, free_raw_data=True)
         booster = lightgbm.train(settings, data, num_boost_round=rounds)
