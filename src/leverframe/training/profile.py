@@ -16,7 +16,8 @@ BINS = 20
 MISSING_WINDOW_US = 3 * HOUR_US
 MISSING_ROWS_MIN = 20
 WINDOW_ROWS_MIN = 50
-"""A window with fewer rows differs from the rest by chance alone and would teach that anything is normal."""
+"""A window with fewer rows, or with fewer than half of the usual number (the days cut off at both ends of the reference period), differs
+from the rest by chance alone and would teach that anything is normal."""
 
 
 def column_profile(name: str, values: Floats, at_us: NDArray[np.int64], *, window_us: int = DAY_US, bins: int = BINS) -> ColumnProfile:
@@ -61,7 +62,9 @@ def window_distances(
     starts = np.unique(windows)
     counts = np.array([count_bins(values[windows == start], edges, low, high) for start in starts])
     total = counts.sum(axis=0)
-    distances = [total_variation(window, total - window) for window in counts if window.sum() >= WINDOW_ROWS_MIN]
+    rows = counts.sum(axis=1)
+    enough = rows >= max(WINDOW_ROWS_MIN, float(np.median(rows)) / 2)
+    distances = [total_variation(window, total - window) for window in counts[enough]]
     return tuple(sorted(d for d in distances if d == d))
 
 

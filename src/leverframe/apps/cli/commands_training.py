@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leverframe.apps.cli.code_commit import code_commit
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.exit_codes import INTERNAL, REFUSED
 from leverframe.apps.cli.moments import moment_us
@@ -45,7 +46,8 @@ def train(
                     expected="MODEL --from MOMENT --to MOMENT",
                     next_step="lever train flight-delay --from 2013-01-01 --to 2013-04-01",
                 )
-            run = client.training.start(TrainRequest(model=model, from_us=from_us, to_us=to_us, seed=seed, note=note))
+            request = TrainRequest(model=model, from_us=from_us, to_us=to_us, seed=seed, note=note, code_commit=code_commit())
+            run = client.training.start(request)
         if not detach:
             try:
                 run = _follow(client, run, quiet=json_output)
