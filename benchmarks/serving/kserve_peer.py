@@ -27,7 +27,7 @@ class Classifier(Model):
         scores = self.session.run(["probability"], {"input": matrix})[0]
         output = InferOutput(name="probability", datatype="FP64", shape=list(scores.shape))
         output.set_data_from_numpy(scores, binary_data=False)
-        return InferResponse(response_id=payload.id, model_name="m", infer_outputs=[output])
+        return InferResponse(response_id=payload.id or "0", model_name="m", infer_outputs=[output])
 
 
 if __name__ == "__main__":

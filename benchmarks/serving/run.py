@@ -35,7 +35,7 @@ from leverframe.governance.signing import load_or_create
 from leverframe.training.export import export_onnx
 
 COLUMNS, TREES, ROWS = 20, 200, 2000
-SECONDS, ROUNDS, WARM_S = 2.0, 5, 0.5
+SECONDS, ROUNDS, WARM_S = 1.5, 5, 0.5
 CONNECTIONS = (16, 64)
 TOKEN = "benchmark-token"
 KSERVE = ("kserve==0.15.2", "onnxruntime>=1.20", "setuptools<81")
