@@ -90,7 +90,7 @@ def _sentence(rule: MetricRule, reading: Reading, answer: Answer, where: str, bl
     seen = f"{name} differs by {_amount(rule.metric, reading.estimate)} from the champion on {reading.n:,} observations"
     if answer == "fail":
         bound = reading.harm[0] if reading.harm[0] > rule.margin else reading.harm[1]
-        return f"at {where}: {seen}; at least {_amount(rule.metric, bound)} is certain, more than the {margin} that would be tolerated"
+        return f"at {where}: {seen}; at least {_amount(rule.metric, bound)} is certain, beyond the {margin} that is tolerated"
     if answer == "pass":
         return f"at {where}: {seen}; shown to be within {margin}"
     missing = rows_missing(reading, rule.margin, two_sided=two_sided)

@@ -41,18 +41,21 @@ def tell(stage: Stage) -> None:
 
         stage.live("June", GIVE_UP_US, until=alerted, every_hours=1)
         detected_us = stage.clock.now_us()
-        alerts = olga.monitoring.alerts(open_only=True)
-        for alert in alerts:
-            stage.timeline.bad(f"alert {alert.group} ({alert.severity}): {alert.title}, {len(alert.signals)} signals in one")
+        for alert in olga.monitoring.alerts(open_only=True):
+            stage.timeline.bad(f"{iso_from_us(alert.opened_at_us)[:16]}: alert {alert.group} ({alert.severity}): {alert.title}")
         # The alert says what is late; a few hours on, what is missing shows in the predictions too.
         stage.live("June", detected_us + 10 * HOUR_US)
         diagnosis = diagnose_now(stage)
+        open_then = olga.monitoring.alerts(open_only=True)
+        for alert in open_then:
+            stage.timeline.say(
+                f"ten hours later: {len(open_then)} open alert, {alert.group} ({alert.severity}), with {len(alert.signals)} signals grouped"
+            )
         for rank, cause in enumerate(diagnosis.causes[:3], 1):
             stage.timeline.say(f"cause {rank}: {cause.kind} {cause.subject} (score {cause.score:.2f})")
             for line in cause.evidence[:3]:
                 stage.timeline.note(line)
             stage.timeline.note(f"lever: {cause.lever}")
-        open_then = olga.monitoring.alerts(open_only=True)
         olga.release.operate(ENVIRONMENT, ENDPOINT, "disable-feature", "origin_weather.*", "weather feed is frozen")
         wait_for_route(stage, ENDPOINT)
         stage.timeline.good("lever disable-feature flight-delay origin_weather.*: served without weather, on purpose")

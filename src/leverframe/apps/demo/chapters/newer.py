@@ -29,6 +29,8 @@ def tell(stage: Stage) -> None:
         release = release_now(stage, release.id)
         log = stage_log(stage, release)
         days = (stage.clock.now_us() - started_us) / DAY_US
+        for verdict in release.verdicts:
+            stage.timeline.note(verdict.reason)
         judged = stage.timeline.good if release.state in ("completed", "watching") else stage.timeline.bad
         judged(f"{release.candidate} is {release.state} after {days:.1f} days and {progress.answered:,} answers: {release.summary[:200]}")
         stage.figures["newer"] = {

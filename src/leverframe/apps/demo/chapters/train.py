@@ -55,7 +55,9 @@ def describe(stage: Stage, version: VersionView) -> dict[str, object]:
     )
     for gate in report.gates:
         tell = stage.timeline.good if gate.answer == "pass" else stage.timeline.bad
-        tell(f"gate {gate.rule}: {gate.reason or gate.answer}")
+        seen = "nothing" if gate.observed is None else f"{gate.observed:.3f}"
+        interval = "" if gate.low is None or gate.high is None else f" ({gate.low:.3f} to {gate.high:.3f})"
+        tell(f"gate {gate.rule}: {seen}{interval} on {gate.n:,} rows{'; ' + gate.reason if gate.answer != 'pass' else ''}")
     return {
         "version": version.version.name,
         "bundle": version.version.bundle,
