@@ -70,14 +70,15 @@ class SegmentLog:
 
     def answer(self, record: PredictionRecord) -> bool:
         """Count an answer as served, and log it (True) or drop it; call before the answer is sent."""
+        # Appending may change segments, which writes the counts: so both counts of an answer move together, after it.
+        logged = self._append(encode_frame(record))
         self.served += 1
-        if self._append(encode_frame(record)):
+        if logged:
             self.logged += 1
-            self._commit()
-            return True
-        self.dropped += 1
+        else:
+            self.dropped += 1
         self._commit()
-        return False
+        return logged
 
     def shadow(self, record: PredictionRecord) -> bool:
         """Log an unseen answer (True) or drop it."""
