@@ -1,7 +1,7 @@
 """The whole program for tests: one small trained installation, made once a run, copied, and brought up as real processes.
 
-The world is the first days of the real flights: some 9,000 questions, models of 25 small trees. ``flight-delay@v1`` is live, ``@v2`` is as good
-(five trees more), ``@v3`` is broken: it was fitted on delays in hours while the online store keeps minutes.
+The world is the first ten days of the real flights: some 9,000 questions, models of 25 small trees. ``flight-delay@v1`` is live, ``@v2`` is
+as good (five trees more), ``@v3`` is broken: it was fitted on delays in hours while the online store keeps minutes.
 """
 
 import asyncio
@@ -190,10 +190,11 @@ class WholeProgram:
 
     Parameters
     ----------
-    home: a copy of :func:`template`.    revive: whether children that die are started again.
+    home: a copy of :func:`template`, or another home with a ``secrets.json``.    revive: whether children that die are started again.
+    settings: what is set otherwise than by default.
     """
 
-    def __init__(self, home: Path, *, revive: bool = True, look_interval_ms: int = 10) -> None:
+    def __init__(self, home: Path, *, revive: bool = True, **settings: Any) -> None:
         clear_environment()
         self.home = home
         self.secrets: dict[str, str] = json.loads((home / "secrets.json").read_text())
@@ -202,7 +203,7 @@ class WholeProgram:
             clock=f"replay:{home / 'replay.clock'}",
             port=free_port(),
             gateway_port=free_port(),
-            look_interval_ms=look_interval_ms,
+            **{"look_interval_ms": 10, **settings},
         )
         self.clock = ReplayClock(home / "replay.clock")
         self.look = ReplayClock(home / "look.clock")

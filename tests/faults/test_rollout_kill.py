@@ -1,7 +1,7 @@
 """P20 on the whole program: ``kill -9`` of worker, control plane or gateway at random moments of a rollout that real traffic drives.
 
-Whatever dies, within ten seconds one release is in charge and has ended as its evidence says, weights sum to 100 in ledger and gateway, and both
-know the same route generation. The negative control leaves the dead worker dead: then the rollout does not end.
+Whatever dies, within ten seconds one release is in charge and has ended as its evidence says, weights sum to 100 in ledger and gateway, and
+both know the same route generation. The negative control leaves the dead worker dead: then the rollout does not end.
 """
 
 import random

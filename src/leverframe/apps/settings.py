@@ -15,8 +15,12 @@ class Settings(BaseSettings):
     environment: str = Field(default="prod", description="the environment this installation's gateways serve")
     database_url: str = Field(default="", description="SQLAlchemy URL of the ledger; empty: SQLite under home")
     workflows_url: str = Field(default="", description="SQLAlchemy URL of the durable workflows; empty: SQLite under home")
-    artifacts_url: str = Field(default="", description="file:// or s3:// of content-addressed bytes; empty: a folder under home")
-    publication_url: str = Field(default="", description="file:// or s3:// of the signed route tables; empty: a folder under home")
+    artifacts_url: str = Field(
+        default="", description="file:// or s3:// of content-addressed bytes (credentials: AWS_*); empty: a folder under home"
+    )
+    publication_url: str = Field(
+        default="", description="file:// or s3:// of the signed route tables (credentials: AWS_*); empty: a folder under home"
+    )
     clock: str = Field(default="system", description="'system', or 'replay:<file>' to live in replayed event time")
     host: str = Field(default="127.0.0.1", description="address the control API and console listen on")
     port: int = Field(default=8400, ge=0, le=65535, description="port of the control API and console")

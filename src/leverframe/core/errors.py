@@ -48,6 +48,8 @@ class LeverframeError(Exception):
     """
 
     code: ClassVar[str] = "internal"
+    usual_next_step: ClassVar[str] = "look into the log of the process that answered"
+    """What to do when whoever raised it knew nothing better: no refusal leaves a person without a next step."""
 
     def __init__(
         self,
@@ -85,7 +87,7 @@ class LeverframeError(Exception):
             "where": self.where,
             "expected": self.expected,
             "got": self.got,
-            "next": self.next_step,
+            "next": self.next_step or self.usual_next_step,
             "faults": [msgspec.to_builtins(fault) for fault in self.faults],
         }
 
@@ -94,6 +96,7 @@ class InvalidInput(LeverframeError):
     """The caller sent something that cannot be accepted."""
 
     code = "invalid_input"
+    usual_next_step = "correct what is named here and send it again"
 
 
 class ContractViolation(InvalidInput):
@@ -112,57 +115,67 @@ class LimitExceeded(InvalidInput):
     """Larger, deeper or longer than the declared bound."""
 
     code = "limit_exceeded"
+    usual_next_step = "send less at once"
 
 
 class Unauthenticated(LeverframeError):
     """No token, or one nobody issued."""
 
     code = "unauthenticated"
+    usual_next_step = "lever login URL --token TOKEN"
 
 
 class Forbidden(LeverframeError):
     """The policy does not permit this actor to do this."""
 
     code = "forbidden"
+    usual_next_step = "ask an admin of the owning team"
 
 
 class NotFound(LeverframeError):
     """No such thing, at that moment."""
 
     code = "not_found"
+    usual_next_step = "check the name: lever status lists what there is"
 
 
 class Conflict(LeverframeError):
     """Someone else changed it first, or the idempotency key was used for another command."""
 
     code = "conflict"
+    usual_next_step = "read the state as it is now, then decide again"
 
 
 class Refused(LeverframeError):
     """A rule of the road is not met: a gate, an approval, a freeze."""
 
     code = "refused"
+    usual_next_step = "meet the rule named here, then repeat"
 
 
 class Integrity(LeverframeError):
     """Bytes are not what their digest, signature or chain says."""
 
     code = "integrity"
+    usual_next_step = "restore the original bytes, then repeat"
 
 
 class Unavailable(LeverframeError):
     """A store, a model or a process is not there now."""
 
     code = "unavailable"
+    usual_next_step = "lever doctor"
 
 
 class Overloaded(Unavailable):
     """Shed on purpose because a bound was reached."""
 
     code = "overloaded"
+    usual_next_step = "try again in a few seconds"
 
 
 class DeadlineExceeded(Unavailable):
     """The caller's time ran out before the work could be finished."""
 
     code = "deadline_exceeded"
+    usual_next_step = "read the state, then repeat"

@@ -20,10 +20,12 @@ from leverframe.release.records import KIND_ENDPOINT
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, ApplyModel, StartRun, version_id_of
 from leverframe.training.recipe import TrainingRequest
 from leverframe.training.runs import KIND_RUN, RunRecord
+from leverframe.training.spec_check import check_spec
 
 STEPS = ("select", "features", "split", "fit", "export", "evaluate", "profile", "package", "register")
 WORKFLOW = "train"
 RUN_ID_DIGITS = 12
+SEED_MAX = 2**31 - 1
 
 
 class Training:
@@ -48,7 +50,8 @@ class Training:
 
         Raises
         ------
-        NotFound: no such model, or a dataset it reads was never ingested.    InvalidInput: the window is empty.
+        NotFound: no such model, or a dataset it reads was never ingested.
+        InvalidInput: the window is empty, or a parameter, prepared column or the seed is not one that can be trained with.
         """
         parts = self._parts
         spec = parts.ledger.get(KIND_MODEL, request.model, ModelSpec)
@@ -58,6 +61,8 @@ class Training:
             raise InvalidInput(
                 "the window is empty", where="window", expected="from before to", got=f"{request.from_us} to {request.to_us}"
             )
+        if not 0 <= request.seed <= SEED_MAX:
+            raise InvalidInput("the seed is out of range", where="seed", expected=f"0 to {SEED_MAX}", got=str(request.seed))
         asked = self._request(spec, request, run_id=f"run-{digest_bytes(f'{actor.subject}/{key}'.encode())[7:][:RUN_ID_DIGITS]}")
         argument = parts.artifacts.put(canonical_json(asked))
         command = StartRun(
@@ -78,7 +83,7 @@ class Training:
 
     def _request(self, spec: ModelSpec, request: TrainRequest, *, run_id: str) -> TrainingRequest:
         parts = self._parts
-        spec = msgspec.structs.replace(spec, prepare=request.prepare or spec.prepare, params={**spec.params, **request.params})
+        spec = check_spec(msgspec.structs.replace(spec, prepare=request.prepare or spec.prepare, params={**spec.params, **request.params}))
         views = parts.ledger.find(KIND_VIEW, FeatureView)
         bound = signature(spec, views)
         used = [view for view in views if any(binding.view == view.name for binding in bound.views)]
