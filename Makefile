@@ -27,7 +27,7 @@ demo: $(VENV)/platform.stamp ## Install, then run the whole ring on real flights
 up: $(VENV)/platform.stamp ## Install, then start control API, console, worker and gateway on this machine
 	@$(BIN)/lever up
 
-test: $(VENV)/dev.stamp ## Install, then run the tests against real PostgreSQL, Redis, NATS and S3 services
+test: $(VENV)/dev.stamp ## Install, then run the tests against real PostgreSQL, Redis and S3 services
 	@$(BIN)/python -m pytest
 
 test-slow: $(VENV)/dev.stamp ## The long fault, load and browser suites
