@@ -1,5 +1,7 @@
 """P10, the command's half: a rollback asked of the control API is seen by the gateway in under a second, and fails nobody's request."""
 
+import os
+import signal
 import time
 
 from tests.whole_program import ENDPOINT, ENVIRONMENT, Traffic, WholeProgram
@@ -38,6 +40,24 @@ def test_p10_a_rollback_by_command_is_seen_within_a_second_and_drops_nothing(run
     assert {champion, candidate} == set(traffic.answered.values()), "the load never met the version that was taken back"
     log = running.page()["log"]
     assert log["served"] == log["logged"] + log["dropped"]
+
+
+def test_p10_negative_control_a_gateway_that_does_not_look_is_late(running: WholeProgram):
+    ana, olga = running.person("ana"), running.person("olga")
+    champion = ana.release.endpoints()[0].endpoint.live.version
+    candidate = "flight-delay@v2" if champion == "flight-delay@v1" else "flight-delay@v1"
+    ana.release.apply(running.approved_plan(candidate, overrides={"watch_us": 100 * 86_400_000_000}))
+    running.wait_generation(ana.release.endpoints()[0].generation_desired)
+    os.kill(running.pid("gateway"), signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        view = olga.release.rollback(ENVIRONMENT, ENDPOINT, "trying the lever")
+        assert view.generation_running is None, "a gateway that is stopped is said to run a route"
+        time.sleep(max(0.0, started + VISIBLE_S_MAX - time.monotonic()))
+    finally:
+        os.kill(running.pid("gateway"), signal.SIGCONT)
+    running.wait_generation(view.generation_desired)
+    assert time.monotonic() - started > VISIBLE_S_MAX, "the measurement cannot tell a gateway that looks from one that does not"
 
 
 def _live(page: dict) -> str:

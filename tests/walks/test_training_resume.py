@@ -7,7 +7,7 @@ from tests.whole_program import ENDPOINT, FROM_US, NOW_US, WholeProgram
 
 from leverframe.apps.platform.views import RunView, TrainRequest
 
-SLOW_FIT = {"num_iterations": 1500, "num_leaves": 63}
+SLOW_FIT = {"num_iterations": 800, "num_leaves": 63}
 """Enough trees that the fit is still under way when it is seen to be."""
 
 

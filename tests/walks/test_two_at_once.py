@@ -1,4 +1,4 @@
-"""Two people at once: of two plans for one endpoint one runs and the other is told of the conflict; one key is one effect, however often it is sent."""
+"""Two people at once: of two plans for one endpoint one runs and the other meets the conflict; one key is one effect."""
 
 import json
 import os
