@@ -19,9 +19,10 @@ from leverframe.governance.publication import Publication
 from leverframe.governance.signing import TrustStore, load_or_create
 from leverframe.monitoring.commands import HANDLERS as MONITORING
 from leverframe.release.commands import HANDLERS as RELEASE
+from leverframe.serving.commands import HANDLERS as SERVING
 from leverframe.training.commands import HANDLERS as TRAINING
 
-HANDLERS: tuple[Handles, ...] = (*GOVERNANCE, *DATA, *FEATURES, *TRAINING, *RELEASE, *MONITORING)
+HANDLERS: tuple[Handles, ...] = (*GOVERNANCE, *DATA, *FEATURES, *TRAINING, *RELEASE, *SERVING, *MONITORING)
 """Every command there is. One that is not here cannot be carried out."""
 
 

@@ -44,6 +44,11 @@ class LoadedVersion:
     output_type: str
     example: dict[str, object]
     entity_fields: tuple[str, ...]
+    score_alike: Callable[[Float], Float] | None = None
+    """Scores many rows with the very bits ``score_row`` gives each of them; None when no runtime promises that.
+
+    ONNX Runtime does not: the last bit of a row's score depends on how many rows it came with.
+    """
 
 
 def _golden_matrix(golden: Golden, signature: Signature) -> tuple[Float, Float]:
@@ -103,12 +108,13 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes]) -> LoadedV
     _check_golden(onnx.score(matrix), expected, golden.tolerance, onnx.name, arm.version)
     score_row: Callable[[bytes], float] = lambda row: float(onnx.score(np.frombuffer(row, dtype="<f8").reshape(1, columns))[0])  # noqa: E731
     runtimes: tuple[str, ...] = (onnx.name,)
+    score_alike: Callable[[Float], Float] | None = None
     if MODEL_LIGHTGBM in files:
         native = LightgbmRuntime(files[MODEL_LIGHTGBM], columns)
         _check_golden(native.score(matrix), expected, golden.tolerance, native.name, arm.version)
         singly = np.array([native.score_row(row.tobytes()) for row in matrix])
         _check_golden(singly, expected, golden.tolerance, f"{native.name}, row by row", arm.version)
-        score_row, runtimes = native.score_row, (native.name, onnx.name)
+        score_row, score_alike, runtimes = native.score_row, native.score, (native.name, onnx.name)
     output = signature.outputs[0]
     return LoadedVersion(
         version=arm.version,
@@ -126,6 +132,7 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes]) -> LoadedV
         output_type=output.datatype,
         example=oip.example(signature),
         entity_fields=tuple(field.name for field in signature.request if field.entity),
+        score_alike=score_alike,
     )
 
 

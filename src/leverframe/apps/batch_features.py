@@ -1,0 +1,70 @@
+"""Feature values for a batch: as of each row's moment from the views' rows, or as the online store has them at one moment."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from leverframe.core.errors import Unavailable
+from leverframe.core.feature import FeatureView
+from leverframe.core.schema import Signature
+from leverframe.features.online import entity_keys
+from leverframe.features.point_in_time import join_timelines
+from leverframe.features.timeline import timeline
+from leverframe.serving.batch_parts import Part
+from leverframe.serving.lookup import Lookup, OnlineStore
+
+Float = npt.NDArray[np.float64]
+_ASKED = "__asked_at"
+
+
+class PastFeatures:
+    """What the online store would have answered at each row's moment (``Part.asked_at_us``), and nothing later.
+
+    Parameters
+    ----------
+    views: each view of the signature with its source's rows; compiled once, here.
+    """
+
+    def __init__(self, signature: Signature, views: Sequence[tuple[FeatureView, pl.LazyFrame]]) -> None:
+        self._bindings = signature.views
+        self._lines = [(view, timeline(view, rows)) for view, rows in views]
+
+    def __call__(self, part: Part) -> Mapping[str, Float]:
+        """See ``leverframe.serving.batch_parts.Features``."""
+        keys = dict.fromkeys(field for binding in self._bindings for field in binding.entity_fields)
+        questions = pl.DataFrame([pl.Series(_ASKED, part.asked_at_us), *(pl.Series(key, part.columns[key]) for key in keys)])
+        joined = join_timelines(questions, _ASKED, self._lines).frame
+        return {
+            binding.view: joined.select(pl.col(f"{binding.view}.{name}").fill_null(np.nan) for name in binding.features)
+            .to_numpy()
+            .reshape(part.rows, len(binding.features))
+            for binding in self._bindings
+        }
+
+
+class OnlineFeatures:
+    """What a gateway would look up at ``now_us``. A batch can wait: a store that cannot be read ends it instead of scoring without."""
+
+    def __init__(self, signature: Signature, store: OnlineStore, now_us: int) -> None:
+        self._bindings = signature.views
+        self._lookup = Lookup(store, entity_keys)
+        self._now_us = now_us
+
+    def __call__(self, part: Part) -> Mapping[str, Float]:
+        """See ``leverframe.serving.batch_parts.Features``.
+
+        Raises
+        ------
+        Unavailable: the store cannot be read.
+        """
+        values, unreachable = self._lookup.read(self._bindings, part.columns, part.rows, self._now_us, frozenset())
+        if unreachable:
+            raise Unavailable(
+                "the online store cannot be read",
+                where=", ".join(unreachable),
+                expected="materialised views",
+                next_step="lever features materialize, then repeat: finished parts stay",
+            )
+        return values

@@ -1,0 +1,197 @@
+"""``lever score``: a batch on the machine it is asked on, against an installation's home. Files are opened here and never by a server."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import msgspec
+
+from leverframe.apps.batch_features import OnlineFeatures, PastFeatures
+from leverframe.apps.batch_files import BatchInput, encode_part, open_files
+from leverframe.apps.clocks import SystemClock, open_clock
+from leverframe.apps.settings import Settings
+from leverframe.apps.wiring import HANDLERS
+from leverframe.core.actor import Actor
+from leverframe.core.dataset import Snapshot
+from leverframe.core.digest import digest_record
+from leverframe.core.errors import Conflict, InvalidInput, NotFound
+from leverframe.core.feature import FeatureView
+from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.route import Arm
+from leverframe.core.schema import Signature
+from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_SNAPSHOT, Dataset
+from leverframe.data.contracts import Contract
+from leverframe.data.snapshots import read_snapshot
+from leverframe.features.commands import KIND_VIEW
+from leverframe.features.definitions import view_version
+from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.governance.artifacts import ArtifactStore
+from leverframe.governance.bundles import open_bundle
+from leverframe.governance.decision import require
+from leverframe.governance.identity import authenticate
+from leverframe.governance.ledger.store import Ledger
+from leverframe.governance.policy import Policy
+from leverframe.governance.signing import TrustStore
+from leverframe.serving.batch import ROWS_PER_PART, ROWS_PER_PART_MAX, Progress, run_batch
+from leverframe.serving.batch_output import Job, Manifest, OutputFolder
+from leverframe.serving.batch_parts import Features, PartScorer
+from leverframe.serving.commands import FinishScoring, StartScoring
+from leverframe.serving.models import LoadedVersion, load_version
+from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, version_id_of
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to score: ``files`` or the newest ``snapshot`` of a dataset, features ``as_of`` a column or ``now``, into ``output``."""
+
+    version: str
+    output: Path
+    files: tuple[Path, ...] = ()
+    snapshot: str = ""
+    as_of: str = ""
+    now: bool = False
+    id_column: str = ""
+    keep: tuple[str, ...] = ()
+    rows_per_part: int = ROWS_PER_PART
+    workers: int = 1
+
+
+class Scoring(AbstractContextManager["Scoring"]):
+    """Batches against one installation."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clock = open_clock(settings.clock)
+        self._policy = Policy()
+        self._ledger = Ledger(settings.ledger_url, self._clock, self._policy, HANDLERS)
+        self._artifacts = ArtifactStore(settings.artifact_store_url)
+        self._trust = TrustStore.from_folder(settings.keys_folder)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Let go of the ledger."""
+        self._ledger.close()
+
+    def authenticate(self, bearer: str) -> Actor:
+        """Who asks; tokens live by the machine's clock.
+
+        Raises
+        ------
+        Unauthenticated: nobody.
+        """
+        return authenticate(self._ledger, bearer, now_us=SystemClock().now_us())
+
+    def run(self, actor: Actor, request: ScoreRequest, progress: Callable[[Progress], None] = lambda _: None) -> Manifest:
+        """Score a batch, or finish one that was begun; recorded before the first row is read and after the last is written.
+
+        Raises
+        ------
+        NotFound: no such version, dataset or file.    Forbidden: policy does not permit it.    Conflict: the folder is another job's, or
+        another process writes to it.    InvalidInput, SchemaMismatch: the request or the rows.    Integrity: the bundle, or the parts.
+        """
+        _check(request)
+        version = self._known(KIND_MODEL_VERSION, version_id_of(request.version), ModelVersion, "lever models list")
+        team = self._known(KIND_MODEL, version.model, ModelSpec, "lever models list").team
+        model = self._open(version)
+        rows = self._rows(actor, request, model.signature)
+        views = self._views(model.signature) if request.as_of else []
+        sources = {view.name: self._latest(view.source) for view in views}
+        job = Job(
+            version=request.version,
+            bundle=version.bundle,
+            inputs=rows.digests,
+            rows=rows.rows(),
+            rows_per_part=request.rows_per_part,
+            features=_features_said(request, {name: snapshot.digest for name, snapshot in sources.items()}),
+            id_column=request.id_column,
+            kept=rows.kept,
+            moment_us=self._clock.now_us() if request.now else 0,
+        )
+        folder = OutputFolder(request.output)
+        with folder.held():
+            job = folder.begin(job)
+            start = StartScoring(job=job.digest, version=job.version, bundle=job.bundle, inputs=job.inputs, rows=job.rows, owning_team=team)
+            self._ledger.write(actor, start, key=f"score/{job.digest}/start")
+            features: Features = lambda _: {}  # noqa: E731 - a model without views asks nobody
+            if request.as_of:
+                features = PastFeatures(model.signature, [(view, read_snapshot(self._artifacts, sources[view.name])) for view in views])
+            elif model.signature.views:
+                features = OnlineFeatures(model.signature, LmdbOnlineStore(self._settings.online_folder, read_only=True), job.moment_us)
+            encode = partial(encode_part, output=model.output)
+            manifest = run_batch(job, rows, PartScorer(model, features), encode, folder, workers=request.workers, progress=progress)
+            finish = FinishScoring(
+                job=job.digest,
+                manifest=digest_record(manifest),
+                rows_scored=manifest.scored,
+                codes=manifest.codes,
+                owning_team=team,
+            )
+            self._ledger.write(actor, finish, key=f"score/{job.digest}/finish/{finish.manifest}")
+        return manifest
+
+    def _open(self, version: ModelVersion) -> LoadedVersion:
+        """The version as a gateway loads it: signature and digests checked, golden rows answered."""
+        bundle = open_bundle(self._artifacts, self._trust, version.bundle, version.envelope)
+        arm = Arm(version=version.name, bundle=version.bundle, envelope=version.envelope, role="live", weight=100.0)
+        return load_version(version.model, arm, {name: bundle.read(name) for name in bundle.names})
+
+    def _rows(self, actor: Actor, request: ScoreRequest, signature: Signature) -> BatchInput:
+        if signature.views and not (request.as_of or request.now):
+            raise InvalidInput(
+                "this model reads features: of which moment?",
+                where=request.version,
+                expected="--as-of COLUMN for rows of the past, --now for the online values of this moment",
+                next_step="repeat with one of them",
+            )
+        as_of, id_column, keep = request.as_of, request.id_column, request.keep
+        if request.files:
+            return open_files(request.files, signature, as_of=as_of, id_column=id_column, keep=keep)
+        snapshot = self._latest(request.snapshot)
+        contracts = [c for c in self._ledger.find(KIND_CONTRACT, Contract) if c.dataset == request.snapshot]
+        require(self._policy, actor, "Data.Read", f"dataset/{request.snapshot}", contracts[0].team if contracts else "", {})
+        frame = read_snapshot(self._artifacts, snapshot)
+        name, digests = f"snapshot of {snapshot.dataset}", (snapshot.digest,)
+        return BatchInput(frame, signature, name=name, digests=digests, as_of=as_of, id_column=id_column, keep=keep)
+
+    def _views(self, signature: Signature) -> list[FeatureView]:
+        """The views of the signature as they are declared now, which must be as the model was trained on them."""
+        declared = {view.name: view for view in self._ledger.find(KIND_VIEW, FeatureView)}
+        changed = [b.view for b in signature.views if b.view not in declared or view_version(declared[b.view]) != b.view_version]
+        if changed:
+            raise Conflict(
+                "a feature view was changed since the model was trained",
+                where=", ".join(changed),
+                expected="the declaration that the version is bound to",
+                next_step="train a new version, or score with --now while the online store still holds the old one",
+            )
+        return [declared[binding.view] for binding in signature.views]
+
+    def _latest(self, dataset: str) -> Snapshot:
+        pointer = self._known(KIND_DATASET, dataset, Dataset, f"lever data ingest {dataset} FILE")
+        return self._known(KIND_SNAPSHOT, f"{dataset}/{pointer.snapshot}", Snapshot, f"lever data ingest {dataset} FILE")
+
+    def _known(self, kind: str, id: str, type: type[T], next_step: str) -> T:
+        record = self._ledger.get(kind, id, type)
+        if record is None:
+            raise NotFound(f"no such {kind.replace('_', ' ')}", where=id[:120], next_step=next_step)
+        return record
+
+
+def _check(request: ScoreRequest) -> None:
+    if bool(request.files) == bool(request.snapshot):
+        raise InvalidInput("score what?", where="lever score", expected="either --input FILE or --snapshot DATASET", got="both or neither")
+    if request.as_of and request.now:
+        raise InvalidInput("features of which moment?", where="lever score", expected="either --as-of or --now", got="both")
+    if not 1 <= request.rows_per_part <= ROWS_PER_PART_MAX:
+        got = str(request.rows_per_part)
+        raise InvalidInput("no size for a part", where="--rows-per-part", expected=f"1 to {ROWS_PER_PART_MAX}", got=got)
+
+
+def _features_said(request: ScoreRequest, sources: dict[str, str]) -> dict[str, str]:
+    """Where feature values come from, as the job keeps it."""
+    if request.as_of:
+        return {"as of": request.as_of, **{f"view {name}": digest for name, digest in sources.items()}}
+    return {"online": "at one moment"} if request.now else {}

@@ -1,0 +1,96 @@
+"""One part of a batch: its rows as columns, and what the model says of each of them. Rows in are rows out: a refusal is an answer too."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from leverframe.core.assemble import assemble
+from leverframe.core.errors import Refused, SchemaMismatch
+from leverframe.serving.fallback import MODEL_FAILED
+from leverframe.serving.missing import missing_policy
+from leverframe.serving.models import LoadedVersion
+from leverframe.serving.tensors import Column
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.int64]
+
+CODES = ("", SchemaMismatch.code, Refused.code, MODEL_FAILED)
+"""Why a row has no score: it has one; a value cannot be what its field declares; policy refuses it; the score is not finite."""
+SCORED, NOT_READABLE, REFUSED, FAILED = range(len(CODES))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows ``first_row`` to ``first_row + rows`` of the input.
+
+    ``columns`` are the request fields, missing numbers as NaN and missing text as None; ``unreadable`` marks rows with a missing value
+    where the field has none to stand for it (their numbers are zero and never used). ``asked_at_us`` is each row's moment, when the job
+    reads features of the past. ``kept`` are the input columns that go to the output unseen, as the reader of the files gave them.
+    """
+
+    number: int
+    first_row: int
+    rows: int
+    columns: Mapping[str, Column]
+    unreadable: npt.NDArray[np.bool_]
+    asked_at_us: Int | None = None
+    kept: Any = None
+
+
+@dataclass(frozen=True)
+class ScoredPart:
+    """``scores`` float64 ``[rows]``, NaN where ``codes`` (positions in ``CODES``) is not 0; ``missing`` values of each row's input."""
+
+    part: Part
+    scores: Float
+    codes: npt.NDArray[np.uint8]
+    missing: npt.NDArray[np.int32]
+
+    def counts(self) -> dict[str, int]:
+        """How many rows have each code that occurs, the scored ones left out."""
+        found = np.bincount(self.codes, minlength=len(CODES))
+        return {code: int(count) for code, count in zip(CODES, found, strict=True) if code and count}
+
+
+Features = Callable[[Part], Mapping[str, Float]]
+"""View name to float64 ``[rows, features]`` in the binding's feature order, NaN where there is no value."""
+
+
+class PartScorer:
+    """Scores parts with one model version, as the gateway scores a request of each row by itself.
+
+    Parameters
+    ----------
+    features: gives the values of the views that the signature is bound to. Asked by several threads at once.
+    """
+
+    def __init__(self, model: LoadedVersion, features: Features) -> None:
+        self._model = model
+        self._features = features
+        policy = missing_policy(model.signature, ())
+        self._refuse = sorted(policy.refuse)
+        # One row that is refused must not take its neighbours with it, so refusing is left to this class.
+        self._policy = replace(policy, refuse=frozenset())
+        self._score = model.score_alike or model.score
+
+    def score(self, part: Part) -> ScoredPart:
+        """What the model says of every row.
+
+        Raises
+        ------
+        Unavailable: the features cannot be read; nothing was scored.    Integrity: the runtime failed.
+        """
+        views = self._features(part) if self._model.signature.views else {}
+        matrix = assemble(self._model.raw, part.columns, views, part.rows)
+        absent = np.isnan(matrix)
+        filled, _, _ = self._policy.apply(matrix)
+        codes = np.zeros(part.rows, dtype=np.uint8)
+        scores = self._score(filled)
+        codes[~np.isfinite(scores)] = FAILED
+        codes[absent[:, self._refuse].any(axis=1)] = REFUSED
+        codes[part.unreadable] = NOT_READABLE
+        scores = np.where(codes == SCORED, scores, np.nan)
+        return ScoredPart(part, scores, codes, absent.sum(axis=1, dtype=np.int32))
