@@ -31,7 +31,10 @@ TICK_EVERY_US = HOUR_US
 """In a replay, event time between two ticks; with the machine's clock :data:`TICK_EVERY_S` comes first."""
 TICK_EVERY_S = 5.0
 REPORT_EVERY_S = 0.4
-POLLS_PER_TICK_MAX = 64
+CATCH_UP_S_MAX = 0.2
+"""How long one look reads what earlier looks left unread: after a restart that is the whole log, and releases must not wait for it."""
+NEWS_RECORDS_MAX = 1_000
+"""A poll with more than this is a backlog, not news."""
 CHANGES_LOOKBACK_US = 7 * DAY_US
 
 
@@ -43,6 +46,7 @@ class MonitorLoop:
         self._features = Features(parts)
         self._monitor = Monitor(parts.ledger, self._shape)
         self._reader = LogReader(parts.settings.log_folder)
+        self._behind = True
         self._ticked_us: int | None = None
         self._ticked_s = 0.0
         self._reported_s = 0.0
@@ -52,20 +56,29 @@ class MonitorLoop:
     def look(self) -> None:
         """Tick when it is time, and publish the report a moment later, once for many ticks."""
         now_us, now_s = self._parts.clock.now_us(), time.monotonic()
+        if self._behind and not self._read():
+            return
         moved = self._ticked_us is None or not 0 <= now_us - self._ticked_us < TICK_EVERY_US
         if moved or now_s - self._ticked_s >= TICK_EVERY_S:
+            if not self._read():
+                return
             self._tick(now_us)
             self._ticked_us, self._ticked_s, self._report_due = now_us, now_s, True
         if self._report_due and now_s - self._reported_s >= REPORT_EVERY_S:
             self._publish(now_us)
             self._reported_s, self._report_due = now_s, False
 
-    def _tick(self, now_us: int) -> None:
-        for _ in range(POLLS_PER_TICK_MAX):
+    def _read(self) -> bool:
+        """Fold what is new; False when more is left than one look may read: a tick on half a log sees alarms in what is missing."""
+        deadline = time.monotonic() + CATCH_UP_S_MAX
+        self._behind = True
+        while self._behind and time.monotonic() < deadline:
             batch = self._reader.poll()
             self._monitor.windows.fold(batch)
-            if not batch:
-                break
+            self._behind = len(batch) > NEWS_RECORDS_MAX
+        return not self._behind
+
+    def _tick(self, now_us: int) -> None:
         watches = self._watches()
         self._monitor.tick(now_us, records=(), watches=watches, freshness=self._features.freshness(), totals=self._reader.totals)
 

@@ -18,6 +18,7 @@ from leverframe.apps.training_workflow import WORKFLOW, TrainingWorkflow
 from leverframe.apps.wiring import open_parts
 from leverframe.core.errors import Conflict, LeverframeError
 from leverframe.release.controller import Controller
+from leverframe.release.records import KIND_RELEASE, Release
 
 EXECUTOR = "worker-1"
 GATEWAY_TIMEOUT_S = 1.0
@@ -34,7 +35,7 @@ class LookLoop:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._controller = Controller(parts.ledger, parts.settings.environment)
-        self._tape = LogTape(parts.settings.log_folder)
+        self._tape = LogTape(parts.settings.log_folder, parts.settings.home / "log.marks", self._lowest_generation)
         # A memory-mapped moment that a replay waits for, so that it never outruns the looks (decision 0003).
         self._look = ReplayClock(parts.settings.home / "look.clock")
         self._monitor = MonitorLoop(parts)
@@ -45,10 +46,15 @@ class LookLoop:
         now_us = self._parts.clock.now_us()
         self._controller.tick(self._tape.since, now_us)
         table = self._parts.publisher.publish()
+        self._tape.mark(table.generation)
         if table.generation != self._confirmed and table.endpoints:
             self._await_gateway(table.generation)
         self._monitor.look()
         self._look.set(now_us)
+
+    def _lowest_generation(self) -> int | None:
+        releases = self._parts.ledger.find(KIND_RELEASE, Release)
+        return min((release.generation for release in releases if release.active), default=None)
 
     def _await_gateway(self, generation: int) -> None:
         deadline = time.monotonic() + GATEWAY_TIMEOUT_S
