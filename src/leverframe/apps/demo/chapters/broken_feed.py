@@ -33,6 +33,7 @@ def tell(stage: Stage) -> None:
         live(stage, "June", FROZEN_FROM_US)
         noisy = len(olga.monitoring.alerts()) - before
         stage.feed("weather").freeze()
+        frozen_us = stage.clock.now_us()
         stage.timeline.bad(f"{iso_from_us(stage.clock.now_us())[:16]}: the weather feed freezes")
 
         def alerted() -> str:
@@ -41,7 +42,8 @@ def tell(stage: Stage) -> None:
 
         stage.live("June", GIVE_UP_US, until=alerted, every_hours=1)
         detected_us = stage.clock.now_us()
-        for alert in olga.monitoring.alerts(open_only=True):
+        first = olga.monitoring.alerts(open_only=True)
+        for alert in first:
             stage.timeline.bad(f"{iso_from_us(alert.opened_at_us)[:16]}: alert {alert.group} ({alert.severity}): {alert.title}")
         # The alert says what is late; a few hours on, what is missing shows in the predictions too.
         stage.live("June", detected_us + 10 * HOUR_US)
@@ -70,7 +72,7 @@ def tell(stage: Stage) -> None:
     stage.figures["broken_feed"] = {
         "alerts_before": noisy,
         "alerts": [{"group": a.group, "title": a.title, "severity": a.severity, "signals": len(a.signals)} for a in open_then],
-        "detected_hours": round((detected_us - FROZEN_FROM_US) / HOUR_US, 2),
+        "detected_hours": round((min(alert.opened_at_us for alert in first) - frozen_us) / HOUR_US, 2) if first else None,
         "first_cause": {"kind": diagnosis.causes[0].kind, "subject": diagnosis.causes[0].subject} if diagnosis.causes else None,
         "served_without_feature": disabled,
         "served_after": after,
