@@ -60,7 +60,7 @@ class FakeData:
 
     def apply_contract(self, actor: Actor, text: str, *, key: str) -> dict[str, object]:
         self._calls.write(self._access, actor, "Data.ApplyContract", key, text)
-        return {"contract": "weather", "version": "1.0.0", "changed": True}
+        return {"contract": "weather", "version": "1.0.0", "change": "first", "breaks": [], "consumers": []}
 
     def ingest(self, actor: Actor, dataset: str, body: bytes, *, format: str, key: str) -> views.IngestView:
         self._calls.write(self._access, actor, "Data.Ingest", key, dataset, body, format)
@@ -100,7 +100,7 @@ class FakeFeatures:
 
     def materialize(self, actor: Actor, names: tuple[str, ...], *, to_us: int | None, key: str) -> dict[str, object]:
         self._calls.write(self._access, actor, "Features.Materialize", key, names, to_us)
-        return {"views": list(names), "rows": 3}
+        return {name: {"entities": 3, "watermark_us": to_us or records.NOW_US} for name in names}
 
 
 class FakeTraining:

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 
 from leverframe.apps.platform import views
@@ -15,6 +16,7 @@ from leverframe.core.model import Lineage, ModelSpec, ModelVersion
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import InputColumn, RequestField
 from leverframe.core.verdict import Verdict
+from leverframe.release.plan import LABEL_HORIZON_US, STALL_US, WATCH_US, ReleasePlan, VersionRef, default_rules, default_stages
 
 NOW_US = us_from_iso("2013-06-14T09:30:00Z")
 CARRIERS = ("UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E")
@@ -428,18 +430,28 @@ def ingest(dataset: str, accepted: bool) -> views.IngestView:
 
 
 def plan(number: int, approvals: tuple[str, ...]) -> views.PlanView:
+    stages = default_stages("shadow_canary")
+    written = ReleasePlan(
+        id=f"prod.flight-delay.{number:04d}",
+        environment="prod",
+        endpoint="flight-delay",
+        team="flights",
+        strategy="shadow_canary",
+        candidate=VersionRef(version=f"flight-delay@v{number}", bundle=digest(f"bundle{number}"), envelope=digest(f"envelope{number}")),
+        champion=VersionRef(version="flight-delay@v2", bundle=digest("bundle2"), envelope=digest("envelope2")),
+        stages=stages,
+        rules=default_rules(stages),
+        watch_us=WATCH_US,
+        label_horizon_us=LABEL_HORIZON_US,
+        stall_us=STALL_US,
+        risk_tier="high",
+        gates="pass",
+        author="mei",
+        created_at_us=NOW_US - HOUR_US,
+    )
     return views.PlanView(
         digest=digest(f"plan{number}"),
-        plan={
-            "endpoint": "flight-delay",
-            "environment": "prod",
-            "version": f"flight-delay@v{number}",
-            "champion": "flight-delay@v2",
-            "strategy": "shadow_canary",
-            "author": "mei",
-            "risk_tier": "high",
-            "stages": [{"name": "shadow", "weight": 0}, {"name": "canary", "weight": 5}, {"name": "full", "weight": 100}],
-        },
+        plan=msgspec.json.decode(msgspec.json.encode(written)),
         approvals=approvals,
         needed=2,
         missing=() if len(approvals) >= 2 else (f"{2 - len(approvals)} approver(s) other than mei",),

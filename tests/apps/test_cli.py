@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 
+import msgspec
 import pytest
 from tests.apps import fake_records as records
 from tests.apps.fake_platform import EmptyPlatform, FakePlatform
@@ -31,6 +32,8 @@ def lever(platform, monkeypatch, capsys, tmp_path):
     monkeypatch.delenv("LEVER_TOKEN", raising=False)
     monkeypatch.delenv("LEVER_URL", raising=False)
     monkeypatch.setattr(client_module, "Client", lambda url, token, **options: client_of(platform, token))
+    monkeypatch.setattr("leverframe.apps.cli.commands_release.FOLLOW_S", 0.0)
+    monkeypatch.delenv("COLUMNS", raising=False)
     connection.save(tmp_path / "home", "http://localhost", "admin-token")
 
     def run(*arguments):
@@ -110,6 +113,86 @@ def test_every_write_reaches_the_platform(lever, platform, arguments, action):
             assert json.loads(out)
 
 
+def test_a_plan_reads_as_words_not_as_records(lever):
+    """Raw dictionaries or integers of microseconds would mean that nobody can read what they approve."""
+    _, out, _ = lever("release", "plan", "flight-delay@v3")
+    for said in (
+        "flight-delay@v3 to prod/flight-delay",
+        f"bundle {records.digest('bundle3')[7:19]}",
+        records.digest("plan3"),
+        "2 d at 100 %, the old version beside it in shadow",
+        "2 approvals by someone other than mei (risk tier high)",
+        "2013-06-14 08:30:00 UTC",
+        "rolls back to  flight-delay@v2",
+        "share of answers slower than 100 ms",
+        "2 points more",
+        f"next: lever release approve {records.digest('plan3')[7:19]}",
+    ):
+        assert said in out, said
+    assert "{" not in out
+    assert "_us" not in out
+
+
+def test_a_plan_can_be_read_again_and_fits_80_columns(lever, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = lever("release", "show", records.digest("plan4")[7:19])
+    assert "next: lever release apply" in out
+    tables = [line for line in out.splitlines() if not line.startswith("digest ")]
+    assert max(map(len, tables)) <= 80
+
+
+def test_waiting_plans_name_their_candidate(lever):
+    _, out, _ = lever("release", "list")
+    assert "flight-delay@v4 to prod/flight-delay" in out
+
+
+def test_history_says_who_why_and_who_approved(lever):
+    _, out, _ = lever("history", "flight-delay")
+    for said in ("flight-delay@v2 live 95 %, flight-delay@v3 canary 5 %", "shadow answers agree", "bo, ana", "entry 55", "to now"):
+        assert said in out, said
+
+
+def test_a_contract_in_force_is_told_in_words(lever, platform, tmp_path):
+    (tmp_path / "weather.odcs.yaml").write_text("kind: DataContract\n")
+    _, out, _ = lever("data", "contracts", "apply", str(tmp_path / "weather.odcs.yaml"))
+    assert out == "weather.odcs.yaml: weather 1.0.0 is in force, first version\n"
+    breaking = {"contract": "weather", "version": "2.0.0", "change": "breaking", "breaks": ["temp: gone"], "consumers": ["origin_weather"]}
+    platform.data.apply_contract = lambda actor, text, *, key: breaking
+    _, out, _ = lever("data", "contracts", "apply", str(tmp_path / "weather.odcs.yaml"))
+    assert out.splitlines()[1:] == ["  breaks temp: gone", "  read by origin_weather: tell their owners"]
+
+
+def test_materializing_prints_a_table_of_moments(lever):
+    _, out, _ = lever("features", "materialize", "origin_weather", "--to", "2013-06-01")
+    assert "2013-06-01 00:00:00 UTC" in out
+    assert "{" not in out
+
+
+def test_a_change_is_shown_once_the_gateway_runs_it(lever, platform, monkeypatch):
+    """Right after the route write a gateway is a look behind; saying so would alarm for nothing."""
+    monkeypatch.setattr("leverframe.apps.cli.commands_release.FOLLOW_S", 5.0)
+    monkeypatch.setattr("leverframe.apps.cli.commands_release.LOOK_SECONDS", 0.0)
+    behind = records.endpoint_view()
+    platform.release.endpoints = lambda: (msgspec.structs.replace(behind, generation_running=42),)
+    _, out, _ = lever("pin", "flight-delay")
+    assert "generation 42 is desired and running" in out
+
+
+def test_a_gateway_that_does_not_follow_is_told(lever):
+    _, out, _ = lever("pin", "flight-delay")
+    assert "desired generation 42, running 41" in out
+
+
+@pytest.mark.parametrize("arguments", [a for a in READS if "list" in a or a[0] in ("alerts", "status")], ids=" ".join)
+def test_nothing_there_is_a_sentence_not_an_empty_table(lever, platform, arguments):
+    platform.__dict__.update(EmptyPlatform().__dict__)
+    platform.status = EmptyPlatform().status
+    platform.access.tokens = lambda: ()
+    code, out, _ = lever(*arguments)
+    assert code == OK
+    assert "─" not in out
+
+
 def test_the_lever_and_its_argument_arrive_as_typed(lever, platform):
     lever("disable-feature", "flight-delay", "origin_weather.*", "--reason", "feed is frozen")
     assert platform.calls.made[-1][3] == ("prod", "flight-delay", "disable-feature", "origin_weather.*", "feed is frozen")
@@ -152,7 +235,7 @@ def test_a_refused_file_exits_with_3_and_lists_the_rules(lever, tmp_path):
     (tmp_path / "bad.csv").write_bytes(b"bad")
     code, out, _ = lever("data", "ingest", "weather", str(tmp_path / "bad.csv"))
     assert code == REFUSED
-    assert "14/26115" in out
+    assert "14/26,115" in out
     (tmp_path / "good.csv").write_bytes(b"origin,temp")
     assert lever("data", "ingest", "weather", str(tmp_path / "good.csv"))[0] == OK
 
@@ -174,6 +257,7 @@ def test_ctrl_c_leaves_the_run_alone_and_says_how_to_come_back(lever, platform, 
     def interrupt(seconds):
         raise KeyboardInterrupt
 
+    monkeypatch.setattr("leverframe.apps.cli.commands_training.code_commit", lambda: "unversioned")  # git is waited for with sleeps, too
     monkeypatch.setattr("leverframe.apps.cli.commands_training.time.sleep", interrupt)
     code, _, err = lever("train", "flight-delay", "--from", "2013-01-01", "--to", "2013-02-01")
     assert code == OK

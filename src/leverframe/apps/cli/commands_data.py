@@ -1,7 +1,7 @@
 """``lever apply``, ``data`` and ``features``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,8 @@ data = typer.Typer(help="Datasets: contracts, checked snapshots, and what was re
 contracts = typer.Typer(help="Data contracts (ODCS files).", no_args_is_help=True)
 features = typer.Typer(help="Feature views: declared once, used offline and online.", no_args_is_help=True)
 data.add_typer(contracts, name="contracts")
+
+NO_DATA = "none yet. next: lever data contracts apply FILE, then lever data ingest DATASET FILE"
 
 Folder = Annotated[Path, typer.Argument(help="The project's folder.", exists=True, file_okay=False)]
 
@@ -63,7 +65,24 @@ def contracts_apply(files: Annotated[list[Path], typer.Argument(help="ODCS files
         print_json(said)
     else:
         for path, answer in zip(files, said, strict=True):
-            say(f"{path.name}: " + ", ".join(f"{name} {value}" for name, value in answer.items()))
+            _print_contract(path.name, answer)
+
+
+CHANGE_WORDS = {
+    "first": "first version",
+    "same": "nothing differs",
+    "additive": "only adds: nothing breaks",
+    "breaking": "breaks readers or writers",
+}
+
+
+def _print_contract(file: str, answer: dict[str, Any]) -> None:
+    """What putting a contract in force changed, in words; what breaks and whom, a line each."""
+    change = str(answer.get("change", ""))
+    say(f"{file}: {answer.get('contract', '')} {answer.get('version', '')} is in force, {CHANGE_WORDS.get(change, change)}")
+    say(*(f"  breaks {what}" for what in answer.get("breaks", ())))
+    readers = ", ".join(answer.get("consumers", ()))
+    say(*([f"  read by {readers}: tell their owners"] if readers else []))
 
 
 @data.command("ingest")
@@ -94,8 +113,11 @@ def _print_report(became: "IngestView") -> None:
         say(f"refused: {became.report.rows:,} rows quarantined as {became.quarantine}")
     failing = [result for result in became.report.results if not result.passed]
     if failing:
-        rows = ((r.rule, r.column, r.severity, f"{r.failing_rows}/{r.checked_rows}", r.expected, ", ".join(r.examples)) for r in failing)
-        print_table("Rules that do not hold", ("rule", "column", "severity", "#failing", "expected", "for example"), rows)
+        rows = (
+            (r.rule, r.column, r.severity, f"{r.failing_rows:,}/{r.checked_rows:,}", r.expected, ", ".join(r.examples)) for r in failing
+        )
+        title = "Warnings" if became.accepted else "Rules that do not hold"
+        print_table(title, ("rule", "column", "severity", "#failing", "expected", "for example"), rows)
 
 
 @data.command("list")
@@ -110,7 +132,7 @@ def list_datasets(json_output: Json = False) -> None:
         (d.name, d.team, d.contract_version, d.latest.rows if d.latest else "–", d.snapshots_total, d.quarantined_total, d.owner)
         for d in found
     )
-    print_table("Datasets", ("dataset", "team", "contract", "#rows", "#snapshots", "#refused", "owner"), rows)
+    print_table("Datasets", ("dataset", "team", "contract", "#rows", "#snapshots", "#refused", "owner"), rows, empty=NO_DATA)
 
 
 @data.command("reports")
@@ -123,6 +145,8 @@ def reports(dataset: Annotated[str, typer.Argument(help="Name of the dataset.")]
     else:
         for became in found:
             _print_report(became)
+        if not found:
+            say(f"no file was offered to {dataset} yet", f"next: lever data ingest {dataset} FILE")
 
 
 @features.command("apply")
@@ -155,12 +179,14 @@ def list_views(json_output: Json = False) -> None:
             ", ".join(f.view.entity),
             f.view.source,
             len(f.view.features),
-            "–" if f.freshness is None else duration(f.freshness.lag_us) + (" LATE" if f.freshness.late else ""),
+            "not in the store" if f.freshness is None else duration(f.freshness.lag_us) + (" LATE" if f.freshness.late else ""),
             ", ".join(f.consumers),
         )
         for f in found
     )
-    print_table("Feature views", ("view", "entity", "source", "#features", "age", "read by"), rows)
+    print_table(
+        "Feature views", ("view", "entity", "source", "#features", "age", "read by"), rows, empty="none yet. next: lever apply PROJECT_DIR"
+    )
 
 
 @features.command("materialize")
@@ -177,7 +203,10 @@ def materialize(
     if json_output:
         print_json(said)
     else:
-        say(", ".join(f"{name} {value}" for name, value in said.items()))
+        from leverframe.apps.console.words import moment
+
+        rows = ((name, done["entities"], moment(done["watermark_us"])) for name, done in said.items())
+        print_table("Online store", ("view", "#entities written", "holds what had arrived by"), rows, empty="there is no feature view.")
 
 
 def register(app: typer.Typer) -> None:

@@ -29,7 +29,8 @@ def alerts(open_only: Annotated[bool, typer.Option("--open", help="Only those st
         (a.severity, a.endpoint, a.title, len(a.signals), moment(a.opened_at_us), moment(a.closed_at_us) if a.closed_at_us else "open")
         for a in found
     )
-    print_table("Alerts", ("severity", "endpoint", "what", "#signals", "opened", "closed"), rows)
+    empty = "none is open." if open_only else "there never was one."
+    print_table("Alerts", ("severity", "endpoint", "what", "#signals", "opened", "closed"), rows, empty=empty)
 
 
 def diagnose(endpoint: Annotated[str, typer.Argument(help="Name of the endpoint.")], json_output: Json = False) -> None:
@@ -39,7 +40,7 @@ def diagnose(endpoint: Annotated[str, typer.Argument(help="Name of the endpoint.
     if json_output:
         print_json(found)
         return
-    say(found.sentence)
+    say(found.sentence, *([""] if found.causes else []))
     for place, cause in enumerate(found.causes, 1):
         say(f"{place}. {cause.kind.replace('_', ' ')}: {cause.subject}  ({cause.score:.2f})", *(f"     {line}" for line in cause.evidence))
         if cause.lever:
@@ -53,15 +54,18 @@ def list_entries(
     json_output: Json = False,
 ) -> None:
     """The newest entries of the record."""
-    from leverframe.apps.console.words import moment
+    from leverframe.apps.console.words import deed, moment, subject
 
     with connect() as client:
         found = client.audit.entries(after=after, limit=limit, newest_first=not after)
     if json_output:
         print_json(found)
         return
-    rows = ((e.seq, moment(e.at_us), e.actor, e.action, e.resource, e.summary, e.hash.removeprefix("sha256:")[:12]) for e in found)
-    print_table("The record", ("#seq", "when", "who", "did", "to", "what", "hash"), rows)
+    rows = (
+        (str(e.seq), moment(e.at_us), e.actor, deed(e.summary) or e.action, subject(e.resource), e.hash.removeprefix("sha256:")[:12])
+        for e in found
+    )
+    print_table("The record", ("#seq", "when", "who", "did", "to", "hash"), rows, empty="nothing happened yet.")
 
 
 @audit.command("verify")
@@ -100,7 +104,7 @@ def export(
         content = client.audit.export()
     if out is not None:
         out.write_bytes(content)
-        entries = content.count(b"\n")
+        entries = sum(line.startswith(b'{"type":"entry"') for line in content.splitlines())
         if json_output:
             print_json({"file": str(out), "entries": entries})
         else:
@@ -139,7 +143,7 @@ def list_tokens(json_output: Json = False) -> None:
         print_json(found)
     else:
         rows = ((t.id, t.subject, ", ".join(t.roles), ", ".join(t.teams), moment(t.expires_at_us)) for t in found)
-        print_table("Tokens", ("id", "subject", "roles", "teams", "expires"), rows)
+        print_table("Tokens", ("id", "subject", "roles", "teams", "expires"), rows, empty="none.")
 
 
 @token.command("revoke")

@@ -1,12 +1,13 @@
 """``lever release``, ``rollback``, ``history`` and the operator's levers."""
 
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.moments import moment_us
-from leverframe.apps.cli.output import Environment, Json, print_json, print_table, say
+from leverframe.apps.cli.output import Environment, Json, print_facts, print_json, print_table, say
 from leverframe.core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 PANEL = "Release"
 LEVER_PANEL = "Operator's levers"
 DIGEST_CHARS_MIN = 8
+FOLLOW_S = 2.0
+LOOK_SECONDS = 0.05
+"""A change is shown once the gateway runs it; one that has not followed after ``FOLLOW_S`` is shown as it is."""
 release = typer.Typer(help="Plan, approve, run and watch a release.", no_args_is_help=True)
 
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; the record keeps it.")]
@@ -40,12 +44,26 @@ def _digest(client: "Client", text: str) -> str:
 
 
 def _print_plan(plan: "PlanView") -> None:
-    say(f"plan {plan.digest}")
-    print_table("What it does", ("", ""), ((name.replace("_", " "), value) for name, value in plan.plan.items()))
+    from leverframe.apps.console.plan_words import RULE_COLUMNS, STAGE_COLUMNS, plan_sheet
+
+    sheet = plan_sheet(plan)
+    say(f"Plan {_short(plan)}: {sheet.candidate} to {sheet.target}", f"digest {plan.digest}", "")
+    print_facts(sheet.facts)
+    say("")
+    print_table("Stages; one is left upwards only when every rule is proven", STAGE_COLUMNS, sheet.stages)
+    if sheet.rules:
+        print_table("Rules; a broken one takes the candidate back", RULE_COLUMNS, sheet.rules)
+    _print_approvals(plan)
+
+
+def _print_approvals(plan: "PlanView") -> None:
     say(f"approvals: {len(plan.approvals)} of {plan.needed} ({', '.join(plan.approvals) or 'nobody yet'})")
     say(*(f"missing: {item}" for item in plan.missing))
-    short = plan.digest.removeprefix("sha256:")[:12]
-    say(f"next: lever release {'approve' if plan.missing else 'apply'} {short}")
+    say(f"next: lever release {'approve' if plan.missing else 'apply'} {_short(plan)}")
+
+
+def _short(plan: "PlanView") -> str:
+    return plan.digest.removeprefix("sha256:")[:12]
 
 
 @release.command("plan")
@@ -93,6 +111,18 @@ def approve(digest: PlanDigest, note: Annotated[str, typer.Option(help="Kept wit
     if json_output:
         print_json(plan)
     else:
+        say(f"Approved {plan.digest}; what runs is exactly this.")
+        _print_approvals(plan)
+
+
+@release.command("show")
+def show_plan(digest: PlanDigest, json_output: Json = False) -> None:
+    """One plan as it waits: what it does, who approved, what is missing."""
+    with connect() as client:
+        plan = client.release.plan_of(_digest(client, digest))
+    if json_output:
+        print_json(plan)
+    else:
         _print_plan(plan)
 
 
@@ -130,20 +160,25 @@ def _show(found: "ReleaseView", json_output: bool) -> None:
 @release.command("list")
 def list_releases(endpoint: Annotated[str, typer.Option(help="Only to this endpoint.")] = "", json_output: Json = False) -> None:
     """All releases, and the plans that wait."""
+    from leverframe.apps.console.plan_words import plan_sheet
+
     with connect() as client:
         found, plans = client.release.list(endpoint), client.release.plans()
     if json_output:
         print_json({"releases": found, "plans": plans})
         return
+    sheets = [(plan, plan_sheet(plan)) for plan in plans]
     rows = (
         (r.id, f"{r.environment}/{r.endpoint}", r.candidate, r.stage, f"{r.weight:g} %", r.outcome or r.state, r.answers_by_candidate)
         for r in found
     )
-    print_table("Releases", ("release", "endpoint", "candidate", "stage", "#weight", "state", "#answers"), rows)
+    columns = ("release", "endpoint", "candidate", "stage", "#weight", "state", "#answers")
+    print_table("Releases", columns, rows, empty="none yet. next: lever release plan MODEL@v1")
     waiting = (
-        (p.digest[7:19], p.plan.get("version", ""), f"{len(p.approvals)}/{p.needed}", "; ".join(p.missing)) for p in plans if p.missing
+        (_short(plan), f"{sheet.candidate} to {sheet.target}", f"{len(plan.approvals)}/{plan.needed}", "; ".join(plan.missing) or "nothing")
+        for plan, sheet in sheets
     )
-    print_table("Plans that wait", ("plan", "version", "#approvals", "missing"), waiting)
+    print_table("Plans that wait", ("plan", "releases", "#approvals", "missing"), waiting, empty="none.")
 
 
 def _print_endpoint(shown: "EndpointView", json_output: bool) -> None:
@@ -157,14 +192,32 @@ def _print_endpoint(shown: "EndpointView", json_output: bool) -> None:
         *(f"{feature} disabled" for feature in shown.endpoint.disabled_features),
     ]
     say(f"{shown.environment}/{shown.endpoint.name}: {arms}{'  [' + ', '.join(marks) + ']' if marks else ''}")
-    running = "no answer" if shown.generation_running is None else str(shown.generation_running)
-    say(f"desired generation {shown.generation_desired}, running {running}")
+    if shown.generation_running is None:
+        say(f"desired generation {shown.generation_desired}; no gateway answers, so nothing runs it yet", "next: lever doctor")
+    elif shown.generation_running >= shown.generation_desired:
+        say(f"generation {shown.generation_desired} is desired and running")
+    else:
+        say(
+            f"desired generation {shown.generation_desired}, running {shown.generation_running}: the gateway has not followed",
+            "next: lever status",
+        )
+
+
+def _followed(client: "Client", shown: "EndpointView") -> "EndpointView":
+    """``shown`` once the gateway runs what was asked for, or as it is after ``FOLLOW_S``."""
+    until = time.monotonic() + FOLLOW_S
+    while shown.generation_running is not None and shown.generation_running < shown.generation_desired and time.monotonic() < until:
+        time.sleep(LOOK_SECONDS)
+        for each in client.release.endpoints():
+            if each.environment == shown.environment and each.endpoint.name == shown.endpoint.name:
+                shown = each
+    return shown
 
 
 def rollback(endpoint: EndpointName, reason: Reason = "", environment: Environment = "prod", json_output: Json = False) -> None:
     """Point the route back at the version that was live before: no build, no gates, under a second."""
     with connect() as client:
-        shown = client.release.rollback(environment, endpoint, reason or "rolled back from the command line")
+        shown = _followed(client, client.release.rollback(environment, endpoint, reason or "rolled back from the command line"))
     _print_endpoint(shown, json_output)
 
 
@@ -175,19 +228,25 @@ def history(
     json_output: Json = False,
 ) -> None:
     """What was live, when, by whose decision, on what approvals."""
-    from leverframe.apps.console.words import moment
+    from leverframe.apps.console.words import duration, moment
 
     with connect() as client:
         found = client.release.history(environment, endpoint, moment_us(at, "--at"))
     if json_output:
         print_json(found)
         return
-    rows = (
-        (moment(h.from_us), moment(h.to_us), h.version, "; ".join(h.arms), h.actor, h.action, h.reason, ", ".join(h.approvals), h.seq)
-        for h in found
-    )
-    title = f"{environment}/{endpoint}" + (f" at {at}" if at else "")
-    print_table(title, ("from", "to", "live", "arms", "by", "action", "why", "approved by", "#entry"), rows)
+    say(f"{environment}/{endpoint}" + (f" at {at}" if at else ""))
+    for entry in found:
+        lasted = "" if entry.to_us is None else f"  ({duration(entry.to_us - entry.from_us)})"
+        say("", f"{moment(entry.from_us)} to {moment(entry.to_us)}{lasted}")
+        facts = (
+            ("  answers", ", ".join(entry.arms) or entry.version or "nobody"),
+            ("  why", entry.reason or entry.action),
+            ("  by", f"{entry.actor} ({entry.action}, entry {entry.seq} of the record)"),
+            ("  approved by", ", ".join(entry.approvals) or "nobody"),
+            ("  release", entry.release or "none"),
+        )
+        print_facts(facts)
 
 
 LEVERS = {
@@ -214,7 +273,10 @@ def _add_lever(app: typer.Typer, lever: str, what: str, argument_is: str) -> Non
                 "which feature?", where=lever, expected="view.feature or view.*", next_step=f"lever {lever} {endpoint} VIEW.*"
             )
         with connect() as client:
-            shown = client.release.operate(environment, endpoint, lever, argument, reason or f"{lever} from the command line")
+            asked = client.release.operate(environment, endpoint, lever, argument, reason or f"{lever} from the command line")
+            shown = _followed(client, asked)
+        if not json_output:
+            say(f"{lever}: done")
         _print_endpoint(shown, json_output)
 
     def plain(endpoint: EndpointName, reason: Reason = "", environment: Environment = "prod", json_output: Json = False) -> None:

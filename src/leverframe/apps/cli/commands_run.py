@@ -56,7 +56,7 @@ def login(
 
 def status(json_output: Json = False) -> None:
     """Is everything all right? What changed? What needs me?"""
-    from leverframe.apps.console.words import ago, moment
+    from leverframe.apps.console.words import ago, deed, moment, subject
 
     with connect() as client:
         seen = client.status()
@@ -66,8 +66,9 @@ def status(json_output: Json = False) -> None:
     say(f"{'OK' if seen.ok else 'ATTENTION'}  {seen.sentence}  ({moment(seen.now_us)}, {seen.clock} clock)")
     for need in seen.needs:
         say(f"needs you: {need.get('what', '')}", *([f"  next: {need['command']}"] if need.get("command") else []))
+    asked_for = {need.get("what") for need in seen.needs}
     for alert in seen.alerts:
-        if alert.closed_at_us is None:
+        if alert.closed_at_us is None and alert.title not in asked_for:
             say(f"{alert.severity}: {alert.title} (opened {ago(alert.opened_at_us, seen.now_us)}; lever diagnose {alert.endpoint})")
     print_table(
         "Endpoints: desired (ledger) and running (gateway)",
@@ -84,11 +85,13 @@ def status(json_output: Json = False) -> None:
             )
             for e in seen.endpoints
         ),
+        empty="none yet. next: lever release plan MODEL@v1 --strategy initial",
     )
     print_table(
         "Last changes",
-        ("#seq", "when", "who", "did", "what"),
-        ((c.seq, moment(c.at_us), c.actor, c.action, c.summary or c.resource) for c in seen.changes),
+        ("#seq", "when", "who", "did", "to"),
+        ((str(c.seq), moment(c.at_us), c.actor, deed(c.summary) or c.action, subject(c.resource)) for c in seen.changes),
+        empty="none yet.",
     )
 
 

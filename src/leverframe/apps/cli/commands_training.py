@@ -101,8 +101,9 @@ def _print_version(shown: "VersionView") -> None:
     )
     rows = ((m.name, m.slice, f"{m.value:.4f}", f"{m.low:.4f} – {m.high:.4f}", m.n) for m in shown.evaluation.metrics)
     print_table("Metrics (95 % intervals)", ("metric", "slice", "#value", "#interval", "#rows"), rows)
+    say(*(["Gates"] if shown.evaluation.gates else []))
     for verdict in shown.evaluation.gates:
-        say(f"{verdict.answer:>12}  {verdict_sentence(verdict)}", *([f"      next: {verdict.next_step}"] if verdict.next_step else []))
+        say(f"  {verdict.answer:<12}  {verdict_sentence(verdict)}", *([f"      next: {verdict.next_step}"] if verdict.next_step else []))
 
 
 @models.command("list")
@@ -118,7 +119,9 @@ def list_models(json_output: Json = False) -> None:
         for versions in found.values()
         for v in versions
     )
-    print_table("Model versions", ("version", "gates", "#roc_auc", "risk", "by", "run", "note"), rows)
+    print_table("Model versions", ("version", "gates", "#roc_auc", "risk", "by", "run", "note"), rows, empty="none yet.")
+    if not found:
+        say("no model is declared", "next: lever apply PROJECT_DIR")
     for name, versions in found.items():
         if not versions:
             say(f"{name} has no version yet", f"next: lever train {name} --from MOMENT --to MOMENT")

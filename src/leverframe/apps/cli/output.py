@@ -1,5 +1,6 @@
 """What a command prints: a table that fits a narrow terminal, or JSON; errors as a sentence and the next command."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WIDTH_WITHOUT_TERMINAL = 160
+WIDTH_MIN = 40
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Environment = Annotated[str, typer.Option("--environment", "-e", help="Environment of the endpoint.")]
@@ -25,14 +27,36 @@ def print_json(value: Any) -> None:
 
 
 def console() -> "Console":
-    """Where tables go; without a terminal a fixed width, so that scripts see whole lines."""
+    """Where tables go; without a terminal ``COLUMNS`` or a fixed width, so that scripts see whole lines."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+    told = os.environ.get("COLUMNS", "")
+    fixed = int(told) if told.isdigit() and int(told) >= WIDTH_MIN else WIDTH_WITHOUT_TERMINAL
+    return Console(width=None if sys.stdout.isatty() else fixed, highlight=False)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows under a title; long cells fold instead of being cut. A column named ``#…`` holds numbers."""
+def print_facts(rows: Iterable[Sequence[object]]) -> None:
+    """Label and text, a pair a line; long texts fold beside their label."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column(overflow="fold")
+    for label, text in rows:
+        grid.add_row(Text(str(label)), Text(str(text)))
+    console().print(grid)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "") -> None:
+    """Rows under a title; long cells fold instead of being cut. A column named ``#…`` holds numbers, whose integers get separators.
+
+    Without rows only the sentence ``empty`` is printed, if there is one.
+    """
+    rows = tuple(rows)
+    if empty and not rows:
+        say(f"{title}: {empty}")
+        return
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -41,7 +65,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for column in columns:
         table.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
     console().print(table)
 
 

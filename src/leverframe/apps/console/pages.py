@@ -6,6 +6,7 @@ from typing import Any
 from leverframe.apps.console.charts import calibration_chart, interval_chart
 from leverframe.apps.console.door import Page, Visit
 from leverframe.apps.console.monitor_rows import drift_rows, feed_rows, performance_charts
+from leverframe.apps.console.plan_words import RULE_COLUMNS, STAGE_COLUMNS, plan_sheet
 from leverframe.apps.platform.views import EndpointView, IntervalPoint, ReleaseView
 from leverframe.apps.web.levers import LEVERS
 from leverframe.core.clock import us_from_iso
@@ -73,12 +74,14 @@ def release(visit: Visit) -> dict[str, Any]:
 
 def plans(visit: Visit) -> dict[str, Any]:
     """Plans that wait for someone, then the others."""
-    return {"plans": sorted(visit.platform.release.plans(), key=lambda p: not p.missing)}
+    found = sorted(visit.platform.release.plans(), key=lambda p: not p.missing)
+    return {"plans": [(shown, plan_sheet(shown)) for shown in found]}
 
 
 def plan(visit: Visit) -> dict[str, Any]:
     """One plan: exactly what will happen."""
-    return {"plan": visit.platform.release.plan_of(check_digest(visit.path["digest"]))}
+    shown = visit.platform.release.plan_of(check_digest(visit.path["digest"]))
+    return {"plan": shown, "sheet": plan_sheet(shown), "stage_columns": STAGE_COLUMNS, "rule_columns": RULE_COLUMNS}
 
 
 def endpoints(visit: Visit) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Numbers, moments and verdicts in words a tired person can read."""
 
+import re
 from typing import Any
 
 from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, iso_from_us
@@ -85,6 +86,24 @@ def short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
 
 
+def deed(summary: str) -> str:
+    """What an audit entry records, in words when it is only the command's name.
+
+    >>> deed("RecordStep"), deed("v2 to prod")
+    ('record step', 'v2 to prod')
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", summary).lower() if summary.isalpha() else summary
+
+
+def subject(resource: str) -> str:
+    """A resource with its digests cut to what people compare.
+
+    >>> subject("plan/sha256:" + "4f" * 32)
+    'plan/4f4f4f4f4f4f'
+    """
+    return re.sub(r"sha256:([0-9a-f]{12})[0-9a-f]{52}", r"\1", resource)
+
+
 def verdict_sentence(verdict: Verdict) -> str:
     """A verdict as one sentence.
 
@@ -106,4 +125,6 @@ FILTERS: dict[str, Any] = {
     "size": size,
     "short": short,
     "sentence": verdict_sentence,
+    "deed": deed,
+    "subject": subject,
 }

@@ -136,7 +136,8 @@ class Releases:
         if plan.gates != "pass":
             missing.append(f"gates are {plan.gates}: lever models show {plan.candidate.version}")
         if len(approvals) < needed:
-            missing.append(f"{needed - len(approvals)} more approval(s) by someone other than {plan.author}")
+            more = needed - len(approvals)
+            missing.append(f"{more} more approval{'s' if more > 1 else ''} by someone other than {plan.author}")
         return PlanView(
             digest=plan.digest,
             plan=msgspec.to_builtins(plan),

@@ -5,6 +5,7 @@ from leverframe.apps.platform.monitoring import Monitoring
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.views import AuditView, StatusView
+from leverframe.core.alert import Alert
 
 CHANGES_SHOWN = 12
 ENDED_SHOWN = 3
@@ -28,7 +29,7 @@ class Status:
         releases = self._releases.releases()
         active = [release for release in releases if not release.outcome]
         ended = [release for release in releases if release.outcome][:ENDED_SHOWN]
-        needs = self._needs(tuple(alert.title for alert in alerts))
+        needs = self._needs(alerts)
         down = [view.endpoint.name for view in endpoints if view.generation_running is None]
         behind = [
             view.endpoint.name
@@ -55,8 +56,8 @@ class Status:
             audit_entries=self._parts.ledger.entries_total(),
         )
 
-    def _needs(self, alerts: tuple[str, ...]) -> tuple[dict[str, str], ...]:
-        needs = [{"what": title, "command": "lever diagnose <endpoint>"} for title in alerts]
+    def _needs(self, alerts: tuple[Alert, ...]) -> tuple[dict[str, str], ...]:
+        needs = [{"what": alert.title, "command": f"lever diagnose {alert.endpoint}"} for alert in alerts]
         for plan in self._releases.plans():
             if plan.missing:
                 what = f"plan {plan.plan['id']} waits: {plan.missing[0]}"
