@@ -7,7 +7,9 @@ import pytest
 from tests.serving.installation import PLAIN
 
 from leverframe.core.route import Arm, Endpoint
+from leverframe.serving.inputs import InputPlan
 from leverframe.serving.routing import _compile_endpoint, position
+from leverframe.serving.row import RowPlan
 from leverframe.serving.telemetry import Telemetry
 
 KEYS = [f"customer-{n}" for n in range(20_000)]
@@ -17,7 +19,8 @@ def compiled(*weights: float, salt: str = "s"):
     """A live arm with what is left, and one canary arm a weight."""
     canaries = [Arm(version=f"m@v{n + 2}", bundle="b", envelope="e", role="canary", weight=w) for n, w in enumerate(weights)]
     live = Arm(version="m@v1", bundle="b", envelope="e", role="live", weight=100 - sum(weights))
-    load = lambda endpoint, arm: SimpleNamespace(version=arm.version, signature=PLAIN)  # noqa: E731
+    parts = {"inputs": InputPlan(PLAIN), "plan": RowPlan(PLAIN), "entity_fields": (), "answer_outputs": b""}
+    load = lambda endpoint, arm: SimpleNamespace(version=arm.version, signature=PLAIN, **parts)  # noqa: E731
     return _compile_endpoint(Endpoint(name="m", arms=(live, *canaries), salt=salt), 1, load, Telemetry())
 
 

@@ -72,7 +72,12 @@ class Door:
                 raise self._gate.refusal()
             routes = self._tables.routes
             if routes is not None and request.method == b"POST" and (endpoint := routes.targets.get(request.target)) is not None:
-                self._permit(routes, request, endpoint)
+                head = request.head
+                # Routes never change: the same stamp means the same callers and endpoints, and nothing to ask again.
+                if head is None or head.permit is not routes.stamp:
+                    self._permit(routes, request, endpoint)
+                    if head is not None:
+                        head.permit = routes.stamp
                 response = self._inference.answer(endpoint, request)
             else:
                 response = self._other(request)

@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 import httptools
 
 from leverframe.core.errors import InvalidInput, LeverframeError, LimitExceeded, Unavailable
+from leverframe.serving.heads import HEAD_END, Heads
 from leverframe.serving.message import Handler, HttpLimits, Request, Response, error_response, response_bytes
 
 _KNOWN = {
@@ -44,6 +45,7 @@ class Server(Protocol):
     handle: Handler
     admit: Callable[[Request], LeverframeError | None]
     refused: Callable[[LeverframeError], None]
+    heads: Heads
     stopping: bool
 
     def opened(self, connection: "Connection") -> LeverframeError | None:
@@ -66,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._limits = server.limits
         self._loop_time = server.loop.time
+        self._find_head = server.heads.find
         self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[tuple[Request, bool]] = deque()
@@ -77,6 +80,8 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
+        self._begun = 0  # requests that started in the bytes being parsed
+        self._good: list[Request] = []  # those of them that were answered with 200 and left the connection open
         self._ended = False  # nothing more of this connection is parsed
         self._unread = False  # the client does not read its answers
         self.deadline = float("inf")
@@ -127,6 +132,11 @@ class Connection(asyncio.Protocol):
         """Bytes came in."""
         if self._ended:
             return
+        between = not (self._in_request or self._task is not None or self._waiting or self._unread)
+        if between and self._answer_known(data):
+            return
+        self._begun = 0
+        self._good.clear()
         if self._in_head:
             self._head_bytes += len(data)
         try:
@@ -141,14 +151,29 @@ class Connection(asyncio.Protocol):
                 self._refusal
                 or InvalidInput("not an HTTP/1.1 request", where="connection", expected="RFC 9112 framing", next_step="use an HTTP client")
             )
+        if between and self._begun == len(self._good) == 1:
+            self._server.heads.remember(data, self._good[0])
         if self._output:
             self._flush()
+
+    def _answer_known(self, data: bytes) -> bool:
+        """Answer ``data`` without parsing it, when it is one whole request whose head is known; False when it is anything else."""
+        end = data.find(HEAD_END) + 4
+        head = self._find_head(data[:end])
+        if head is None or len(data) - end != head.body_bytes:
+            return False
+        self.deadline = self._loop_time() + self._limits.idle_s_max
+        self._answer(Request(b"POST", head.target, head.headers, data[end:], time.perf_counter_ns(), head), keep_alive=True)
+        if self._output:
+            self._flush()
+        return True
 
     # ---- parser callbacks -------------------------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """A request starts."""
         self._in_request = self._in_head = True
+        self._begun += 1
         self._head_bytes = self._headers_total = self._body_bytes = 0
         self._target = b""
         self._headers = {}
@@ -225,6 +250,8 @@ class Connection(asyncio.Protocol):
         self._output.append(response_bytes(answer, close=close, head_only=request.method == b"HEAD"))
         if close:
             self._end()
+        elif answer.status == 200:
+            self._good.append(request)
 
     def _start(self, work: Awaitable[Response], request: Request, keep_alive: bool) -> None:
         assert self._transport is not None

@@ -14,6 +14,7 @@ from leverframe.core.clock import Clock
 from leverframe.core.errors import InvalidInput, LeverframeError, Refused
 from leverframe.core.prediction import PredictionRecord
 from leverframe.serving import fallback, oip
+from leverframe.serving.express import Express
 from leverframe.serving.inputs import PackedRow
 from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.lookup import Lookup
@@ -55,6 +56,10 @@ class Inference:
         self._id_prefix = id_prefix
         self._ids = itertools.count(1)
         self._body_bytes_max = body_bytes_max
+        self._express = Express(clock, log, self._next_id)
+
+    def _next_id(self) -> str:
+        return f"{self._id_prefix}{next(self._ids)}"
 
     def answer(self, endpoint: CompiledEndpoint, request: Request, version: str = "") -> Response:
         """Answer ``request``; what an arm was asked is logged before this returns.
@@ -64,14 +69,17 @@ class Inference:
         InvalidInput: the request is not one this endpoint's model can take; no arm was asked and nothing is logged.
         Unavailable, Refused: an arm was asked and could not answer; that is logged.
         """
+        # A known head says that the body is plain JSON.
+        if endpoint.usual and request.head is not None and not version and (usual := self._express.answer(endpoint, request)) is not None:
+            return usual
         asked_at_us = self._clock.now_us()
         document = oip.read_document(request, self._body_bytes_max)
-        prediction_id = document.id or f"{self._id_prefix}{next(self._ids)}"
+        prediction_id = document.id or self._next_id()
         live = endpoint.live.model
         columns, rows = live.inputs.read(document)
         arm = self._arm(endpoint, columns, prediction_id, version)
         model = arm.model
-        if model.signature.request != live.signature.request:
+        if not arm.reads_as_live:
             columns, rows = model.inputs.read(document)
         binary = oip.wants_binary(document, model.output) if document.outputs or document.parameters else False
         entities = _entities(arm, columns) if rows == 1 and model.entity_fields else _EMPTY

@@ -18,25 +18,25 @@ ROWS_MAX = 16_384
 class PackedRow(Mapping[str, Any]):
     """The columns of a single row that came as one tensor, kept as it came: most models want it in just that order."""
 
-    __slots__ = ("_positions", "row")
+    __slots__ = ("positions", "row")
 
     def __init__(self, positions: Mapping[str, int], row: list[Any]) -> None:
-        self._positions = positions
+        self.positions = positions
         self.row = row
 
     def __getitem__(self, name: str) -> list[Any]:
-        return [self.row[self._positions[name]]]
+        return [self.row[self.positions[name]]]
 
     def get(self, name: str, default: Any = None) -> Any:
         """The column, or ``default``."""
-        position = self._positions.get(name)
+        position = self.positions.get(name)
         return default if position is None else [self.row[position]]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._positions)
+        return iter(self.positions)
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self.positions)
 
 
 class InputPlan:
@@ -47,8 +47,9 @@ class InputPlan:
 
     def __init__(self, signature: Signature) -> None:
         self._fields = signature.request
-        self._positions = {field.name: index for index, field in enumerate(signature.request)}
-        self._packable = len(signature.request) > 1 and all(field.datatype.startswith("FP") for field in signature.request)
+        self.positions = {field.name: index for index, field in enumerate(signature.request)}
+        """Request field to its place in a packed row."""
+        self.packable = len(signature.request) > 1 and all(field.datatype.startswith("FP") for field in signature.request)
 
     def read(self, document: InferDocument) -> tuple[Mapping[str, Any], int]:
         """Field name to column, and the number of rows.
@@ -60,7 +61,7 @@ class InputPlan:
         SchemaMismatch: with every fault of every field.    LimitExceeded: too many rows.
         """
         inputs = document.inputs
-        if self._packable and len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].name not in self._positions:
+        if self.packable and len(inputs) == 1 and len(inputs[0].shape) == 2 and inputs[0].name not in self.positions:
             columns, rows, faults = self._read_packed(inputs[0])
         else:
             columns, rows, faults = self._read_fields(inputs)
@@ -87,9 +88,9 @@ class InputPlan:
         if isinstance(values, Fault):
             return {}, rows, [values]
         if rows == 1 and isinstance(values, list):
-            return PackedRow(self._positions, values), rows, []
+            return PackedRow(self.positions, values), rows, []
         table = np.asarray(values, dtype=np.float64).reshape(rows, width)
-        return {name: table[:, index] for name, index in self._positions.items()}, rows, []
+        return {name: table[:, index] for name, index in self.positions.items()}, rows, []
 
     def _read_fields(self, inputs: list[Tensor]) -> tuple[Mapping[str, Any], int, list[Fault]]:
         faults: list[Fault] = []

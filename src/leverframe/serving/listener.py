@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from leverframe.core.errors import LeverframeError, Overloaded, Unavailable
+from leverframe.serving.heads import Heads
 from leverframe.serving.http import Connection
 from leverframe.serving.message import Handler, HttpLimits, Request
 
@@ -38,6 +39,7 @@ class Listener:
         self.handle = handle
         self.admit = admit
         self.refused = refused
+        self.heads = Heads()
         self.stopping = False
         self.connections: set[Connection] = set()
         self._server: asyncio.Server | None = None

@@ -60,17 +60,35 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
     stop_grace_s: float = 10.0  # requests under way at SIGTERM may finish
 
 
+class Head:
+    """A request's head as the parser read it, kept by :mod:`leverframe.serving.heads`.
+
+    ``permit`` is the stamp of the routes under which the door found its sender permitted.
+    """
+
+    __slots__ = ("body_bytes", "headers", "permit", "target")
+
+    def __init__(self, target: bytes, headers: dict[bytes, bytes], body_bytes: int) -> None:
+        self.target = target
+        self.headers = headers
+        self.body_bytes = body_bytes
+        self.permit: object = None
+
+
 class Request:
-    """A whole request: method, target, the headers the gateway knows (lower case), and the body."""
+    """A whole request: method, target, the headers the gateway knows (lower case), and the body; ``head`` when it came before."""
 
-    __slots__ = ("arrived_ns", "body", "headers", "method", "target")
+    __slots__ = ("arrived_ns", "body", "head", "headers", "method", "target")
 
-    def __init__(self, method: bytes, target: bytes, headers: dict[bytes, bytes], body: bytes, arrived_ns: int) -> None:
+    def __init__(
+        self, method: bytes, target: bytes, headers: dict[bytes, bytes], body: bytes, arrived_ns: int, head: Head | None = None
+    ) -> None:
         self.method = method
         self.target = target
         self.headers = headers
         self.body = body
         self.arrived_ns = arrived_ns
+        self.head = head
 
 
 class Response:

@@ -6,7 +6,7 @@ follow the first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from leverframe.core.route import Arm, Caller, Endpoint, RouteTable
@@ -17,13 +17,29 @@ from leverframe.serving.telemetry import ArmStats, Telemetry
 _SCALE = 100.0 / 2**64
 
 
-def position(salt: str, key: str) -> float:
-    """The point in [0, 100) of ``key``; evenly spread, the same in every process.
+def points(salt: str) -> Callable[[str], float]:
+    """Caller values to their points in [0, 100): evenly spread, the same in every process. The salt is hashed once, here.
 
-    >>> 0.0 <= position("salt", "customer-1") < 100.0
+    >>> 0.0 <= points("salt")("customer-1") < 100.0
     True
     """
-    return int.from_bytes(blake2b(f"{salt}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") * _SCALE
+    salted = blake2b(f"{salt}\0".encode("utf-8", "surrogatepass"), digest_size=8)
+
+    def point(key: str) -> float:
+        hashed = salted.copy()
+        hashed.update(key.encode("utf-8", "surrogatepass"))
+        return int.from_bytes(hashed.digest(), "big") * _SCALE
+
+    return point
+
+
+def position(salt: str, key: str) -> float:
+    """The point of one ``key``.
+
+    >>> position("salt", "customer-1") == points("salt")("customer-1")
+    True
+    """
+    return points(salt)(key)
 
 
 @dataclass(frozen=True)
@@ -35,11 +51,11 @@ class CompiledArm:
     policy: MissingPolicy
     parameters: bytes
     stats: ArmStats
-
-    @property
-    def version(self) -> str:
-        """The version this arm answers with."""
-        return self.arm.version
+    version: str
+    reads_as_live: bool
+    """Whether a request read for the live arm is read for this one too."""
+    single: bytes
+    """A usual answer of one row, from its id to its score."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +68,15 @@ class CompiledEndpoint:
     arms: tuple[CompiledArm, ...]
     intervals: tuple[tuple[float, float, CompiledArm], ...]
     unseen: tuple[CompiledArm, ...]
+    point: Callable[[str], float]
+    usual: bool
+    """Whether :mod:`leverframe.serving.express` may be asked first."""
 
     def pick(self, key: str) -> CompiledArm:
         """The arm that answers the caller value ``key``."""
         if not self.intervals:
             return self.live
-        point = position(self.record.salt, key)
+        point = self.point(key)
         for low, high, arm in self.intervals:
             if low <= point < high:
                 return arm
@@ -92,12 +111,13 @@ def intervals(weights: Sequence[float]) -> list[tuple[float, float]]:
 
 @dataclass(frozen=True)
 class CompiledRoutes:
-    """All of a gateway's routes: replaced by one assignment, never changed."""
+    """All of a gateway's routes: replaced by one assignment, never changed. ``stamp`` is of these routes alone."""
 
     table: RouteTable
     endpoints: Mapping[str, CompiledEndpoint]
     targets: Mapping[bytes, CompiledEndpoint]
     callers: Mapping[bytes, Caller]
+    stamp: object = field(default_factory=object)
 
     @property
     def generation(self) -> int:
@@ -108,17 +128,35 @@ class CompiledRoutes:
 def _compile_endpoint(
     endpoint: Endpoint, generation: int, load: Callable[[str, Arm], LoadedVersion], telemetry: Telemetry
 ) -> CompiledEndpoint:
+    loaded = [(arm, load(endpoint.name, arm)) for arm in endpoint.arms]
+    fields = next(model.signature.request for arm, model in loaded if arm.role == "live")
     arms = []
-    for arm in endpoint.arms:
-        model = load(endpoint.name, arm)
+    for arm, model in loaded:
         parameters = b'{"arm":"%b","generation":%d' % (arm.role.encode(), generation)
-        policy = missing_policy(model.signature, endpoint.disabled_features)
-        arms.append(CompiledArm(arm, model, policy, parameters, telemetry.arm(endpoint.name, arm.version, arm.role)))
+        arms.append(
+            CompiledArm(
+                arm=arm,
+                model=model,
+                policy=missing_policy(model.signature, endpoint.disabled_features),
+                parameters=parameters,
+                stats=telemetry.arm(endpoint.name, arm.version, arm.role),
+                version=arm.version,
+                reads_as_live=model.signature.request == fields,
+                single=b',"parameters":%b}%b1],"data":[' % (parameters, model.answer_outputs),
+            )
+        )
     live = next(compiled for compiled in arms if compiled.arm.role == "live")
     others = [compiled for compiled in arms if compiled.arm.role == "canary"]
     placed = [(low, high, arm) for (low, high), arm in zip(intervals([a.arm.weight for a in others]), others, strict=True) if high > low]
     unseen = tuple(compiled for compiled in arms if compiled.arm.role == "shadow" or compiled.arm.mirror)
-    return CompiledEndpoint(endpoint, generation, live, tuple(arms), tuple(placed), unseen)
+    usual = not unseen and not endpoint.killed and all(_usual(arm) for arm in arms)
+    return CompiledEndpoint(endpoint, generation, live, tuple(arms), tuple(placed), unseen, points(endpoint.salt), usual)
+
+
+def _usual(arm: CompiledArm) -> bool:
+    """Whether the arm scores rows as they are sent: no look-up, no entity, nothing switched off, the live arm's fields."""
+    model = arm.model
+    return arm.reads_as_live and model.inputs.packable and model.plan.as_sent and not (model.entity_fields or arm.policy.off)
 
 
 def compile_routes(table: RouteTable, load: Callable[[str, Arm], LoadedVersion], telemetry: Telemetry) -> CompiledRoutes:

@@ -47,6 +47,8 @@ _JSON = {
 }
 _KIND: dict[str, str] = {name: {"F": "float", "I": "integer", "U": "integer"}[name[0]] for name in _NUMPY if name != "BOOL"}
 _KIND |= {"BOOL": "boolean", "BYTES": "text"}
+NUMBERS = frozenset(name for name, kind in _KIND.items() if kind in ("float", "integer"))
+"""Datatypes that may be sent where a model takes a float."""
 _ACCEPTS = {"float": ("float", "integer"), "integer": ("integer",), "boolean": ("boolean",), "text": ("text",)}
 
 

@@ -1,0 +1,120 @@
+"""The usual request, answered with nothing built that it does not need: one row of plain numbers as one tensor, JSON in and JSON out.
+
+Everything here is said again in full by :mod:`leverframe.serving.inference`, which answers whatever this declines; a test holds answers,
+records and counts of the two equal. It declines before anything is counted or logged: a missing value, an output by name, parameters, a
+score that is not finite, a fault of any kind. Which endpoints can have usual requests at all is decided when routes are compiled.
+"""
+
+from collections.abc import Callable
+from math import isfinite
+from time import perf_counter_ns
+from typing import Any
+
+import msgspec
+
+from leverframe.core.clock import Clock
+from leverframe.core.errors import LeverframeError
+from leverframe.core.prediction import PredictionRecord
+from leverframe.serving.inputs import InputPlan
+from leverframe.serving.log_segments import SegmentLog
+from leverframe.serving.message import JSON, Request, Response
+from leverframe.serving.oip import ID_CHARS_MAX
+from leverframe.serving.routing import CompiledEndpoint
+from leverframe.serving.tensors import NUMBERS
+
+USUAL_BYTES_MAX = 8192
+"""A longer body holds more than one usual row: it is not decoded twice to find that out."""
+_encode = msgspec.json.encode
+
+
+class UsualTensor(msgspec.Struct, gc=False):
+    """A tensor whose data is a flat list of numbers, decoded in the same pass as the document."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: list[float]
+    parameters: dict[str, Any] = {}
+
+
+class UsualDocument(msgspec.Struct, gc=False):
+    """An inference request of such tensors; otherwise the general document."""
+
+    inputs: list[UsualTensor]
+    id: str = ""
+    parameters: dict[str, Any] = {}
+    outputs: list[Any] = []
+
+
+_decode = msgspec.json.Decoder(UsualDocument).decode
+
+
+def read_usual(body: bytes, inputs: InputPlan) -> UsualDocument | None:
+    """The document in ``body`` when it is one usual row, else None: also when it is wrong, the general reader says how."""
+    if len(body) > USUAL_BYTES_MAX:
+        return None
+    try:
+        document = _decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if len(document.inputs) != 1 or document.outputs or document.parameters or len(document.id) > ID_CHARS_MAX:
+        return None
+    tensor, width = document.inputs[0], len(inputs.positions)
+    if tensor.shape != [1, width] or len(tensor.data) != width or tensor.parameters:
+        return None
+    return document if tensor.datatype in NUMBERS and tensor.name not in inputs.positions else None
+
+
+class Express:
+    """Answers usual requests of usual endpoints.
+
+    Parameters
+    ----------
+    next_id: makes the id of a request that brings none.
+    """
+
+    def __init__(self, clock: Clock, log: SegmentLog, next_id: Callable[[], str]) -> None:
+        self._now_us = clock.now_us
+        self._log_answer = log.answer
+        self._next_id = next_id
+
+    def answer(self, endpoint: CompiledEndpoint, request: Request) -> Response | None:
+        """The answer, logged and counted; None when the request is not a usual one, with nothing done."""
+        asked_at_us = self._now_us()
+        inputs = endpoint.live.model.inputs
+        document = read_usual(request.body, inputs)
+        if document is None:
+            return None
+        row = document.inputs[0].data
+        prediction_id = document.id or self._next_id()
+        arm = endpoint.live
+        if endpoint.intervals:
+            sticky = inputs.positions.get(endpoint.record.hash_field)
+            arm = endpoint.pick(prediction_id if sticky is None else str(row[sticky]))
+        model = arm.model
+        packed = model.plan.pack(*row)
+        try:
+            score = model.score_row(packed)
+        except LeverframeError:
+            return None
+        if not isfinite(score):
+            return None
+        record, latency_us = endpoint.record, (perf_counter_ns() - request.arrived_ns) // 1000
+        self._log_answer(
+            PredictionRecord(
+                id=prediction_id,
+                endpoint=record.name,
+                tenant=record.tenant,
+                version=arm.version,
+                role=arm.arm.role,
+                generation=endpoint.generation,
+                asked_at_us=asked_at_us,
+                latency_us=latency_us,
+                status="ok",
+                outputs=(score,),
+                features=packed,
+            )
+        )
+        arm.stats.ok += 1
+        arm.stats.observe(latency_us)
+        return Response(200, b"%b%b%b%b]}]}" % (model.answer_start, _encode(prediction_id), arm.single, repr(score).encode()), JSON)
