@@ -16,6 +16,7 @@ import httpx
 import msgspec
 
 from leverframe.apps.client_transport import Transport
+from leverframe.apps.gateway_client import Gateway
 from leverframe.apps.platform import views
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
@@ -315,20 +316,42 @@ class Client:
         """Every health check of the installation."""
         return self._transport.get(_path("doctor"), tuple[views.Check, ...])
 
-    def predict(self, endpoint: str, inputs: Mapping[str, Sequence[object]], *, id: str | None = None) -> Prediction:
-        """Ask a gateway: ``inputs`` maps each request field to one value a row.
+    @property
+    def gateway(self) -> Gateway:
+        """What the gateway says of itself and of its models.
+
+        Raises
+        ------
+        InvalidInput: no gateway address was given.
+        """
+        return Gateway(self._asked())
+
+    def _asked(self) -> Transport:
+        if self._gateway is None:
+            raise InvalidInput("this client was given no gateway", where="Client", next_step="Client(url, token, gateway_url=...)")
+        return self._gateway
+
+    def predict(
+        self,
+        endpoint: str,
+        inputs: Mapping[str, Sequence[object]],
+        *,
+        id: str | None = None,
+        datatypes: Mapping[str, DataType] | None = None,
+    ) -> Prediction:
+        """Ask a gateway: ``inputs`` maps each request field to one value a row; ``datatypes`` names types that the values do not show.
 
         Raises
         ------
         InvalidInput: no gateway address was given, or the inputs do not fit the signature.
         """
-        if self._gateway is None:
-            raise InvalidInput("this client was given no gateway", where="Client", next_step="Client(url, token, gateway_url=...)")
+        gateway, known = self._asked(), datatypes or {}
         tensors = [
-            {"name": name, "shape": [len(values)], "datatype": datatype_of(values), "data": list(values)} for name, values in inputs.items()
+            {"name": name, "shape": [len(values)], "datatype": known.get(name) or datatype_of(values), "data": list(values)}
+            for name, values in inputs.items()
         ]
         body: dict[str, Any] = {"inputs": tensors} | ({"id": id} if id else {})
-        answer = self._gateway.send("POST", f"/v2/models/{quote(endpoint, safe='')}/infer", _Answer, body, key=id)
+        answer = gateway.send("POST", f"/v2/models/{quote(endpoint, safe='')}/infer", _Answer, body, key=id)
         return Prediction(
             id=answer.id,
             model=answer.model_name,

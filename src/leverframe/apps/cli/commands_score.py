@@ -27,6 +27,7 @@ def score(
     id_: Annotated[str, typer.Option("--id", help="Column that names a row; must be unique.")] = "",
     keep: Annotated[list[str] | None, typer.Option("--keep", help="Further input column for the output; repeatable.")] = None,
     rows_per_part: Annotated[int, typer.Option("--rows-per-part", help="Rows of each part file.")] = ROWS_PER_PART,
+    to_online: Annotated[str, typer.Option("--to-online", help="Put the scores into the online store too, under this name, by --id.")] = "",
     workers: Annotated[int, typer.Option("--workers", help="Threads; 0: one a core.")] = 0,
     json_output: Json = False,
 ) -> None:
@@ -45,6 +46,7 @@ def score(
         id_column=id_,
         keep=tuple(keep or ()),
         rows_per_part=rows_per_part,
+        to_online=to_online,
         workers=workers if workers > 0 else os.cpu_count() or 1,
     )
     with Scoring(Settings()) as scoring, _Bar(version, quiet=json_output) as bar:

@@ -60,4 +60,15 @@ def connect() -> "Client":
     from leverframe.apps.client import Client
 
     url, token = load(home_folder())
-    return Client(url, token, gateway_url=os.environ.get("LEVER_GATEWAY_URL", DEFAULT_GATEWAY_URL))
+    return Client(url, token, gateway_url=gateway_address(home_folder()))
+
+
+def gateway_address(home: Path) -> str:
+    """``LEVER_GATEWAY_URL``, else where this home's own gateway listens while ``lever up`` runs, else the usual address."""
+    told = os.environ.get("LEVER_GATEWAY_URL", "")
+    if told:
+        return told
+    try:
+        return str(json.loads((home / "run.json").read_text())["gateway"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return DEFAULT_GATEWAY_URL

@@ -11,6 +11,7 @@ from leverframe.core.errors import LeverframeError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 WIDTH_WITHOUT_TERMINAL = 160
 WIDTH_MIN = 40
@@ -57,6 +58,11 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     if empty and not rows:
         say(f"{title}: {empty}")
         return
+    console().print(table_of(title, columns, rows))
+
+
+def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
+    """The table itself, for those who draw it again and again."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -66,7 +72,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
-    console().print(table)
+    return table
 
 
 def say(*lines: str) -> None:
