@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from tests.whole_program import ENDPOINT, FROM_US, NOW_US, clear_environment, copy_home, world
 
+from leverframe.apps.batch_online import scores_binding
 from leverframe.apps.cli.commands_score import ROWS_PER_PART as TYPED
 from leverframe.apps.scoring import ScoreRequest, Scoring
 from leverframe.apps.settings import Settings
@@ -17,6 +18,8 @@ from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from leverframe.core.model import MODEL_LIGHTGBM, SIGNATURE, ModelVersion
 from leverframe.core.schema import Signature
 from leverframe.features.commands import KIND_VIEW
+from leverframe.features.online import entity_keys
+from leverframe.features.online_lmdb import LmdbOnlineStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.serving.batch import ROWS_PER_PART
 from leverframe.serving.commands import KIND_SCORING
@@ -109,6 +112,27 @@ def test_a_batch_is_recorded_once_with_who_what_and_how_many(scoring, ana, quest
     record = scoring._ledger.get(KIND_SCORING, manifest.job, Record)
     assert (record.started_by, record.version, record.rows, record.rows_scored) == ("ana", VERSION, manifest.rows, manifest.scored)
     assert len(scoring._ledger.history(KIND_SCORING, manifest.job, Record)) == 2, "started and finished, each once"
+
+
+def test_scores_in_the_online_store_are_those_of_the_files_and_replace_the_last_ones(scoring, home, ana, questions, tmp_path):
+    few = tmp_path / "few.parquet"
+    pl.read_parquet(questions).head(300).write_parquet(few)
+    asked = {"version": VERSION, "as_of": "asked_at", "id_column": "flight_id", "to_online": "delay_scores"}
+    scoring.run(ana, ScoreRequest(output=tmp_path / "few", files=(few,), **asked))
+    manifest = scoring.run(ana, ScoreRequest(output=tmp_path / "all", files=(questions,), **asked))
+    assert scoring.run(ana, ScoreRequest(output=tmp_path / "all", files=(questions,), **asked)) == manifest
+    got = read(tmp_path / "all")
+    store = LmdbOnlineStore(home / "online", read_only=True)
+    keys = [*entity_keys([got["flight_id"].to_list()]), b"nobody"]
+    found = store.read(scores_binding("delay_scores", "flight_id", "probability"), keys, NOW_US)
+    store.close()
+    assert np.array_equal(found.values[:-1, 0], got["probability"].to_numpy())
+    assert np.isnan(found.values[-1, 0])
+    assert scoring._ledger.get(KIND_SCORING, manifest.job, Record).online_view == "delay_scores"
+    with pytest.raises(InvalidInput, match="a feature view has this name"):
+        scoring.run(ana, ScoreRequest(output=tmp_path / "no", files=(few,), **{**asked, "to_online": "origin_weather"}))
+    with pytest.raises(InvalidInput, match="found again by an id"):
+        scoring.run(ana, ScoreRequest(output=tmp_path / "no", files=(few,), **{**asked, "id_column": ""}))
 
 
 def test_who_may_not_leaves_no_row_behind(scoring, secrets, questions, tmp_path):

@@ -11,6 +11,7 @@ import msgspec
 
 from leverframe.apps.batch_features import OnlineFeatures, PastFeatures
 from leverframe.apps.batch_files import BatchInput, encode_part, open_files
+from leverframe.apps.batch_online import put_online
 from leverframe.apps.clocks import SystemClock, open_clock
 from leverframe.apps.settings import Settings
 from leverframe.apps.wiring import HANDLERS
@@ -46,7 +47,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to score: ``files`` or the newest ``snapshot`` of a dataset, features ``as_of`` a column or ``now``, into ``output``."""
+    """What to score: ``files`` or the newest ``snapshot`` of a dataset, features ``as_of`` a column or ``now``, into ``output``.
+
+    ``to_online`` names a view of the online store that the scores go to as well, by id, once all of them are there.
+    """
 
     version: str
     output: Path
@@ -58,6 +62,7 @@ class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     keep: tuple[str, ...] = ()
     rows_per_part: int = ROWS_PER_PART
     workers: int = 1
+    to_online: str = ""
 
 
 class Scoring(AbstractContextManager["Scoring"]):
@@ -95,6 +100,8 @@ class Scoring(AbstractContextManager["Scoring"]):
         _check(request)
         version = self._known(KIND_MODEL_VERSION, version_id_of(request.version), ModelVersion, "lever models list")
         team = self._known(KIND_MODEL, version.model, ModelSpec, "lever models list").team
+        if request.to_online:
+            self._check_online(actor, request.to_online, team)
         model = self._open(version)
         rows = self._rows(actor, request, model.signature)
         views = self._views(model.signature) if request.as_of else []
@@ -122,15 +129,26 @@ class Scoring(AbstractContextManager["Scoring"]):
                 features = OnlineFeatures(model.signature, LmdbOnlineStore(self._settings.online_folder, read_only=True), job.moment_us)
             encode = partial(encode_part, output=model.output)
             manifest = run_batch(job, rows, PartScorer(model, features), encode, folder, workers=request.workers, progress=progress)
+            if request.to_online:
+                store = LmdbOnlineStore(self._settings.online_folder)
+                put_online(manifest, request.output, store, view=request.to_online, output=model.output, now_us=self._clock.now_us())
+                store.close()
             finish = FinishScoring(
                 job=job.digest,
                 manifest=digest_record(manifest),
                 rows_scored=manifest.scored,
                 codes=manifest.codes,
+                online_view=request.to_online,
                 owning_team=team,
             )
-            self._ledger.write(actor, finish, key=f"score/{job.digest}/finish/{finish.manifest}")
+            self._ledger.write(actor, finish, key=f"score/{job.digest}/finish/{finish.manifest}/{finish.online_view}")
         return manifest
+
+    def _check_online(self, actor: Actor, view: str, team: str) -> None:
+        """Scores go where no feature view is, and only by who may fill the online store."""
+        if self._ledger.get(KIND_VIEW, view, FeatureView) is not None:
+            raise InvalidInput("a feature view has this name", where="--to-online", expected="a name of its own", got=view[:80])
+        require(self._policy, actor, "Features.Materialize", f"{KIND_VIEW}/{view}", team, {})
 
     def _open(self, version: ModelVersion) -> LoadedVersion:
         """The version as a gateway loads it: signature and digests checked, golden rows answered."""
@@ -185,6 +203,8 @@ def _check(request: ScoreRequest) -> None:
         raise InvalidInput("score what?", where="lever score", expected="either --input FILE or --snapshot DATASET", got="both or neither")
     if request.as_of and request.now:
         raise InvalidInput("features of which moment?", where="lever score", expected="either --as-of or --now", got="both")
+    if request.to_online and not request.id_column:
+        raise InvalidInput("scores are found again by an id", where="--to-online", expected="--id COLUMN as well", got="none")
     if not 1 <= request.rows_per_part <= ROWS_PER_PART_MAX:
         got = str(request.rows_per_part)
         raise InvalidInput("no size for a part", where="--rows-per-part", expected=f"1 to {ROWS_PER_PART_MAX}", got=got)

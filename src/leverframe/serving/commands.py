@@ -12,7 +12,10 @@ KIND_SCORING = "scoring"
 
 
 class Scoring(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch. ``rows_scored`` and ``codes`` (rows without a score, by reason) are known once it is finished."""
+    """One batch. ``rows_scored`` and ``codes`` (rows without a score, by reason) are known once it is finished.
+
+    ``online_view`` is where its scores went in the online store, if they did.
+    """
 
     job: Digest
     version: str
@@ -25,6 +28,7 @@ class Scoring(msgspec.Struct, frozen=True, kw_only=True):
     rows_scored: int = 0
     codes: dict[str, int] = {}
     manifest: Digest = ""
+    online_view: str = ""
 
 
 class StartScoring(Command, frozen=True, kw_only=True):
@@ -57,6 +61,7 @@ class FinishScoring(Command, frozen=True, kw_only=True):
     manifest: Digest
     rows_scored: int
     codes: dict[str, int]
+    online_view: str = ""
     owning_team: str = ""
 
     def resource(self) -> str:
@@ -103,7 +108,12 @@ def finish_scoring(command: FinishScoring, tx: Transaction) -> dict[str, str]:
     if counted != scoring.rows:
         raise Conflict("rows in are not rows out", where=command.job, expected=f"{scoring.rows} rows", got=f"{counted} rows")
     finished = msgspec.structs.replace(
-        scoring, finished_at_us=tx.now_us, rows_scored=command.rows_scored, codes=command.codes, manifest=command.manifest
+        scoring,
+        finished_at_us=tx.now_us,
+        rows_scored=command.rows_scored,
+        codes=command.codes,
+        manifest=command.manifest,
+        online_view=command.online_view,
     )
     tx.put(KIND_SCORING, command.job, finished)
     return {"job": command.job}
