@@ -5,6 +5,7 @@ as good (five trees more), ``@v3`` is broken: it was fitted on delays in hours w
 """
 
 import asyncio
+import atexit
 import dataclasses
 import http.client
 import io
@@ -154,6 +155,7 @@ def template() -> Path:
     """A home with three versions, the first of them live, and ``secrets.json``; made once a run and only copied afterwards."""
     clear_environment()
     home = Path(tempfile.mkdtemp(prefix="lfwhole")) / "home"
+    atexit.register(shutil.rmtree, home.parent, ignore_errors=True)
     home.mkdir(mode=0o700)
     clock = ReplayClock(home / "replay.clock")
     clock.set(NOW_US)
@@ -169,12 +171,6 @@ def template() -> Path:
     platform.close()
     (home / "secrets.json").write_text(json.dumps(secrets))
     return home
-
-
-def remove_template() -> None:
-    """Delete what :func:`template` made."""
-    if template.cache_info().currsize:
-        shutil.rmtree(template().parent, ignore_errors=True)
 
 
 def copy_home(target: Path) -> Path:

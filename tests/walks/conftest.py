@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.whole_program import WholeProgram, remove_template, whole_program
+from tests.whole_program import WholeProgram, whole_program
 
 
 @pytest.fixture(scope="session")
@@ -11,4 +11,3 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeProgram]:
     """Control plane, worker and gateway with ``flight-delay@v1`` live; tests may not change its routes for others."""
     with whole_program(tmp_path_factory.mktemp("whole")) as program:
         yield program
-    remove_template()
