@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 from benchmarks.peers import PeerUnavailable, peer_python
 from benchmarks.report import Report
+from benchmarks.serving import flight
 from benchmarks.serving.load import Measured, measure
 
 from leverframe.core.digest import canonical_json
@@ -76,17 +77,20 @@ def _model(home: Path) -> Mapping[str, bytes]:
 def _install(home: Path, files: Mapping[str, bytes]) -> None:
     """Sign and publish what a gateway under ``home`` serves: two arms, half the callers each, sticky by the first field."""
     key, artifacts = load_or_create(home / "keys"), ArtifactStore(str(home / "artifacts"))
-    bundle, envelope = write_bundle(artifacts, key, model="m", files=files, created_at_us=1)
-    arms = tuple(
-        Arm(version=f"m@v{number}", bundle=bundle, envelope=envelope, role=role, weight=50.0)
-        for number, role in ((1, "live"), (2, "canary"))
-    )
-
+    flight.fill_store(home)
+    endpoints = []
+    for name, field, content in (("m", "f0", files), (flight.NAME, "tailnum", flight.files_of(files))):
+        bundle, envelope = write_bundle(artifacts, key, model=name, files=content, created_at_us=1)
+        arms = tuple(
+            Arm(version=f"{name}@v{number}", bundle=bundle, envelope=envelope, role=role, weight=50.0)
+            for number, role in ((1, "live"), (2, "canary"))
+        )
+        endpoints.append(Endpoint(name=name, arms=arms, hash_field=field, salt="s"))
     routes = RouteTable(
         environment="prod",
         generation=1,
         issued_at_us=1,
-        endpoints=(Endpoint(name="m", arms=arms, hash_field="f0", salt="s"),),
+        endpoints=tuple(endpoints),
         callers=(Caller(token_sha256=hashlib.sha256(TOKEN.encode()).hexdigest(), subject="service:benchmark"),),
     )
     signed = key.sign("application/vnd.leverframe.routes+json", canonical_json(routes))
@@ -100,12 +104,16 @@ def _requests(rows_each: int) -> list[bytes]:
     for _ in range(ROWS):
         data = rng.normal(size=rows_each * COLUMNS).tolist()
         body = msgspec.json.encode({"inputs": [{"name": "rows", "shape": [rows_each, COLUMNS], "datatype": "FP64", "data": data}]})
-        head = (
-            f"POST /v2/models/m/infer HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        requests.append(head.encode() + body)
+        requests.append(_request("m", body))
     return requests
+
+
+def _request(model: str, body: bytes) -> bytes:
+    head = (
+        f"POST /v2/models/{model}/infer HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def _free_port() -> int:
@@ -211,6 +219,27 @@ def _measure_all(home: Path, report: Report) -> None:
             report.add("32-row requests at 16 connections", round(measured.answers_per_s), "requests/s", peer=name)
         ratio = found["leverframe"].answers_per_s / found["kserve"].answers_per_s
         report.add("32-row ratio", round(ratio, 2), "x", peer="kserve", bar=4, better="higher")
+    _measure_look_ups(ports["leverframe"], single, report)
+
+
+def _measure_look_ups(port: int, single: list[bytes], report: Report) -> None:
+    """Ours alone: what looking features up costs, against the same trees fed from the request."""
+    looked_up = [_request(flight.NAME, body) for body in flight.bodies(1, ROWS)]
+    ranking = [_request(flight.NAME, body) for body in flight.bodies(500, 100)]
+    rates: dict[str, list[float]] = {"without": [], "with": []}
+    p50 = []
+    for _ in range(ROUNDS):
+        for name, requests in (("without", single), ("with", looked_up)):
+            rates[name].append(measure(port, requests, 16, SECONDS).answers_per_s)
+        found = measure(port, ranking, 1, SECONDS)
+        assert found.failures == 0
+        p50.append(found.latency_ms_p50)
+    report.add(
+        "1-row requests with look-up of 15 features in 4 views", round(statistics.median(rates["with"])), "requests/s", peer="leverframe"
+    )
+    ratio = statistics.median(rates["with"]) / statistics.median(rates["without"])
+    report.add("with look-up against without", round(ratio, 2), "x", peer="leverframe", bar=0.7, better="higher")
+    report.add("500-candidate ranking request, p50", round(statistics.median(p50), 2), "ms", peer="leverframe", bar=5.0)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leverframe.core.errors import InvalidInput
-from leverframe.core.request_time import REQUEST_TIME_FUNCTIONS, day_of_week, day_of_year, minute_of_day, request_time_function
+from leverframe.core.request_time import (
+    REQUEST_TIME_FUNCTIONS,
+    SCALAR_FUNCTIONS,
+    day_of_week,
+    day_of_year,
+    minute_of_day,
+    request_time_function,
+)
 
 ZONE = {"zone": "America/New_York"}
 
@@ -20,6 +27,13 @@ def test_equal_to_the_standard_library_on_each_row(seconds, zone):
     assert minute_of_day(array, params).tolist() == [m.hour * 60 + m.minute for m in moments]
     assert day_of_week(array, params).tolist() == [m.weekday() for m in moments]
     assert day_of_year(array, params).tolist() == [m.timetuple().tm_yday for m in moments]
+
+
+@given(st.integers(-60_000_000_000, 200_000_000_000), st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata"]))
+def test_one_moment_alone_is_the_same(second, zone):
+    for name, alone in SCALAR_FUNCTIONS.items():
+        expected = request_time_function(name)(np.array([second], dtype=np.int64), {"zone": zone})[0]
+        assert alone(second, {"zone": zone}) == expected, name
 
 
 def test_the_hour_lost_and_the_hour_repeated():

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,9 +12,12 @@ from tests.serving.installation import FLIGHT, PLAIN
 from leverframe.core.assemble import assemble
 from leverframe.core.errors import Refused
 from leverframe.core.schema import InputColumn, RequestField, Signature
+from leverframe.serving import oip
+from leverframe.serving.inputs import InputPlan, PackedTable
 from leverframe.serving.missing import missing_policy
 from leverframe.serving.models import _without_defaults
 from leverframe.serving.row import RowPlan
+from leverframe.serving.tensors import Tensor
 
 number = st.none() | st.floats(allow_nan=False, width=64)
 feature = st.just(float("nan")) | st.floats(allow_nan=False)
@@ -74,3 +78,18 @@ def test_a_column_may_refuse_and_names_itself():
         with pytest.raises(Refused) as caught:
             apply()
         assert [fault.where for fault in caught.value.faults] == ["x"], "a value it does not do without was missing, and it answered"
+
+
+@given(st.lists(st.lists(number, min_size=4, max_size=4), min_size=2, max_size=5))
+def test_a_table_is_scored_as_it_came_and_equals_its_fields(rows):
+    """One tensor of several rows, and one tensor a field, make one matrix."""
+    packed = oip.InferDocument([Tensor("rows", [len(rows), 4], "FP64", msgspec.Raw(msgspec.json.encode([v for row in rows for v in row])))])
+    fields = oip.InferDocument(
+        [Tensor(f"x{i}", [len(rows)], "FP64", msgspec.Raw(msgspec.json.encode([row[i] for row in rows]))) for i in range(4)]
+    )
+    table, _ = InputPlan(PLAIN).read(packed)
+    columns, _ = InputPlan(PLAIN).read(fields)
+    assert isinstance(table, PackedTable)
+    assert dict(table).keys() == columns.keys()
+    assert np.array_equal(table.table, assemble(PLAIN, columns, {}, len(rows)), equal_nan=True)
+    assert np.array_equal(assemble(PLAIN, table, {}, len(rows)), table.table, equal_nan=True)

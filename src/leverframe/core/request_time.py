@@ -70,6 +70,35 @@ def day_of_year(epoch_s: npt.NDArray[np.int64], params: Mapping[str, str]) -> Fl
     return elapsed + 1.0
 
 
+def _local_s_of(epoch_s: int, zone: str) -> int:
+    return epoch_s + _utc_offset_s(epoch_s // 3600, zone)
+
+
+def minute_of_day_of(epoch_s: int, params: Mapping[str, str]) -> float:
+    """``minute_of_day`` of one moment.
+
+    >>> minute_of_day_of(3600, {"zone": "UTC"})
+    60.0
+    """
+    return float(_local_s_of(epoch_s, params.get("zone", "UTC")) % 86_400 // 60)
+
+
+def day_of_week_of(epoch_s: int, params: Mapping[str, str]) -> float:
+    """``day_of_week`` of one moment.
+
+    >>> day_of_week_of(0, {"zone": "UTC"})
+    3.0
+    """
+    return float((_local_s_of(epoch_s, params.get("zone", "UTC")) // 86_400 + 3) % 7)
+
+
+SCALAR_FUNCTIONS: Mapping[str, Callable[[int, Mapping[str, str]], float]] = {
+    "minute_of_day": minute_of_day_of,
+    "day_of_week": day_of_week_of,
+}
+"""The same functions on one whole number, where an array of one element would cost more than the answer; a test holds them equal."""
+
+
 REQUEST_TIME_FUNCTIONS: Mapping[str, RequestTimeFunction] = {
     "minute_of_day": minute_of_day,
     "day_of_week": day_of_week,

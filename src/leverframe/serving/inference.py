@@ -15,7 +15,7 @@ from leverframe.core.errors import InvalidInput, LeverframeError, Refused
 from leverframe.core.prediction import PredictionRecord
 from leverframe.serving import fallback, oip
 from leverframe.serving.express import Express
-from leverframe.serving.inputs import PackedRow
+from leverframe.serving.inputs import PackedRow, PackedTable
 from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.lookup import Lookup
 from leverframe.serving.message import JSON, Request, Response
@@ -151,20 +151,28 @@ class Inference:
         Refused: a value is missing that the model does not do without.    Integrity: the runtime failed.
         """
         model, policy = arm.model, arm.policy
-        views: dict[str, Any] = {}
+        bindings, now_us = model.signature.views, ask.asked_at_us
         unreachable: Sequence[str] = ()
-        if model.signature.views:
-            views, unreachable = self._lookup.read(model.signature.views, ask.columns, ask.rows, ask.asked_at_us, policy.off_views)
         if ask.rows == 1:
-            row = _row(model, ask.columns, views)
+            values: Mapping[str, Sequence[float]] = {}
+            if bindings:
+                values, unreachable = self._lookup.read_one(bindings, ask.columns, now_us, policy.off_views)
+            row = _row(model, ask.columns, values)
             missing: Sequence[str] = ()
             # A sum is NaN when any of its terms is: one cheap look instead of one a column.
             if policy.off or math.isnan(sum(row)):
                 row, missing = policy.apply_row(row)
             packed = model.plan.pack(*row)
             return Scored([model.score_row(packed)], packed, len(missing), missing, unreachable)
-        matrix = assemble(model.raw, ask.columns, views, ask.rows)
-        matrix, count, missing = policy.apply(matrix)
+        views: Mapping[str, Any] = {}
+        if bindings:
+            views, unreachable = self._lookup.read(bindings, ask.columns, ask.rows, now_us, policy.off_views)
+        sent = ask.columns.table if isinstance(ask.columns, PackedTable) and model.plan.as_sent else None
+        matrix = assemble(model.raw, ask.columns, views, ask.rows) if sent is None else sent
+        count, missing = 0, ()
+        if policy.off or math.isnan(matrix.sum()):
+            # Policy is applied in place, and other arms may be about to read the same table.
+            matrix, count, missing = policy.apply(matrix if sent is None else sent.copy())
         scores = model.score(matrix).tolist()
         return Scored(scores, np.ascontiguousarray(matrix, dtype="<f8").tobytes(), count, missing, unreachable)
 
@@ -192,12 +200,12 @@ class Ask(msgspec.Struct):
     entities: dict[str, str]
 
 
-def _row(model: LoadedVersion, columns: Mapping[str, Column], views: Mapping[str, Any]) -> Sequence[float]:
+def _row(model: LoadedVersion, columns: Mapping[str, Column], views: Mapping[str, Sequence[float]]) -> Sequence[float]:
     """The single row of a request, before any missing-value policy."""
     if isinstance(columns, PackedRow) and model.plan.as_sent and None not in columns.row:
         return columns.row
     values = {name: column[0] for name, column in columns.items()}
-    return model.plan.row(values, {view: found[0].tolist() for view, found in views.items()})
+    return model.plan.row(values, views)
 
 
 def _entities(arm: CompiledArm, columns: Mapping[str, Column]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from leverframe.core.errors import Fault, LimitExceeded, SchemaMismatch
 from leverframe.core.schema import RequestField, Signature
@@ -31,6 +32,25 @@ class PackedRow(Mapping[str, Any]):
         """The column, or ``default``."""
         position = self.positions.get(name)
         return default if position is None else [self.row[position]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.positions)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+class PackedTable(Mapping[str, Any]):
+    """The columns of several rows that came as one tensor: ``table``, float64 ``[rows, fields]``, and views of its columns."""
+
+    __slots__ = ("positions", "table")
+
+    def __init__(self, positions: Mapping[str, int], table: npt.NDArray[np.float64]) -> None:
+        self.positions = positions
+        self.table = table
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.float64]:
+        return self.table[:, self.positions[name]]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.positions)
@@ -89,8 +109,7 @@ class InputPlan:
             return {}, rows, [values]
         if rows == 1 and isinstance(values, list):
             return PackedRow(self.positions, values), rows, []
-        table = np.asarray(values, dtype=np.float64).reshape(rows, width)
-        return {name: table[:, index] for name, index in self.positions.items()}, rows, []
+        return PackedTable(self.positions, np.asarray(values, dtype=np.float64).reshape(rows, width)), rows, []
 
     def _read_fields(self, inputs: list[Tensor]) -> tuple[Mapping[str, Any], int, list[Fault]]:
         faults: list[Fault] = []

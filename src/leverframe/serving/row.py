@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from leverframe.core.request_time import request_time_function
+from leverframe.core.request_time import SCALAR_FUNCTIONS, request_time_function
 from leverframe.core.schema import InputColumn, Signature
 
 NAN = float("nan")
@@ -40,6 +40,9 @@ def _category(field: str, categories: tuple[str, ...]) -> Step:
 
 def _request_time(column: InputColumn) -> Step:
     function, field, params = request_time_function(column.function), column.field, column.params
+    scalar = SCALAR_FUNCTIONS.get(column.function)
+    if scalar is not None:
+        return lambda values, views: scalar(int(values[field]), params)
 
     def step(values: Values, views: Views) -> float:
         return float(function(np.array([values[field]], dtype=np.int64), params)[0])
