@@ -3,11 +3,13 @@
 from tests.apps import fake_records as records
 
 from leverframe.apps.platform import views
+from leverframe.apps.platform.serving import Answered
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
 from leverframe.core.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from leverframe.core.feature import FeatureView
 from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.schema import RequestField
 
 TOKENS = {
     "admin-token": Actor(subject="ana", roles=("admin",), teams=("*",)),
@@ -225,6 +227,25 @@ class FakeAudit:
         return b'{"seq":1}\n{"seq":2}\n'
 
 
+class FakeServing:
+    address = "http://127.0.0.1:8401"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str, dict[str, object]]] = []
+
+    def fields(self, environment: str, endpoint: str) -> tuple[RequestField, ...]:
+        if (environment, endpoint) != ("prod", "flight-delay"):
+            raise NotFound("nothing is live at this endpoint", where=endpoint, next_step="lever status")
+        return records.SPEC.request
+
+    def ask(self, actor: Actor, bearer: str, environment: str, endpoint: str, row: dict[str, object]) -> Answered:
+        if "admin" not in actor.roles:
+            raise Unauthenticated("no valid token", where="Authorization", next_step="lever token issue")
+        self.asked.append((bearer, environment, endpoint, dict(row)))
+        missing = ("origin_weather_visib",)
+        return Answered(id="p-1", outputs={"probability": 0.3129}, version="flight-delay@v3", arm="canary", missing=missing)
+
+
 class FakePlatform:
     """All of it; ``empty`` answers like an installation on its first day."""
 
@@ -236,6 +257,7 @@ class FakePlatform:
         self.features = FakeFeatures(self.calls, access)
         self.training = FakeTraining(self.calls, access)
         self.release = FakeRelease(self.calls, access)
+        self.serving = FakeServing()
         self.monitoring = FakeMonitoring()
         self.audit = FakeAudit()
 

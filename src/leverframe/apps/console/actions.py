@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 from leverframe.apps.console.door import Form, Visit
+from leverframe.apps.web.ask import row_of
 from leverframe.apps.web.levers import LEVERS
 from leverframe.core.digest import check_digest
 from leverframe.core.errors import InvalidInput, NotFound
@@ -15,6 +16,9 @@ DONE = {
     "aborted": "The release is aborted; the champion answers everyone.",
 }
 REASON_CHARS_MAX = 500
+INPUT = "input."
+"""Fields of the try-it form that are inputs of the model begin like this."""
+TRIED_MAX = 20
 
 
 def _reason(visit: Visit) -> str:
@@ -72,9 +76,28 @@ def pull(visit: Visit) -> str:
     return _endpoint_address(visit, "aborted" if lever == "abort" else "pulled")
 
 
+def try_model(visit: Visit) -> str:
+    """Ask the endpoint's model one question, under the token this session was opened with."""
+    environment, endpoint = visit.path["environment"], visit.path["endpoint"]
+    visit.platform.access.permit(visit.actor, "Release.Read", f"endpoint/{environment}/{endpoint}")
+    serving = visit.platform.serving
+    fields = serving.fields(environment, endpoint)
+    left_out = {field.name for field in fields if not field.required and not visit.form.get(INPUT + field.name, "")}
+    typed = {name.removeprefix(INPUT): text for name, text in visit.form.items() if name.startswith(INPUT)}
+    row = row_of(fields, {name: text for name, text in typed.items() if name not in left_out})
+    answer = serving.ask(visit.actor, visit.session.bearer, environment, endpoint, row)
+    tried = visit.session.tried
+    tried.pop(f"{environment}/{endpoint}", None)
+    tried[f"{environment}/{endpoint}"] = {"row": typed, "answer": answer}
+    while len(tried) > TRIED_MAX:
+        tried.pop(next(iter(tried)))
+    return f"/endpoints/{quote(environment)}/{quote(endpoint)}?tried=1#try"
+
+
 FORMS: tuple[Form, ...] = (
     Form(path="/plans/{digest}/approve", permission="Release.Approve", run=approve),
     Form(path="/plans/{digest}/apply", permission="Release.Apply", run=apply),
     Form(path="/endpoints/{environment}/{endpoint}/rollback", permission="Release.Rollback", run=rollback),
     Form(path="/endpoints/{environment}/{endpoint}/levers", permission="Release.Operate", run=pull),
+    Form(path="/endpoints/{environment}/{endpoint}/try", permission="Release.Read", run=try_model),
 )

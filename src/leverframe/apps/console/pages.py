@@ -7,11 +7,13 @@ from leverframe.apps.console.charts import calibration_chart, interval_chart
 from leverframe.apps.console.door import Page, Visit
 from leverframe.apps.console.monitor_rows import drift_rows, feed_rows, performance_charts
 from leverframe.apps.console.plan_words import RULE_COLUMNS, STAGE_COLUMNS, plan_sheet
+from leverframe.apps.console.snippets import snippets
 from leverframe.apps.platform.views import EndpointView, IntervalPoint, ReleaseView
+from leverframe.apps.web.ask import example_of
 from leverframe.apps.web.levers import LEVERS
 from leverframe.core.clock import us_from_iso
 from leverframe.core.digest import check_digest
-from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.errors import InvalidInput, LeverframeError, NotFound
 
 AUDIT_ROWS = 100
 
@@ -106,7 +108,22 @@ def endpoint(visit: Visit) -> dict[str, Any]:
     except ValueError as exc:
         raise InvalidInput("not a moment", where="at", expected="2013-05-01T12:00:00Z", got=at[:40]) from exc
     history = visit.platform.release.history(shown.environment, shown.endpoint.name, at_us)
-    return {"shown": shown, "history": history, "levers": LEVERS, "at": at}
+    return {"shown": shown, "history": history, "levers": LEVERS, "at": at} | _how_to_ask(visit, shown)
+
+
+def _how_to_ask(visit: Visit, shown: EndpointView) -> dict[str, Any]:
+    """Programs and the form that ask this model; a model whose bundle cannot be opened leaves the page without them, not without levers."""
+    serving, name = visit.platform.serving, shown.endpoint.name
+    try:
+        fields = serving.fields(shown.environment, name)
+    except LeverframeError:
+        fields = ()
+    tried = visit.session.tried.get(f"{shown.environment}/{name}") if visit.query.get("tried") else None
+    return {
+        "fields": [(field, tried["row"].get(field.name, "") if tried else example_of(field)) for field in fields],
+        "snippets": snippets(serving.address, name, fields) if fields else (),
+        "answer": tried["answer"] if tried else None,
+    }
 
 
 def monitors(visit: Visit) -> dict[str, Any]:

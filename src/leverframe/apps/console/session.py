@@ -5,6 +5,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -16,12 +17,16 @@ SESSIONS_MAX = 1000
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One signed-in browser. ``bearer`` is asked again at every request, so that revoking a token ends its sessions."""
+    """One signed-in browser. ``bearer`` is asked again at every request, so that revoking a token ends its sessions.
+
+    ``tried`` holds the newest try of each endpoint: a form answers with a redirect, and the page after it shows what came back.
+    """
 
     id: str
     bearer: str
     csrf: str
     opened_at_s: float
+    tried: dict[str, Any] = {}
 
     def check_form(self, given: str) -> None:
         """Let a form pass only when it was drawn for this session.

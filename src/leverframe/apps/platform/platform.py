@@ -8,6 +8,7 @@ from leverframe.apps.platform.features import Features
 from leverframe.apps.platform.monitoring import Monitoring
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.release import Releases
+from leverframe.apps.platform.serving import Serving
 from leverframe.apps.platform.status import Status
 from leverframe.apps.platform.training import Training
 from leverframe.apps.platform.views import Check, StatusView
@@ -22,6 +23,7 @@ class Platform:
         self.features = Features(parts)
         self.training = Training(parts)
         self.release = Releases(parts)
+        self.serving = Serving(parts, self.training)
         self.monitoring = Monitoring(parts)
         self.audit = Audit(parts)
         self.access = Access(parts)

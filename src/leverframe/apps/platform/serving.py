@@ -1,0 +1,82 @@
+"""Use cases of serving: where the gateway is, what a model takes, and one question put to it on somebody's behalf."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.training import Training
+from leverframe.core.actor import Actor
+from leverframe.core.errors import NotFound
+from leverframe.core.route import Endpoint
+from leverframe.core.schema import Example, RequestField
+from leverframe.governance.decision import require
+from leverframe.release.records import KIND_ENDPOINT
+
+ASK_TIMEOUT_S = 5.0
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway's answer to one row: the outputs by name, who gave them, and what the model went without."""
+
+    id: str
+    outputs: dict[str, float | None]
+    version: str
+    arm: str
+    missing: tuple[str, ...] = ()
+    fallback: str = ""
+
+
+class Serving:
+    """Asks the gateway as the person who is asking: the platform has no token of its own to lend."""
+
+    def __init__(self, parts: Parts, training: Training) -> None:
+        self._parts = parts
+        self._training = training
+
+    @property
+    def address(self) -> str:
+        """Where this installation's gateway listens."""
+        return f"http://{self._parts.settings.gateway_host}:{self._parts.settings.gateway_port}"
+
+    def fields(self, environment: str, endpoint: str) -> tuple[RequestField, ...]:
+        """What the live model of an endpoint takes, with its team's examples.
+
+        Raises
+        ------
+        NotFound: no such endpoint, or nothing is live there.
+        """
+        found = self._parts.ledger.get(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint)
+        if found is None or found.live is None:
+            raise NotFound("nothing is live at this endpoint", where=f"{environment}/{endpoint}"[:200], next_step="lever status")
+        return self._training.version(found.live.version).spec.request
+
+    def ask(self, actor: Actor, bearer: str, environment: str, endpoint: str, row: Mapping[str, Example | None]) -> Answered:
+        """Put one row to the gateway under the asker's own token; a real request: routed, logged and counted.
+
+        Raises
+        ------
+        Forbidden: the actor may not see this endpoint.    Unauthenticated: the token is none that may ask a gateway.
+        """
+        require(self._parts.policy, actor, "Release.Read", f"endpoint/{environment}/{endpoint}", "", {})
+        return ask_gateway(self.address, bearer, endpoint, self.fields(environment, endpoint), row)
+
+
+def ask_gateway(address: str, bearer: str, endpoint: str, fields: Sequence[RequestField], row: Mapping[str, Example | None]) -> Answered:
+    """Ask the gateway at ``address`` once."""
+    # The HTTP client is loaded when somebody asks: the control plane starts without it.
+    from leverframe.apps.client import Client
+
+    datatypes = {field.name: field.datatype for field in fields}
+    with Client(address, bearer, gateway_url=address, timeout_s=ASK_TIMEOUT_S) as client:
+        said = client.predict(endpoint, {name: [value] for name, value in row.items()}, datatypes=datatypes)
+    about = said.parameters
+    missing = str(about.get("missing_features", ""))
+    return Answered(
+        id=said.id,
+        outputs={name: values[0] for name, values in said.outputs.items()},
+        version=said.version,
+        arm=str(about.get("arm", "")),
+        missing=tuple(missing.split(",")) if missing else (),
+        fallback=str(about.get("fallback_reason", about.get("fallback", ""))),
+    )
