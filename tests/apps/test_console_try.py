@@ -14,7 +14,8 @@ from tests.apps.fake_records import SPEC
 from tests.apps.in_process import browser
 
 import leverframe as lf
-from leverframe.apps import client as client_module
+from leverframe.apps import client_transport
+from leverframe.apps.client_transport import Transport
 from leverframe.apps.console.snippets import snippets
 from leverframe.apps.platform.serving import ask_gateway
 from leverframe.core.errors import Integrity
@@ -136,13 +137,13 @@ def test_the_plain_request_says_its_true_length():
 def test_the_platform_asks_the_gateway_once_with_the_askers_token(monkeypatch, platform):
     gateway, tokens = FakeGateway(platform), []
 
-    def client(url, token, **options):
-        tokens.append(token)
-        return client_with_gateway(gateway, token)
+    def transport(url, token, *, attempts, **options):
+        tokens.append((token, attempts))
+        return Transport(url, token, http=gateway, attempts=attempts)
 
-    monkeypatch.setattr(client_module, "Client", client)
+    monkeypatch.setattr(client_transport, "Transport", transport)
     answer = ask_gateway("http://localhost", "mei-token", "flight-delay", SPEC.request, ROW | {"distance": None})
-    assert tokens == ["mei-token"]
+    assert tokens == [("mei-token", 1)], "asked twice would be counted twice"
     assert gateway.asked == [
         {"origin": ("BYTES", "JFK"), "carrier": ("BYTES", "UA"), "distance": ("FP64", None), "sched_dep_at": ("INT64", 1371202200)}
     ]

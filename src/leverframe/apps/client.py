@@ -13,10 +13,9 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-import msgspec
 
 from leverframe.apps.client_transport import Transport
-from leverframe.apps.gateway_client import Gateway
+from leverframe.apps.gateway_client import Gateway, Prediction
 from leverframe.apps.platform import views
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
@@ -231,48 +230,6 @@ class AccessClient:
         return self._transport.get(_path("whoami"), Actor)
 
 
-class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway's answer: one list a named output, and what it says about itself (version, arm, fallback …)."""
-
-    id: str
-    model: str
-    outputs: dict[str, tuple[Any, ...]]
-    version: str = ""
-    parameters: dict[str, Any] = {}
-
-
-class _Tensor(msgspec.Struct, frozen=True):
-    name: str
-    data: tuple[Any, ...]
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    model_name: str
-    outputs: tuple[_Tensor, ...]
-    id: str = ""
-    model_version: str = ""
-    parameters: dict[str, Any] = {}
-
-
-def datatype_of(values: Sequence[object]) -> DataType:
-    """The Open Inference Protocol datatype that holds ``values``.
-
-    >>> datatype_of(["JFK"]), datatype_of([1, 2]), datatype_of([1, 2.5]), datatype_of([True])
-    ('BYTES', 'INT64', 'FP64', 'BOOL')
-
-    Raises
-    ------
-    InvalidInput: ``values`` is empty or of mixed kinds.
-    """
-    if values and all(isinstance(v, bool) for v in values):
-        return "BOOL"
-    if values and all(isinstance(v, str) for v in values):
-        return "BYTES"
-    if values and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        return "INT64" if all(isinstance(v, int) for v in values) else "FP64"
-    raise InvalidInput("values of an input must be of one kind", expected="text, numbers or booleans", got=repr(list(values)[:3]))
-
-
 class Client:
     """The platform over HTTP.
 
@@ -345,20 +302,7 @@ class Client:
         ------
         InvalidInput: no gateway address was given, or the inputs do not fit the signature.
         """
-        gateway, known = self._asked(), datatypes or {}
-        tensors = [
-            {"name": name, "shape": [len(values)], "datatype": known.get(name) or datatype_of(values), "data": list(values)}
-            for name, values in inputs.items()
-        ]
-        body: dict[str, Any] = {"inputs": tensors} | ({"id": id} if id else {})
-        answer = gateway.send("POST", f"/v2/models/{quote(endpoint, safe='')}/infer", _Answer, body, key=id)
-        return Prediction(
-            id=answer.id,
-            model=answer.model_name,
-            version=answer.model_version,
-            outputs={tensor.name: tensor.data for tensor in answer.outputs},
-            parameters=answer.parameters,
-        )
+        return self.gateway.predict(endpoint, inputs, id=id, datatypes=datatypes)
 
     def close(self) -> None:
         """Close the connections."""

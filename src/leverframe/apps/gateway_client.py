@@ -1,18 +1,61 @@
 """What a gateway says to those who ask it: a model's inputs, its own page, and traffic by arm."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from leverframe.apps.client_transport import Transport
+from leverframe.core.errors import InvalidInput
 from leverframe.core.schema import DataType, RequestField
 
 _SAMPLE = re.compile(
     r'^lever_(answers_total|latency_seconds_bucket)\{endpoint="([^"]*)",version="([^"]*)",role="([^"]*)",(?:status|le)="([^"]*)"\} (\S+)$'
 )
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway's answer: one list a named output, and what it says about itself (version, arm, fallback …)."""
+
+    id: str
+    model: str
+    outputs: dict[str, tuple[Any, ...]]
+    version: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class _Tensor(msgspec.Struct, frozen=True):
+    name: str
+    data: tuple[Any, ...]
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    model_name: str
+    outputs: tuple[_Tensor, ...]
+    id: str = ""
+    model_version: str = ""
+    parameters: dict[str, Any] = {}
+
+
+def datatype_of(values: Sequence[object]) -> DataType:
+    """The Open Inference Protocol datatype that holds ``values``.
+
+    >>> datatype_of(["JFK"]), datatype_of([1, 2]), datatype_of([1, 2.5]), datatype_of([True])
+    ('BYTES', 'INT64', 'FP64', 'BOOL')
+
+    Raises
+    ------
+    InvalidInput: ``values`` is empty or of mixed kinds.
+    """
+    if values and all(isinstance(v, bool) for v in values):
+        return "BOOL"
+    if values and all(isinstance(v, str) for v in values):
+        return "BYTES"
+    if values and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        return "INT64" if all(isinstance(v, int) for v in values) else "FP64"
+    raise InvalidInput("values of an input must be of one kind", expected="text, numbers or booleans", got=repr(list(values)[:3]))
 
 
 class _Input(msgspec.Struct, frozen=True):
@@ -56,6 +99,35 @@ class Gateway:
         """What the model behind ``endpoint`` takes, as its metadata says it."""
         model = self._transport.get(f"/v2/models/{quote(endpoint, safe='')}", _Model)
         return tuple(RequestField(name=each.name, datatype=each.datatype) for each in model.inputs)
+
+    def predict(
+        self,
+        endpoint: str,
+        inputs: Mapping[str, Sequence[object]],
+        *,
+        id: str | None = None,
+        datatypes: Mapping[str, DataType] | None = None,
+    ) -> Prediction:
+        """Ask once: ``inputs`` maps each request field to one value a row; ``datatypes`` names types that the values do not show.
+
+        Raises
+        ------
+        InvalidInput: the inputs do not fit the signature.
+        """
+        known = datatypes or {}
+        tensors = [
+            {"name": name, "shape": [len(values)], "datatype": known.get(name) or datatype_of(values), "data": list(values)}
+            for name, values in inputs.items()
+        ]
+        body: dict[str, Any] = {"inputs": tensors} | ({"id": id} if id else {})
+        answer = self._transport.send("POST", f"/v2/models/{quote(endpoint, safe='')}/infer", _Answer, body, key=id)
+        return Prediction(
+            id=answer.id,
+            model=answer.model_name,
+            version=answer.model_version,
+            outputs={tensor.name: tensor.data for tensor in answer.outputs},
+            parameters=answer.parameters,
+        )
 
     def look(self) -> Look:
         """The health page and the counters, read one after the other."""

@@ -17,7 +17,8 @@ from leverframe.core.errors import InvalidInput, LimitExceeded, NotFound
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from leverframe.apps.client import Client, Prediction
+    from leverframe.apps.client import Client
+    from leverframe.apps.gateway_client import Prediction
     from leverframe.apps.traffic import Traffic
     from leverframe.core.schema import RequestField
 

@@ -65,11 +65,14 @@ class Serving:
 def ask_gateway(address: str, bearer: str, endpoint: str, fields: Sequence[RequestField], row: Mapping[str, Example | None]) -> Answered:
     """Ask the gateway at ``address`` once."""
     # The HTTP client is loaded when somebody asks: the control plane starts without it.
-    from leverframe.apps.client import Client
+    from leverframe.apps import client_transport, gateway_client
 
     datatypes = {field.name: field.datatype for field in fields}
-    with Client(address, bearer, gateway_url=address, timeout_s=ASK_TIMEOUT_S) as client:
-        said = client.predict(endpoint, {name: [value] for name, value in row.items()}, datatypes=datatypes)
+    transport = client_transport.Transport(address, bearer, timeout_s=ASK_TIMEOUT_S, attempts=1)
+    try:
+        said = gateway_client.Gateway(transport).predict(endpoint, {name: [v] for name, v in row.items()}, datatypes=datatypes)
+    finally:
+        transport.close()
     about = said.parameters
     missing = str(about.get("missing_features", ""))
     return Answered(
