@@ -85,34 +85,37 @@ def interval_chart(points: Sequence[IntervalPoint]) -> Markup:
     The first looks have very wide intervals; the vertical range is set by the later half, and the early band runs off the edge.
     """
     margin = points[-1].margin
-    later = points[len(points) // 3 :]
-    low = min(0.0, margin, *(p.low for p in later))
-    high = max(0.0, margin, *(p.high for p in later))
-    pad = 0.08 * (high - low or 1.0)
+    looks = [(p.n, p.estimate, p.low, p.high) for p in points if p.estimate is not None and p.low is not None and p.high is not None]
+    if not looks:
+        return Markup('<p class="calm">No interval has both bounds yet.</p>')
+    later = looks[len(looks) // 3 :]
+    bottom = min(0.0, margin, *(low for _, _, low, _ in later))
+    top = max(0.0, margin, *(high for *_, high in later))
+    pad = 0.08 * (top - bottom or 1.0)
     frame = Frame(
-        x=(min(p.n for p in points), max(p.n for p in points)),
-        y=(low - pad, high + pad),
+        x=(looks[0][0], looks[-1][0]),
+        y=(bottom - pad, top + pad),
         x_label="observations so far",
         y_label="candidate − champion",
     )
-    band = frame.path([(p.n, p.high) for p in points] + [(p.n, p.low) for p in reversed(points)])
+    band = frame.path([(n, high) for n, _, _, high in looks] + [(n, low) for n, _, low, _ in reversed(looks)])
     edge = frame.py(margin)
     marks = [
         f'<polygon class="band" points="{band}"/>',
         f'<line class="zero" x1="0" x2="{frame.width}" y1="{frame.py(0.0)}" y2="{frame.py(0.0)}"/>',
         f'<line class="margin" x1="0" x2="{frame.width}" y1="{edge}" y2="{edge}"/>',
         f'<text class="note" x="6" y="{max(edge - 5, 11)}">margin {margin:g}</text>',
-        f'<polyline class="line" points="{frame.path([(p.n, p.estimate) for p in points])}"/>',
+        f'<polyline class="line" points="{frame.path([(n, estimate) for n, estimate, _, _ in looks])}"/>',
         *(
-            f'<circle class="dot" r="2.4" cx="{frame.px(p.n)}" cy="{frame.py(p.estimate)}"><title>{_look(p)}</title></circle>'
-            for p in points
+            f'<circle class="dot" r="2.4" cx="{frame.px(look[0])}" cy="{frame.py(look[1])}"><title>{_look(*look)}</title></circle>'
+            for look in looks
         ),
     ]
-    return frame.draw(marks, f"{points[-1].rule} in stage {points[-1].stage}: {_look(points[-1])}, margin {margin:g}")
+    return frame.draw(marks, f"{points[-1].rule} in stage {points[-1].stage}: {_look(*looks[-1])}, margin {margin:g}")
 
 
-def _look(point: IntervalPoint) -> str:
-    return f"after {point.n:,} observations {point.estimate:.4f}, interval {point.low:.4f} to {point.high:.4f}"
+def _look(n: int, estimate: float, low: float, high: float) -> str:
+    return f"after {n:,} observations {estimate:.4f}, interval {low:.4f} to {high:.4f}"
 
 
 def calibration_chart(bins: Sequence[CalibrationBin]) -> Markup:

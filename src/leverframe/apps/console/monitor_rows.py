@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from leverframe.apps.console.charts import Cell, heat_strip, series_chart
-from leverframe.apps.console.words import duration, moment
+from leverframe.apps.console.words import duration, figure, moment
 from leverframe.apps.platform.views import MonitorView
 from leverframe.core.clock import DAY_US
 
@@ -39,11 +39,11 @@ def drift_rows(shown: MonitorView) -> list[dict[str, Any]]:
 
 def _ratio(window: dict[str, Any]) -> float:
     threshold = float(window["threshold"] or 0.0)
-    return float(window["distance"]) / threshold if threshold > 0 else 0.0
+    return float(window["distance"] or 0.0) / threshold if threshold > 0 else 0.0
 
 
 def _cell(window: dict[str, Any]) -> Cell:
-    text = f"{moment(window['from_us'])}: distance {window['distance']:.3f}, threshold {window['threshold']:.3f}"
+    text = f"{moment(window['from_us'])}: distance {figure(window['distance'])}, threshold {figure(window['threshold'])}"
     return Cell(ratio=_ratio(window), alarm=bool(window["alarm"]), title=text)
 
 

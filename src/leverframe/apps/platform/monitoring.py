@@ -3,6 +3,7 @@
 import msgspec
 
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.unknown import known_rows
 from leverframe.apps.platform.views import DiagnosisView, MonitorView
 from leverframe.core.alert import Alert
 from leverframe.core.errors import NotFound
@@ -49,7 +50,7 @@ class Monitoring:
         found = next((view for view in self._report().views if view.endpoint == endpoint), None)
         if found is None:
             raise NotFound("no endpoint of that name is watched", where=endpoint[:120], next_step="lever status")
-        return found
+        return with_known_figures(found)
 
     def diagnose(self, endpoint: str) -> DiagnosisView:
         """Likely causes of an endpoint's trouble, likeliest first.
@@ -64,3 +65,14 @@ class Monitoring:
             raise NotFound("no endpoint of that name is watched", where=endpoint[:120], next_step="lever status")
         causes = diagnose(evidence)
         return DiagnosisView(endpoint=endpoint, at_us=report.at_us, causes=tuple(causes), sentence=sentence(causes))
+
+
+def with_known_figures(view: MonitorView) -> MonitorView:
+    """``view`` with None for each figure that cannot be computed yet, as JSON can say it."""
+    return msgspec.structs.replace(
+        view,
+        windows=known_rows(view.windows),
+        columns=known_rows(view.columns),
+        performance=known_rows(view.performance),
+        budget=known_rows((view.budget,))[0],
+    )

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.unknown import known
 from leverframe.apps.platform.views import (
     EndpointView,
     HistoryEntry,
@@ -197,7 +198,14 @@ class Releases:
             verdicts=newest.verdicts if newest else (),
             intervals=tuple(
                 IntervalPoint(
-                    rule=p.rule, stage=p.stage, at_us=p.at_us, n=p.n, estimate=p.estimate, low=p.low, high=p.high, margin=p.margin
+                    rule=p.rule,
+                    stage=p.stage,
+                    at_us=p.at_us,
+                    n=p.n,
+                    estimate=known(p.estimate),
+                    low=known(p.low),
+                    high=known(p.high),
+                    margin=p.margin,
                 )
                 for note in notes
                 for p in note.paths

@@ -130,15 +130,15 @@ class StageLogEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IntervalPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A sequential interval at one look: after ``n`` observations at ``at_us``."""
+    """A sequential interval at one look: after ``n`` observations at ``at_us``; None where there is no bound yet."""
 
     rule: str
     stage: str
     at_us: int
     n: int
-    estimate: float
-    low: float
-    high: float
+    estimate: float | None
+    low: float | None
+    high: float | None
     margin: float
 
 

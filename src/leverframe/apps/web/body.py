@@ -50,7 +50,7 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
     DeadlineExceeded: it took longer than ``BODY_SECONDS_MAX`` seconds.
     """
     announced = request.headers.get("content-length", "0")
-    if not announced.isdigit():
+    if not announced.isdecimal():
         raise InvalidInput("content-length is not a number", where="content-length")
     if int(announced) > bytes_max:
         raise _too_large(request, bytes_max)
