@@ -54,7 +54,7 @@ def _model(home: Path) -> Mapping[str, bytes]:
     rng = np.random.default_rng(7)
     rows = rng.normal(size=(20_000, COLUMNS))
     target = (rows[:, 0] + rows[:, 1] * rows[:, 2] + rng.normal(size=len(rows)) > 0).astype(float)
-    params = {"objective": "binary", "num_leaves": 31, "verbose": -1, "num_threads": 2, "seed": 7, "deterministic": True}
+    params = {"objective": "binary", "num_leaves": 31, "verbose": -1, "num_threads": 1, "seed": 7, "deterministic": True}
     booster = lightgbm.train(params, lightgbm.Dataset(rows, target), TREES)
     text = booster.model_to_string()
     golden = Golden(
@@ -219,7 +219,7 @@ def _measure_all(home: Path, report: Report) -> None:
             report.add("32-row requests at 16 connections", round(measured.answers_per_s), "requests/s", peer=name)
         ratio = found["leverframe"].answers_per_s / found["kserve"].answers_per_s
         report.add("32-row ratio", round(ratio, 2), "x", peer="kserve", bar=4, better="higher")
-    _measure_look_ups(ports["leverframe"], single, report)
+        _measure_look_ups(ports["leverframe"], single, report)
 
 
 def _measure_look_ups(port: int, single: list[bytes], report: Report) -> None:

@@ -11,7 +11,7 @@ HEAD_END = b"\r\n\r\n"
 HEADS_MAX = 2048
 HEAD_BYTES_MAX = 1024
 """Longer heads are parsed each time; so are those of bodies whose size has not been seen before."""
-_PARSED_ANEW = (b"expect", b"content-encoding", b"inference-header-content-length", b"accept-encoding")
+_PARSED_ANEW = (b"expect", b"content-encoding", b"inference-header-content-length")
 
 
 class Heads:
@@ -30,7 +30,7 @@ class Heads:
     def remember(self, data: bytes, request: Request) -> None:
         """Keep the head of ``data``: one whole request, parsed as ``request`` and answered with 200.
 
-        Only a plain ``POST`` is kept: its body announced by ``Content-Length``, neither compressed nor binary, no other answer asked for.
+        Only a plain ``POST`` is kept: its body announced by ``Content-Length``, neither compressed nor binary.
         """
         headers, end = request.headers, data.find(HEAD_END) + len(HEAD_END)
         plain = request.method == b"POST" and data.startswith(b"POST ") and not any(name in headers for name in _PARSED_ANEW)
