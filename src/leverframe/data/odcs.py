@@ -64,7 +64,7 @@ def _load(data: bytes) -> dict[str, Any]:
     try:
         _check_events(text)
         raw = yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2001-99-99 is a ValueError of the loader
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "contract"
         raise InvalidInput("contract file is not valid YAML", where=where, got=str(getattr(error, "problem", error))[:200]) from error

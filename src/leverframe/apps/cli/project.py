@@ -106,7 +106,7 @@ def _contract(path: Path) -> Contract:
         tables = document.get("schema") or [{"name": document.get("name", path.stem)}]
         names = tuple(str(table["name"]) for table in tables)
         return Contract(file=path.name, datasets=names, version=str(document.get("version", "")), text=text)
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as exc:
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as exc:
         raise InvalidInput("not a data contract", where=str(path), expected="an ODCS document (YAML)") from exc
 
 

@@ -18,10 +18,13 @@ class AlertsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_only: bool = False
 
 
+SEQ_MAX = 2**63 - 1
+
+
 class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A window of the record: ``limit`` entries after sequence number ``after``."""
 
-    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    after: Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=AUDIT_LIMIT_MAX)] = 100
     newest_first: bool = True
 
