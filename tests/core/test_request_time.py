@@ -13,6 +13,7 @@ from leverframe.core.request_time import (
     day_of_week,
     day_of_year,
     minute_of_day,
+    minute_of_day_of,
     request_time_function,
 )
 
@@ -47,3 +48,13 @@ def test_a_name_that_is_no_function_lists_those_there_are():
     assert set(REQUEST_TIME_FUNCTIONS) == {"minute_of_day", "day_of_week", "day_of_year"}
     with pytest.raises(InvalidInput, match="minute_of_day"):
         request_time_function("__import__")
+
+
+@pytest.mark.parametrize("moment", [9 * 10**18, -9 * 10**18, 1_364_814_000_000])
+def test_a_moment_in_another_unit_is_refused_and_not_a_crash(moment: int) -> None:
+    """Milliseconds or garbage in a field of seconds would otherwise overflow the calendar and look like a fault of ours."""
+    for function in (minute_of_day, day_of_week):
+        with pytest.raises(InvalidInput, match="outside the calendar"):
+            function(np.array([moment, 0], dtype=np.int64), {"zone": "America/New_York"})
+    with pytest.raises(InvalidInput, match="outside the calendar"):
+        minute_of_day_of(moment, {"zone": "America/New_York"})

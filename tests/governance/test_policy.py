@@ -56,7 +56,8 @@ MATRIX = {
     "viewer": READS,
     "engineer": ENGINEER,
     "approver": READS | {"Audit.Read", "Release.Approve"},
-    "operator": READS | {"Serving.Score", "Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"},
+    "operator": READS
+    | {"Serving.Score", "Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"},
     "auditor": READS | {"Audit.Read", "Tokens.Read"},
     "service": READS | {"Data.Ingest", "Serving.Score"},
     "admin": POLICY.actions - {"Release.Advance", "Release.Approve"},

@@ -43,6 +43,8 @@ AT_THE_GATEWAY = {
     "wrong shape": (INFER, question(distance={"shape": [2]}), 400, "schema_mismatch"),
     "rows that differ": (INFER, question(distance={"shape": [2], "data": [1.0, 2.0]}), 400, "schema_mismatch"),
     "missing column": (INFER, question(origin=None), 400, "schema_mismatch"),
+    "a moment in milliseconds": (INFER, question(sched_dep_s={"data": [1_364_814_000_000]}), 400, "invalid_input"),
+    "a moment beyond any calendar": (INFER, question(sched_dep_s={"data": [9 * 10**18]}), 400, "invalid_input"),
     "no inputs": (INFER, {"inputs": []}, 400, "schema_mismatch"),
     "not JSON": (INFER, b'{"inputs": [', 400, "invalid_input"),
     "not an object": (INFER, b"[1, 2]", 400, "invalid_input"),

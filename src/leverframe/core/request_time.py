@@ -16,6 +16,10 @@ Float = npt.NDArray[np.float64]
 RequestTimeFunction = Callable[[npt.NDArray[np.int64], Mapping[str, str]], Float]
 
 
+HOUR_MIN, HOUR_MAX = -1_490_184, 2_024_904
+"""Hours from the epoch to the beginning of 1800 and to the end of 2200."""
+
+
 @lru_cache(maxsize=64)
 def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
@@ -23,8 +27,21 @@ def _zone(name: str) -> ZoneInfo:
 
 @lru_cache(maxsize=65_536)
 def _utc_offset_s(hour_index: int, zone: str) -> int:
-    """Offset from UTC that holds in ``zone`` during the hour ``hour_index`` hours after the epoch."""
+    """Offset from UTC that holds in ``zone`` during the hour ``hour_index`` hours after the epoch.
+
+    Raises
+    ------
+    InvalidInput: no calendar reaches that far; most likely the moment is in another unit.
+    """
     from datetime import UTC, datetime
+
+    if not HOUR_MIN <= hour_index <= HOUR_MAX:
+        raise InvalidInput(
+            "a moment outside the calendar",
+            where="request time",
+            expected="seconds since 1970-01-01, years 1800 to 2200",
+            got=f"{hour_index * 3600} s",
+        )
 
     offset = datetime.fromtimestamp(hour_index * 3600, UTC).astimezone(_zone(zone)).utcoffset()
     assert offset is not None

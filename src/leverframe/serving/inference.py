@@ -136,6 +136,9 @@ class Inference:
                 return scored, "ok", "", None
         except Refused as error:
             return Scored([], b""), "refused", error.code, error
+        except InvalidInput:
+            # Found late, but still the caller's: a value no model could take must not count against this one.
+            raise
         except LeverframeError:
             scored = Scored([], b"")
         scores = fallback.constant(record, ask.rows)
