@@ -116,6 +116,12 @@ AT_THE_CONTROL_API = {
     ),
     "unknown version": ("/api/v1/plans", {"endpoint": ENDPOINT, "version": "flight-delay@v99"}, 404, "not_found"),
     "not a version": ("/api/v1/plans", {"endpoint": ENDPOINT, "version": "../../etc/passwd"}, 400, "invalid_input"),
+    "a feature that is not there": (
+        f"/api/v1/endpoints/prod/{ENDPOINT}/levers/disable-feature",
+        {"argument": "origin_wether.*", "reason": "a typo in the night"},
+        404,
+        "not_found",
+    ),
     "unknown plan": ("/api/v1/plans/sha256:" + "0" * 64 + "/apply", {}, 404, "not_found"),
     "unknown model": ("/api/v1/runs", {"model": "flight-dealy", "from_us": 1, "to_us": 2}, 404, "not_found"),
     "empty window": ("/api/v1/runs", {"model": ENDPOINT, "from_us": 2, "to_us": 2}, 400, "invalid_input"),

@@ -16,8 +16,8 @@ Float = npt.NDArray[np.float64]
 RequestTimeFunction = Callable[[npt.NDArray[np.int64], Mapping[str, str]], Float]
 
 
-HOUR_MIN, HOUR_MAX = -1_490_184, 2_024_904
-"""Hours from the epoch to the beginning of 1800 and to the end of 2200."""
+HOUR_MIN, HOUR_MAX = -17_259_800, 70_389_400
+"""Hours from the epoch to the first and the last days that the calendar of Python's datetime has, less a few for the offset."""
 
 
 @lru_cache(maxsize=64)
@@ -39,7 +39,7 @@ def _utc_offset_s(hour_index: int, zone: str) -> int:
         raise InvalidInput(
             "a moment outside the calendar",
             where="request time",
-            expected="seconds since 1970-01-01, years 1800 to 2200",
+            expected="seconds since 1970-01-01, years 1 to 9999",
             got=f"{hour_index * 3600} s",
         )
 

@@ -1,5 +1,6 @@
 """Use cases of the release room: plans, approvals, releases, levers, history. Every route change is published before the answer."""
 
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -18,8 +19,10 @@ from leverframe.apps.platform.views import (
 from leverframe.core.actor import Actor
 from leverframe.core.command import Command
 from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.feature import FeatureView
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
+from leverframe.features.commands import KIND_VIEW
 from leverframe.release import history
 from leverframe.release.operate import (
     DisableFeature,
@@ -254,11 +257,22 @@ class Releases:
 
         Raises
         ------
-        InvalidInput: there is no such lever, or its argument cannot be read.
+        InvalidInput: there is no such lever, or its argument cannot be read.    NotFound: no such endpoint, or no such feature to disable.
         """
+        if lever == "disable-feature":
+            self._require_feature(argument)
         where = {"environment": environment, "endpoint": endpoint, "reason": reason, "owner_team": self._team(environment, endpoint)}
         self._write(actor, self._lever(lever, argument, where), key)
         return self._endpoint_view(environment, endpoint)
+
+    def _require_feature(self, pattern: str) -> None:
+        """Refuse a pattern that names nothing: a lever pulled on a misspelt feature would change nothing and say "done"."""
+        view, _, feature = pattern.partition(".")
+        views = {declared.name: declared.features for declared in self._parts.ledger.find(KIND_VIEW, FeatureView)}
+        if (feature != "*" and feature not in views.get(view, ())) or view not in views:
+            known = [f"{name}.*" for name in views] if view not in views else [f"{view}.{name}" for name in views[view]]
+            closest = ", ".join(get_close_matches(pattern, known, n=3)) or ", ".join(known)
+            raise NotFound("no such feature", where=pattern[:120] or "argument", expected=closest, next_step="lever features list")
 
     def _lever(self, lever: str, argument: str, where: dict[str, Any]) -> Command:
         plain: dict[str, type[Command]] = {
