@@ -5,6 +5,9 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Addresses that only this machine can reach."""
+
 
 class Settings(BaseSettings):
     """Where things are and which bounds hold. Each field is ``LEVER_<FIELD>`` in the environment."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from leverframe.apps.settings import Settings
+from leverframe.apps.settings import LOOPBACK, Settings
 from leverframe.core.errors import Refused, Unavailable
 
 RESTARTS_MAX = 5
@@ -21,7 +21,6 @@ RESTART_WINDOW_S = 30.0
 """More than RESTARTS_MAX deaths within this window is a crash loop: the child is left down and said to be."""
 STOP_GRACE_S = 10.0
 READY_TIMEOUT_S = 60.0
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _PR_SET_PDEATHSIG = 1
 
 

@@ -38,8 +38,6 @@ from leverframe.training.runs import KIND_RUN, RunRecord, RunStep
 from leverframe.training.step_memory import FolderSteps
 from leverframe.training.trainers.lightgbm import LightGBMModel
 
-WORKFLOW = "train"
-
 
 class TrainingWorkflow:
     """Carries out training runs; the body is replayed after a crash, and remembered steps are not run again."""

@@ -13,8 +13,9 @@ from leverframe.apps.durable import DurableEngine
 from leverframe.apps.log_tape import LogTape
 from leverframe.apps.monitor_loop import MonitorLoop
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.training import WORKFLOW
 from leverframe.apps.settings import Settings
-from leverframe.apps.training_workflow import WORKFLOW, TrainingWorkflow
+from leverframe.apps.training_workflow import TrainingWorkflow
 from leverframe.apps.wiring import open_parts
 from leverframe.core.errors import Conflict, LeverframeError
 from leverframe.release.controller import Controller

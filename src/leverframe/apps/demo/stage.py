@@ -174,11 +174,6 @@ class Stage:
 
             return self._loop.run_until_complete(self._replay.run(until_us, every_us=every_hours * 3600 * SECOND_US, on_step=on_step))
 
-    def settle(self, until_us: int) -> None:
-        """Let event time pass without questions, so that late labels come home."""
-        assert self._replay is not None
-        self._loop.run_until_complete(self._replay.settle(until_us))
-
 
 def fresh_home() -> Path:
     """A new folder for a demo that is not kept: under ``TMPDIR``, readable by its owner only."""

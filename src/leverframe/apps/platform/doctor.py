@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import Check
+from leverframe.apps.settings import LOOPBACK
 from leverframe.core.clock import SECOND_US
 from leverframe.core.errors import LeverframeError
 
@@ -73,7 +74,7 @@ def _durability(url: str) -> Check:
 
 
 def _exposure(host: str, gateway_host: str, allowed: bool) -> Check:
-    outside = [name for name in (host, gateway_host) if name not in ("127.0.0.1", "::1", "localhost")]
+    outside = [name for name in (host, gateway_host) if name not in LOOPBACK]
     if not outside:
         return Check(name="exposure", ok=True, detail="everything listens on loopback only")
     return Check(

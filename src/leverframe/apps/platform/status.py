@@ -9,7 +9,7 @@ from leverframe.core.alert import Alert
 
 CHANGES_SHOWN = 12
 ENDED_SHOWN = 3
-QUIET_ACTIONS = frozenset({"Release.Note", "Features.Materialize"})
+QUIET_ACTIONS = frozenset({"Features.Materialize"})
 """Actions that change nothing a person would ask about."""
 
 

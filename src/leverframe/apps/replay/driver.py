@@ -137,15 +137,6 @@ class Replay:
                     return progress
         return progress
 
-    async def settle(self, until_us: int) -> None:
-        """Let time pass to ``until_us`` without questions, so that late labels come in and the controller looks at them."""
-        progress = Progress(by_version={})
-        now_us = self._clock.now_us()
-        while now_us < until_us:
-            now_us = min(until_us, now_us + LABEL_BATCH_US)
-            await self._move_to(now_us)
-            await self._report_labels(now_us, progress)
-
     async def _move_to(self, now_us: int) -> None:
         """Advance the clock and the feeds, in hops small enough that the controller looks in between."""
         behind_us = self._clock.now_us()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from leverframe.apps.demo.project.prepare import moment_us
-from leverframe.apps.demo.stage import ENDPOINT, ENVIRONMENT, Stage
+from leverframe.apps.demo.stage import ENDPOINT, Stage
 from leverframe.apps.platform.views import PlanRequest, PlanView, ReleaseView
 from leverframe.core.errors import Forbidden, Unavailable
 
@@ -141,16 +141,3 @@ def stage_log(stage: Stage, release: ReleaseView) -> list[dict[str, Any]]:
 def release_now(stage: Stage, release_id: str) -> ReleaseView:
     """The release as it stands."""
     return stage.people["ana"].release.get(release_id)
-
-
-__all__ = [
-    "ENVIRONMENT",
-    "ask_with_tritonclient",
-    "live",
-    "log_totals",
-    "plan_and_approve",
-    "release_now",
-    "stage_log",
-    "tell",
-    "wait_for_route",
-]
