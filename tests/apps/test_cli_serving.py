@@ -10,11 +10,11 @@ from tests.apps.fake_platform import FakePlatform
 from typer.testing import CliRunner
 
 from leverframe.apps import client as client_module
-from leverframe.apps import gateway as gateway_module
 from leverframe.apps.cli import connection
 from leverframe.apps.cli.main import app
-from leverframe.apps.gateway_client import Look
-from leverframe.apps.traffic import between, quantile_ms
+from leverframe.apps.gateway import main as gateway_module
+from leverframe.apps.gateway_view.client import Look
+from leverframe.apps.gateway_view.traffic import between, quantile_ms
 from leverframe.core.errors import InvalidInput, LimitExceeded, NotFound
 
 

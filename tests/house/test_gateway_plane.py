@@ -19,7 +19,7 @@ def loaded_modules(tmp_path) -> list[str]:
     script.write_text(
         "import asyncio, sys, threading, urllib.request, os, signal, json\n"
         "from pathlib import Path\n"
-        "import leverframe.apps.gateway as gateway\n"
+        "from leverframe.apps.gateway import main as gateway\n"
         "settings = gateway.GatewaySettings(home=Path(sys.argv[1]), port=int(sys.argv[2]))\n"
         "def ask():\n"
         "    import time\n"

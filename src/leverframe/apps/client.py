@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from leverframe.apps.client_transport import Transport
-from leverframe.apps.gateway_client import Gateway, Prediction
+from leverframe.apps.gateway_view.client import Gateway, Prediction
 from leverframe.apps.platform import views
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert

@@ -2,7 +2,7 @@
 
 from leverframe.apps.clocks import open_clock
 from leverframe.apps.durable import DurableQueue
-from leverframe.apps.gateway_probe import GatewayProbe
+from leverframe.apps.gateway_view.probe import GatewayProbe
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.platform import Platform
 from leverframe.apps.publishing import Publisher

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from leverframe.apps.client import Client
-    from leverframe.apps.gateway_client import Prediction
-    from leverframe.apps.traffic import Traffic
+    from leverframe.apps.gateway_view.client import Prediction
+    from leverframe.apps.gateway_view.traffic import Traffic
     from leverframe.core.schema import RequestField
 
 PANEL = "Serving"
@@ -147,7 +147,7 @@ def top(
     json_output: Json = False,
 ) -> None:
     """Live traffic by arm: requests a second, latency, errors, the log's balance; Ctrl-C ends it."""
-    from leverframe.apps.traffic import between
+    from leverframe.apps.gateway_view.traffic import between
 
     with connect() as client:
         first = client.gateway.look()
@@ -167,7 +167,7 @@ def _watch(client: "Client", interval: float) -> None:
     from rich.console import Group
     from rich.live import Live
 
-    from leverframe.apps.traffic import between
+    from leverframe.apps.gateway_view.traffic import between
 
     last = client.gateway.look()
     with Live(console=console(), screen=True, auto_refresh=False) as screen:
@@ -218,7 +218,7 @@ def serve(
     json_output: Json = False,
 ) -> None:
     """Start a gateway alone on an installation's published routes, with nothing else of it running; Ctrl-C ends it. Says JSON lines."""
-    from leverframe.apps import gateway
+    from leverframe.apps.gateway import main as gateway
 
     folder = home or home_folder()
     if not (folder / "keys").is_dir():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from leverframe.apps.durable import DurableQueue
-from leverframe.apps.gateway_probe import GatewayProbe
+from leverframe.apps.gateway_view.probe import GatewayProbe
 from leverframe.apps.publishing import Publisher
 from leverframe.apps.settings import Settings
 from leverframe.core.clock import Clock

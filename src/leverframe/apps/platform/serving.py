@@ -65,12 +65,13 @@ class Serving:
 def ask_gateway(address: str, bearer: str, endpoint: str, fields: Sequence[RequestField], row: Mapping[str, Example | None]) -> Answered:
     """Ask the gateway at ``address`` once."""
     # The HTTP client is loaded when somebody asks: the control plane starts without it.
-    from leverframe.apps import client_transport, gateway_client
+    from leverframe.apps import client_transport
+    from leverframe.apps.gateway_view.client import Gateway
 
     datatypes = {field.name: field.datatype for field in fields}
     transport = client_transport.Transport(address, bearer, timeout_s=ASK_TIMEOUT_S, attempts=1)
     try:
-        said = gateway_client.Gateway(transport).predict(endpoint, {name: [v] for name, v in row.items()}, datatypes=datatypes)
+        said = Gateway(transport).predict(endpoint, {name: [v] for name, v in row.items()}, datatypes=datatypes)
     finally:
         transport.close()
     about = said.parameters

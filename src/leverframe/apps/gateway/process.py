@@ -1,25 +1,20 @@
-"""The gateway process: one worker of the data plane. It can reach neither the ledger nor any room but serving and the online features.
+"""One worker of the data plane, from its last-good copies to a sealed log."""
 
-Settings come as arguments; when it is started as a module, from the command line with the installation's ``LEVER_*`` variables as defaults.
-"""
-
-import argparse
 import asyncio
 import gc
 import json
-import os
 import secrets
 import signal
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
 import msgspec
 
 from leverframe.apps.clocks import open_clock
+from leverframe.apps.gateway.settings import GatewaySettings
 from leverframe.core.digest import Digest
-from leverframe.core.errors import LeverframeError, Refused
+from leverframe.core.errors import Refused
 from leverframe.features.online import entity_keys
 from leverframe.features.online_lmdb import LmdbOnlineStore
 from leverframe.governance.artifacts import ArtifactStore
@@ -31,31 +26,14 @@ from leverframe.serving.health import Health
 from leverframe.serving.inference import Inference
 from leverframe.serving.limits import LoadGate
 from leverframe.serving.listener import Listener
-from leverframe.serving.log_segments import SEAL_S, SEGMENT_BYTES, SegmentLog
+from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.lookup import Lookup
-from leverframe.serving.message import HttpLimits
 from leverframe.serving.shadow import ShadowQueue
 from leverframe.serving.tables import TableFollower
 from leverframe.serving.telemetry import Telemetry
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MAINTAIN_S = 0.2
-
-
-class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one gateway worker is told. Empty URLs mean the folders of an installation under ``home``."""
-
-    home: Path
-    host: str = "127.0.0.1"
-    port: int = 8401
-    environment: str = "prod"
-    clock: str = "system"
-    worker: str = "gateway-0"
-    artifacts_url: str = ""
-    publication_url: str = ""
-    segment_bytes: int = SEGMENT_BYTES
-    seal_s: float = SEAL_S
-    limits: HttpLimits = HttpLimits()
 
 
 def _follower(settings: GatewaySettings, telemetry: Telemetry) -> TableFollower:
@@ -174,29 +152,3 @@ def run(settings: GatewaySettings) -> None:
         import uvloop
 
         uvloop.run(serve(settings))
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Start from a command line; returns the exit code."""
-    given = os.environ
-    parser = argparse.ArgumentParser(prog="leverframe-gateway", description="One worker of the data plane.")
-    parser.add_argument("--home", type=Path, default=Path(given.get("LEVER_HOME", ".leverframe")))
-    parser.add_argument("--host", default=given.get("LEVER_GATEWAY_HOST", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=int(given.get("LEVER_GATEWAY_PORT", "8401")))
-    parser.add_argument("--environment", default=given.get("LEVER_ENVIRONMENT", "prod"))
-    parser.add_argument("--clock", default=given.get("LEVER_CLOCK", "system"))
-    parser.add_argument("--worker", default="gateway-0", help="name of this worker's log segments")
-    parser.add_argument("--artifacts-url", default=given.get("LEVER_ARTIFACTS_URL", ""))
-    parser.add_argument("--publication-url", default=given.get("LEVER_PUBLICATION_URL", ""))
-    parser.add_argument("--segment-bytes", type=int, default=SEGMENT_BYTES)
-    parser.add_argument("--seal-s", type=float, default=SEAL_S)
-    try:
-        run(GatewaySettings(**vars(parser.parse_args(arguments))))
-    except LeverframeError as error:
-        print(json.dumps({"event": "refused to start", **error.to_dict()}), file=sys.stderr, flush=True)
-        return 5
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from leverframe.apps.gateway_client import ArmCounts, Look
+from leverframe.apps.gateway_view.client import ArmCounts, Look
 
 
 class ArmTraffic(msgspec.Struct, frozen=True, kw_only=True):
