@@ -19,6 +19,7 @@ from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.lookup import Lookup
 from leverframe.serving.message import Request
 from leverframe.serving.models import LoadedVersion
+from leverframe.serving.rest import RestInference
 from leverframe.serving.routing import compile_routes
 from leverframe.serving.shadow import ShadowQueue
 from leverframe.serving.telemetry import Telemetry
@@ -35,16 +36,15 @@ def answer_rows(
     log = SegmentLog(folder / "log", "test", clock)
     arm = Arm(version=model.version, bundle=model.bundle, envelope=model.bundle, role="live", weight=100.0)
     endpoint = compile_routes(table(Endpoint(name="m", arms=(arm,))), lambda _name, _arm: model, Telemetry()).endpoints["m"]
-    inference = Inference(
-        clock=clock, log=log, lookup=Lookup(store, entity_keys), shadows=ShadowQueue(loop), id_prefix="t", body_bytes_max=1 << 20
-    )
+    inference = Inference(clock=clock, log=log, lookup=Lookup(store, entity_keys), shadows=ShadowQueue(loop), id_prefix="t")
+    rest = RestInference(inference, 1 << 20)
     types = {field.name: field.datatype for field in signature.request}
     answers: list[Answer] = []
     for row in frame.select(fields).iter_rows(named=True):
         inputs = [{"name": name, "shape": [1], "datatype": types[name], "data": [value]} for name, value in row.items()]
         request = Request(b"POST", b"/v2/models/m/infer", {}, json.dumps({"inputs": inputs}).encode(), time.perf_counter_ns())
         try:
-            document = json.loads(inference.answer(endpoint, request).body)
+            document = json.loads(rest.answer(endpoint, request).body)
         except LeverframeError as error:
             answers.append((error.code, float("nan"), 0))
             continue

@@ -25,6 +25,7 @@ from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.lookup import Lookup
 from leverframe.serving.message import Head, Request
 from leverframe.serving.models import load_version
+from leverframe.serving.rest import RestInference
 from leverframe.serving.routing import CompiledRoutes, compile_routes
 from leverframe.serving.telemetry import Telemetry
 
@@ -41,15 +42,14 @@ class Way:
         clock = ManualClock(1_700_000_000_000_000)
         self.folder, self.routes, self.head = folder, routes, head
         self.log = SegmentLog(folder, "w", clock)
-        self.inference = Inference(
-            clock=clock, log=self.log, lookup=Lookup(None, entity_keys), shadows=Shadowless(), id_prefix="p-", body_bytes_max=1 << 20
-        )
+        self.inference = Inference(clock=clock, log=self.log, lookup=Lookup(None, entity_keys), shadows=Shadowless(), id_prefix="p-")
+        self.rest = RestInference(self.inference, 1 << 20)
 
     def ask(self, body: bytes) -> tuple[Any, ...]:
         """What the caller sees: status and bytes, or the whole refusal."""
         request = Request(b"POST", b"/v2/models/m/infer", {}, body, 0, self.head)
         try:
-            answer = self.inference.answer(self.routes.endpoints["m"], request)
+            answer = self.rest.answer(self.routes.endpoints["m"], request)
         except LeverframeError as error:
             return (msgspec.json.encode(error.to_dict()),)
         return answer.status, answer.body, answer.content_type, answer.extra

@@ -174,6 +174,13 @@ class Overloaded(Unavailable):
     usual_next_step = "try again in a few seconds"
 
 
+class QuotaExceeded(Overloaded):
+    """More than the caller, its tenant or the endpoint is entitled to."""
+
+    code = "quota_exceeded"
+    usual_next_step = "slow down, or ask the platform's operators for a larger quota"
+
+
 class DeadlineExceeded(Unavailable):
     """The caller's time ran out before the work could be finished."""
 

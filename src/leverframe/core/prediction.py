@@ -24,7 +24,8 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, tag="p", array
     from unseen ones (``shadow``, also a mirroring canary). ``outputs`` has one score a row. ``features`` is the model's input matrix,
     little-endian float64, ``rows * columns`` values in signature order. ``missing`` counts values that were absent or expired,
     ``disabled`` those switched off by an operator. ``asked_at_us`` is the gateway's clock when the request came in; ``latency_us`` runs
-    from the last byte in to the first byte out.
+    from the last byte in to the first byte out. ``more_outputs`` are the other columns of a model with several, little-endian float64,
+    row by row. ``routed`` is false when the caller named the version: such answers say nothing of an arm's share of the traffic.
     """
 
     id: str
@@ -42,6 +43,8 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, tag="p", array
     missing: int = 0
     disabled: int = 0
     code: str = ""
+    more_outputs: bytes = b""
+    routed: bool = True
 
 
 class LabelRecord(msgspec.Struct, frozen=True, kw_only=True, tag="l", array_like=True):

@@ -26,15 +26,47 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     mirror: bool = False
 
 
-class Fallback(msgspec.Struct, frozen=True, kw_only=True):
-    """What to answer when no arm can: the constant ``value``, marked as fallback in the response. None: refuse instead."""
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """Holds when the model's input ``column`` is at least ``at_least`` and below ``below`` (None: no bound); never for a missing value."""
 
+    column: str
+    at_least: float | None = None
+    below: float | None = None
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers ``value`` for a row of which every condition holds."""
+
+    value: float
+    when: tuple[Condition, ...] = ()
+
+
+class Fallback(msgspec.Struct, frozen=True, kw_only=True):
+    """What to answer when an arm cannot: the ``last_good`` version, else the first of ``rules`` that holds, else the constant ``value``.
+
+    The answer is marked as fallback. Where none of them applies the request is refused. ``last_good`` is loaded beside the arms and has no
+    share of the traffic.
+    """
+
+    last_good: Arm | None = None
+    rules: tuple[Rule, ...] = ()
     value: float | None = None
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests a second, and how many may come at once after a pause (``burst``; 0: one second's worth, at least one)."""
+
+    per_second: float
+    burst: float = 0.0
+
+
+Priority = Literal["high", "normal", "low"]
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One addressable model. ``arms`` weights sum to 100. ``hash_field`` is the request field whose value sticks to an arm
-    (empty: the request id). ``disabled_features`` (``view.feature`` or ``view.*``) are fed as missing on purpose."""
+    (empty: the request id). ``disabled_features`` (``view.feature`` or ``view.*``) are fed as missing on purpose.
+    ``deadline_ms`` is how long an answer may take; past it the fallback answers (0: as long as the caller waits)."""
 
     name: str
     arms: tuple[Arm, ...]
@@ -46,6 +78,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     disabled_features: tuple[str, ...] = ()
     fallback: Fallback = Fallback()
     tenant: str = "default"
+    deadline_ms: int = 0
+    quota: Quota | None = None
 
     @property
     def live(self) -> Arm | None:
@@ -54,22 +88,31 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Someone who may ask: the SHA-256 of the bearer token (hex), a name, and the endpoints (``*`` = all of the tenant)."""
+    """Someone who may ask: the SHA-256 of the bearer token (hex), a name, and the endpoints (``*`` = all of the tenant).
+
+    When a model has more work than time, callers of low ``priority`` are refused first.
+    """
 
     token_sha256: str
     subject: str
     endpoints: tuple[str, ...] = ("*",)
     tenant: str = "default"
+    priority: Priority = "normal"
+    quota: Quota | None = None
 
 
 class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
-    """All of an environment's endpoints and callers, whole; replaced, never edited. ``generation`` only grows."""
+    """All of an environment's endpoints and callers, whole; replaced, never edited. ``generation`` only grows.
+
+    ``tenant_quotas`` bound all callers of a tenant together.
+    """
 
     environment: str
     generation: int
     issued_at_us: int
     endpoints: tuple[Endpoint, ...]
     callers: tuple[Caller, ...] = ()
+    tenant_quotas: dict[str, Quota] = {}
 
     def endpoint(self, name: str) -> Endpoint | None:
         """The endpoint called ``name``, if there is one."""

@@ -41,11 +41,18 @@ class RequestField(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputField(msgspec.Struct, frozen=True, kw_only=True):
-    """One column the model answers with, shape ``[rows]``."""
+    """One output of a model: ``width`` of its score columns, shape ``[rows]`` for one and ``[rows, width]`` for more.
+
+    Outputs take the model's columns from left to right. One with ``categories`` takes none and is of text: for each row the category at the
+    largest column of the output named ``argmax_of``. The first column of the first output is the score that monitoring and releases judge.
+    """
 
     name: str
     datatype: DataType = "FP64"
     description: str = ""
+    width: int = 1
+    categories: tuple[str, ...] = ()
+    argmax_of: str = ""
 
 
 class InputColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,9 +95,13 @@ class ViewBinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a serving process must know to turn a request into the model's input matrix and back."""
+    """Everything a serving process must know to turn a request into the model's input matrix and back.
+
+    ``deterministic`` declares that equal inputs get equal answers, so that a costly model's answers may be kept.
+    """
 
     request: tuple[RequestField, ...]
     columns: tuple[InputColumn, ...]
     views: tuple[ViewBinding, ...] = ()
     outputs: tuple[OutputField, ...] = (OutputField(name="probability"),)
+    deterministic: bool = False

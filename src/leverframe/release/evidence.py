@@ -158,7 +158,7 @@ class StageEvidence:
                 continue
             if isinstance(record, LabelRecord):
                 self._cohort.label(record)
-            elif record.generation >= self.generation and record.status != "refused" and record.code != "killed":
+            elif record.generation >= self.generation and record.routed and record.status != "refused" and record.code != "killed":
                 self._fold_answer(record)
 
     def _fold_answer(self, record: PredictionRecord) -> None:

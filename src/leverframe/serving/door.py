@@ -4,30 +4,28 @@ Default deny: a target that is not listed here is not found. Models need a calle
 listens beyond this machine; health page, metrics and server metadata need one only in the latter case, the two probes never.
 """
 
-import hashlib
 import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import unquote_to_bytes
 
 from leverframe.core.clock import Clock
-from leverframe.core.errors import Forbidden, InvalidInput, LeverframeError, NotFound, Unauthenticated, Unavailable
-from leverframe.core.route import Caller
+from leverframe.core.errors import InvalidInput, LeverframeError, NotFound
 from leverframe.serving import oip
 from leverframe.serving.feedback import FEEDBACK_EXAMPLE, take_labels
 from leverframe.serving.health import Health
-from leverframe.serving.inference import Inference
+from leverframe.serving.lane import NORMAL, PRIORITIES
 from leverframe.serving.limits import LoadGate
 from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.message import JSON, Request, Response, error_response
+from leverframe.serving.permission import ANYONE, Permission, unknown_model
+from leverframe.serving.rest import RestInference
 from leverframe.serving.routing import CompiledEndpoint, CompiledRoutes
-from leverframe.serving.tables import TableFollower
 from leverframe.serving.telemetry import Telemetry
 
 PROMETHEUS = b"text/plain; version=0.0.4"
 EXTENSIONS = ["binary_tensor_data", "feedback"]
-ANYONE = Caller(token_sha256="", subject="anyone", tenant="")
 
 
 class Door:
@@ -35,106 +33,90 @@ class Door:
 
     Parameters
     ----------
-    loopback: whether only this machine can reach the gateway; then a table without callers is open to all.
     version: of the server, for its metadata.
     """
 
     def __init__(
         self,
         *,
-        tables: TableFollower,
-        inference: Inference,
+        permission: Permission,
+        inference: RestInference,
         log: SegmentLog,
         clock: Clock,
         gate: LoadGate,
         telemetry: Telemetry,
-        loopback: bool,
         version: str,
         body_bytes_max: int,
     ) -> None:
-        self._tables = tables
+        self._permission = permission
         self._inference = inference
         self._log = log
         self._clock = clock
         self._gate = gate
         self._telemetry = telemetry
-        self._loopback = loopback
         self._version = version
         self._body_bytes_max = body_bytes_max
         self.health: Health | None = None
 
-    def handle(self, request: Request) -> Response:
-        """Answer ``request``; nothing escapes but a response."""
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
+        """Answer ``request``, at once or later; nothing escapes but a response."""
         endpoint: CompiledEndpoint | None = None
         try:
             if self._gate.shedding and not request.target.startswith(b"/v2/health"):
                 self._telemetry.shed += 1
                 raise self._gate.refusal()
-            routes = self._tables.routes
+            routes = self._permission.known
             if routes is not None and request.method == b"POST" and (endpoint := routes.targets.get(request.target)) is not None:
-                head = request.head
-                # Routes never change: the same stamp means the same callers and endpoints, and nothing to ask again.
-                if head is None or head.permit is not routes.stamp:
-                    self._permit(routes, request, endpoint)
-                    if head is not None:
-                        head.permit = routes.stamp
-                response = self._inference.answer(endpoint, request)
+                response = self._inference.answer(endpoint, request, priority=self._enter(routes, request, endpoint))
             else:
                 response = self._other(request)
-        except LeverframeError as error:
-            self._telemetry.refuse(error.code)
-            response = error_response(error, status=_status(error), example=self._example(error, request, endpoint))
-        except Exception:
-            self._telemetry.refuse("internal")
-            response = _internal(request)
+        except Exception as error:
+            response = self._refusal(error, request, endpoint)
+        if not isinstance(response, Response):
+            return self._later(response, request, endpoint)
         accepted = request.headers.get(b"accept-encoding")
         return response if accepted is None else oip.compressed(response, accepted)
+
+    async def _later(self, waiting: Awaitable[Response], request: Request, endpoint: CompiledEndpoint | None) -> Response:
+        try:
+            response = await waiting
+        except Exception as error:
+            response = self._refusal(error, request, endpoint)
+        accepted = request.headers.get(b"accept-encoding")
+        return response if accepted is None else oip.compressed(response, accepted)
+
+    def _refusal(self, error: Exception, request: Request, endpoint: CompiledEndpoint | None) -> Response:
+        if not isinstance(error, LeverframeError):
+            self._telemetry.refuse("internal")
+            return _internal(request, error)
+        self._telemetry.refuse(error.code)
+        return error_response(error, status=_status(error), example=self._example(error, request, endpoint))
 
     def admit(self, request: Request) -> LeverframeError | None:
         """Whether a large body may be sent at all, asked before it is."""
         try:
-            self._caller(self._routes(), request)
+            self._permission.caller(self._permission.routes(), _authorization(request))
         except LeverframeError as error:
             return error
         return None
 
-    # ---- permission -------------------------------------------------------------------------------------------------------------------
-
-    def _routes(self) -> CompiledRoutes:
-        routes = self._tables.routes
-        if routes is None:
-            raise Unavailable("no routes yet", where="gateway", expected="a published route table", got="none", next_step="lever status")
-        return routes
-
-    def _caller(self, routes: CompiledRoutes, request: Request) -> Caller:
-        """The caller, found by the hash of its token: the same work whether or not there is such a token."""
-        if not routes.callers and self._loopback:
-            return ANYONE
-        sent = request.headers.get(b"authorization", b"")
-        caller = routes.callers.get(hashlib.sha256(sent[7:]).digest())
-        if caller is None or sent[:7].lower() != b"bearer ":
-            raise Unauthenticated(
-                "no valid token",
-                where="Authorization",
-                expected="Bearer <token of a service that may predict>",
-                got="another token" if sent else "nothing",
-                next_step="ask for one with: lever token issue",
-            )
-        return caller
-
-    def _permit(self, routes: CompiledRoutes, request: Request, endpoint: CompiledEndpoint) -> None:
-        caller = self._caller(routes, request)
-        if caller is ANYONE:
-            return
-        name = endpoint.record.name
-        if caller.tenant != endpoint.record.tenant:
-            raise _unknown_model(name)
-        if "*" not in caller.endpoints and name not in caller.endpoints:
-            raise Forbidden("this token may not use this endpoint", where=name, next_step="ask its owner for access")
+    def _enter(self, routes: CompiledRoutes, request: Request, endpoint: CompiledEndpoint) -> int:
+        """Whether the sender may ask ``endpoint`` once more; its priority."""
+        head = request.head
+        # Routes never change: the same stamp means the same callers and endpoints, and nothing to ask again.
+        if head is not None and head.permit is routes.stamp and head.caller is not None:
+            caller = head.caller
+        else:
+            caller = self._permission.permit(routes, _authorization(request), endpoint)
+            if head is not None:
+                head.permit, head.caller = routes.stamp, caller
+        if routes.has_quotas:
+            self._permission.spend(routes, caller, endpoint)
+        return PRIORITIES[caller.priority] if caller.priority != "normal" else NORMAL
 
     # ---- everything but the hot path --------------------------------------------------------------------------------------------------
 
-    def _other(self, request: Request) -> Response:
+    def _other(self, request: Request) -> Response | Awaitable[Response]:
         target = request.target.partition(b"?")[0]
         if target in (b"/v2/health/live", b"/v2/health/ready"):
             _only(request, b"GET", b"HEAD")
@@ -142,10 +124,10 @@ class Door:
             return Response(
                 200 if good else 503, b'{"live":true}' if target.endswith(b"live") else b'{"ready":%b}' % str(good).lower().encode()
             )
-        if target in (b"/", b"/metrics", b"/v2") and self._loopback:
+        if target in (b"/", b"/metrics", b"/v2") and self._permission.loopback:
             return self._about(request, target)
-        routes = self._routes()
-        self._caller(routes, request)
+        routes = self._permission.routes()
+        self._permission.caller(routes, _authorization(request))
         if target in (b"/", b"/metrics", b"/v2"):
             return self._about(request, target)
         parts = [unquote_to_bytes(part).decode("utf-8", "replace") for part in target.split(b"/")[1:]]
@@ -165,11 +147,11 @@ class Door:
             return oip.json_response({"name": oip.PLATFORM, "version": self._version, "extensions": EXTENSIONS})
         return oip.json_response(self.health.page())
 
-    def _model(self, routes: CompiledRoutes, request: Request, name: str, rest: list[str]) -> Response:
+    def _model(self, routes: CompiledRoutes, request: Request, name: str, rest: list[str]) -> Response | Awaitable[Response]:
         endpoint = routes.endpoints.get(name)
         if endpoint is None:
-            raise _unknown_model(name)
-        self._permit(routes, request, endpoint)
+            raise unknown_model(name)
+        self._permission.permit(routes, _authorization(request), endpoint)
         version = ""
         if len(rest) >= 2 and rest[0] == "versions":
             version, rest = rest[1], rest[2:]
@@ -181,10 +163,10 @@ class Door:
                     got=version[:60],
                     next_step="leave /versions/… out to be routed",
                 )
-        actions: dict[str, tuple[bytes, Callable[[], Response]]] = {
+        actions: dict[str, tuple[bytes, Callable[[], Response | Awaitable[Response]]]] = {
             "": (b"GET", lambda: self._metadata(endpoint, version)),
             "ready": (b"GET", lambda: Response(200, b'{"name":%b,"ready":true}' % json.dumps(name).encode())),
-            "infer": (b"POST", lambda: self._inference.answer(endpoint, request, version)),
+            "infer": (b"POST", lambda: self._inference.answer(endpoint, request, version, self._enter(routes, request, endpoint))),
             "feedback": (b"POST", lambda: self._feedback(endpoint, request)),
         }
         action = "/".join(rest)
@@ -203,7 +185,7 @@ class Door:
         return take_labels(endpoint.record.name, request, self._log, self._clock, self._body_bytes_max)
 
     def _index(self, routes: CompiledRoutes, request: Request) -> list[dict[str, str]]:
-        caller = self._caller(routes, request)
+        caller = self._permission.caller(routes, _authorization(request))
         return [
             {"name": endpoint.record.name, "version": arm.version, "state": "READY", "reason": arm.arm.role}
             for endpoint in routes.endpoints.values()
@@ -220,8 +202,8 @@ class Door:
         return endpoint.live.model.example if endpoint is not None else None
 
 
-def _unknown_model(name: str) -> NotFound:
-    return NotFound("no such model", where="model", expected="an endpoint of this environment", got=name[:100], next_step="lever status")
+def _authorization(request: Request) -> bytes:
+    return request.headers.get(b"authorization", b"")
 
 
 def _only(request: Request, *methods: bytes) -> None:
@@ -234,9 +216,14 @@ def _status(error: LeverframeError) -> int:
     return 405 if error.where == "method" else 0
 
 
-def _internal(request: Request) -> Response:
+def _internal(request: Request, fault: Exception) -> Response:
     """A fault of ours: the caller learns nothing of it, the process's log all."""
-    line = {"level": "error", "event": "request failed", "target": request.target[:200].decode("latin-1"), "trace": traceback.format_exc()}
+    line = {
+        "level": "error",
+        "event": "request failed",
+        "target": request.target[:200].decode("latin-1"),
+        "trace": "".join(traceback.format_exception(fault)),
+    }
     print(json.dumps(line), file=sys.stderr, flush=True)
     error = LeverframeError("the gateway could not answer", where="gateway", next_step="ask again; operators: see the gateway's log")
     return Response(500, error_response(error).body, JSON)

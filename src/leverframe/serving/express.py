@@ -5,18 +5,16 @@ records and counts of the two equal. It declines before anything is counted or l
 score that is not finite, a fault of any kind. Which endpoints can have usual requests at all is decided when routes are compiled.
 """
 
-from collections.abc import Callable
 from math import isfinite
 from time import perf_counter_ns
 from typing import Any
 
 import msgspec
 
-from leverframe.core.clock import Clock
 from leverframe.core.errors import LeverframeError
 from leverframe.core.prediction import PredictionRecord
+from leverframe.serving.inference import Inference
 from leverframe.serving.inputs import InputPlan
-from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.message import JSON, Request, Response
 from leverframe.serving.oip import ID_CHARS_MAX
 from leverframe.serving.routing import CompiledEndpoint
@@ -70,13 +68,13 @@ class Express:
 
     Parameters
     ----------
-    next_id: makes the id of a request that brings none.
+    inference: the general way, whose clock, log and ids are used here too.
     """
 
-    def __init__(self, clock: Clock, log: SegmentLog, next_id: Callable[[], str]) -> None:
-        self._now_us = clock.now_us
-        self._log_answer = log.answer
-        self._next_id = next_id
+    def __init__(self, inference: Inference) -> None:
+        self._now_us = inference.clock.now_us
+        self._log_answer = inference.log.answer
+        self._next_id = inference.next_id
 
     def answer(self, endpoint: CompiledEndpoint, request: Request) -> Response | None:
         """The answer, logged and counted; None when the request is not a usual one, with nothing done."""

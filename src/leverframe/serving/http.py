@@ -25,6 +25,9 @@ _KNOWN = {
         b"content-length",
         b"expect",
         b"inference-header-content-length",
+        b"traceparent",
+        b"tracestate",
+        b"x-request-timeout-ms",
     )
     for spelling in (name, name.title())
 }

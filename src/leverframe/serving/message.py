@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from leverframe.core.errors import LeverframeError
+from leverframe.core.route import Caller
 
 JSON = b"application/json"
 
@@ -21,6 +22,7 @@ REASONS: Mapping[int, bytes] = {
     413: b"Content Too Large",
     415: b"Unsupported Media Type",
     422: b"Unprocessable Content",
+    429: b"Too Many Requests",
     431: b"Request Header Fields Too Large",
     500: b"Internal Server Error",
     503: b"Service Unavailable",
@@ -40,6 +42,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "integrity": 503,
     "unavailable": 503,
     "overloaded": 503,
+    "quota_exceeded": 429,
     "deadline_exceeded": 504,
     "internal": 500,
 }
@@ -63,16 +66,17 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Head:
     """A request's head as the parser read it, kept by :mod:`leverframe.serving.heads`.
 
-    ``permit`` is the stamp of the routes under which the door found its sender permitted.
+    ``permit`` is the stamp of the routes under which the door found its sender permitted, ``caller`` who that is.
     """
 
-    __slots__ = ("body_bytes", "headers", "permit", "target")
+    __slots__ = ("body_bytes", "caller", "headers", "permit", "target")
 
     def __init__(self, target: bytes, headers: dict[bytes, bytes], body_bytes: int) -> None:
         self.target = target
         self.headers = headers
         self.body_bytes = body_bytes
         self.permit: object = None
+        self.caller: Caller | None = None
 
 
 class Request:
@@ -136,7 +140,7 @@ def error_response(error: LeverframeError, *, status: int = 0, example: object =
     if example is not None:
         document["example"] = example
     extra = b""
-    if status == 503:
+    if status in (429, 503):
         extra = b"Retry-After: 1\r\n"
     elif status == 401:
         extra = b"WWW-Authenticate: Bearer\r\n"

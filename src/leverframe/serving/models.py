@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -13,16 +14,22 @@ from leverframe.core.model import GOLDEN, MODEL_LIGHTGBM, MODEL_ONNX, SIGNATURE,
 from leverframe.core.route import Arm
 from leverframe.core.schema import Signature
 from leverframe.serving import oip
+from leverframe.serving.cache import AnswerCache
 from leverframe.serving.inputs import InputPlan
+from leverframe.serving.lane import Lane
+from leverframe.serving.outputs import OutputPlan
 from leverframe.serving.row import RowPlan
 from leverframe.serving.runtimes.lightgbm import LightgbmRuntime
 from leverframe.serving.runtimes.onnx import OnnxRuntime
+from leverframe.serving.runtimes.runtime import Runtime
 
 Float = npt.NDArray[np.float64]
 
 DATA_SUFFIXES = (".onnx", ".txt", ".json", ".md")
 """A bundle holds data only; a file that ends otherwise (pickle, joblib, a library) makes the whole bundle unwelcome."""
 GOLDEN_ROWS_MAX = 1024
+INLINE_S_MAX = 0.0005
+"""A model whose single row takes longer than this, measured as it is loaded, gets a lane of its own beside the event loop."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,10 @@ class LoadedVersion:
     inputs: InputPlan
     plan: RowPlan
     score_row: Callable[[bytes], float]
+    """The first score of one row, given as its columns in little-endian float64."""
     score: Callable[[Float], Float]
     runtimes: tuple[str, ...]
+    outputs: OutputPlan
     answer_start: bytes
     answer_outputs: bytes
     output: str
@@ -49,41 +58,51 @@ class LoadedVersion:
 
     ONNX Runtime does not: the last bit of a row's score depends on how many rows it came with.
     """
+    lane: Lane | None = None
+    """Where a costly model is scored; None: at once, on the event loop."""
+    cache: AnswerCache | None = None
+    """Answers kept, of a costly model that declares itself deterministic."""
+
+    def close(self) -> None:
+        """Let go of what the version holds beside memory."""
+        if self.lane is not None:
+            self.lane.close()
 
 
-def _golden_matrix(golden: Golden, signature: Signature) -> tuple[Float, Float]:
+def _golden_matrix(golden: Golden, signature: Signature, width: int) -> tuple[Float, Float]:
+    """Rows ``[n, columns]`` and their expected scores ``[n, width]``."""
     names = tuple(column.name for column in signature.columns)
-    if golden.columns != names or not golden.rows or len(golden.rows) != len(golden.expected) or len(golden.rows) > GOLDEN_ROWS_MAX:
+    fits = golden.columns == names and 1 <= len(golden.rows) == len(golden.expected) <= GOLDEN_ROWS_MAX
+    if not fits or any(len(row) != width for row in golden.expected):
         raise Integrity(
             "golden rows do not fit the signature",
             where=GOLDEN,
-            expected=f"1 to {GOLDEN_ROWS_MAX} rows of {len(names)} columns in signature order",
+            expected=f"1 to {GOLDEN_ROWS_MAX} rows of {len(names)} columns in signature order, {width} scores each",
             got=f"{len(golden.rows)} rows of {len(golden.columns)} columns",
         )
     matrix = np.array([[np.nan if v is None else v for v in row] for row in golden.rows], dtype=np.float64)
-    return matrix, np.array([row[0] for row in golden.expected], dtype=np.float64)
+    return matrix, np.array(golden.expected, dtype=np.float64)
 
 
 def _check_golden(scores: Float, expected: Float, tolerance: float, runtime: str, version: str) -> None:
-    difference = np.abs(scores - expected)
+    if scores.size != expected.size:
+        raise Integrity(
+            f"the model gives another number of scores on {runtime}", where=version, expected=str(expected.shape), got=str(scores.shape)
+        )
+    difference = np.abs(scores.reshape(expected.shape) - expected)
     if not (np.isfinite(difference).all() and difference.max() <= tolerance):
-        row = int(np.argmax(np.where(np.isfinite(difference), difference, np.inf)))
+        row = int(np.argmax(np.where(np.isfinite(difference), difference, np.inf).max(axis=1)))
         raise Integrity(
             f"the model does not give its golden answers on {runtime}",
             where=f"{version}, golden row {row}",
-            expected=f"{expected[row]:.9g} ± {tolerance:g}",
-            got=f"{scores[row]:.9g}",
-            next_step="build the version again; this one is not routed",
+            expected=f"{expected[row, 0]:.9g} ± {tolerance:g}",
+            got=f"{scores.reshape(expected.shape)[row, 0]:.9g}",
+            next_step="build the bundle again; the running version stays",
         )
 
 
 def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes]) -> LoadedVersion:
-    """Open the files of a verified bundle and try every runtime on the golden rows.
-
-    Parameters
-    ----------
-    endpoint: the name answers carry as ``model_name``.
-    files: name to content; digests and signature have been checked already.
+    """Load the version of ``arm`` from its bundle's verified ``files``, try it on its golden rows and warm it up.
 
     Raises
     ------
@@ -92,30 +111,20 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes]) -> LoadedV
     foreign = sorted(name for name in files if not name.endswith(DATA_SUFFIXES))
     if foreign:
         raise Integrity("a bundle holds data only", where=arm.version, expected=", ".join(DATA_SUFFIXES), got=", ".join(foreign)[:200])
-    missing = [name for name in (MODEL_ONNX, SIGNATURE, GOLDEN) if name not in files]
-    if missing:
-        raise Integrity("the bundle is not complete", where=arm.version, expected=", ".join(missing), got="nothing")
-    try:
-        signature = msgspec.json.decode(files[SIGNATURE], type=Signature)
-        golden = msgspec.json.decode(files[GOLDEN], type=Golden)
-    except msgspec.MsgspecError as error:
-        raise Integrity("the bundle's records cannot be read", where=arm.version, got=str(error)[:200]) from error
-    if len(signature.outputs) != 1:
-        raise Integrity("a model gives one score a row", where=arm.version, expected="1 output", got=str(len(signature.outputs)))
-    matrix, expected = _golden_matrix(golden, signature)
-    columns = len(signature.columns)
-    onnx = OnnxRuntime(files[MODEL_ONNX], columns)
-    _check_golden(onnx.score(matrix), expected, golden.tolerance, onnx.name, arm.version)
-    score_row: Callable[[bytes], float] = lambda row: float(onnx.score(np.frombuffer(row, dtype="<f8").reshape(1, columns))[0])  # noqa: E731
-    runtimes: tuple[str, ...] = (onnx.name,)
-    score_alike: Callable[[Float], Float] | None = None
-    if MODEL_LIGHTGBM in files:
-        native = LightgbmRuntime(files[MODEL_LIGHTGBM], columns)
-        _check_golden(native.score(matrix), expected, golden.tolerance, native.name, arm.version)
-        singly = np.array([native.score_row(row.tobytes()) for row in matrix])
-        _check_golden(singly, expected, golden.tolerance, f"{native.name}, row by row", arm.version)
-        score_row, score_alike, runtimes = native.score_row, native.score, (native.name, onnx.name)
+    signature, golden = _records(arm.version, files)
+    outputs = OutputPlan(signature)
+    matrix, expected = _golden_matrix(golden, signature, outputs.width)
+    engines = _engines(files, len(signature.columns))
+    for engine in engines:
+        _check_golden(engine.score(matrix), expected, golden.tolerance, engine.name, arm.version)
+    batch, row = engines[-1], engines[0]
+    score_row, score_alike = _singly(row, len(signature.columns)), None
+    if isinstance(row, LightgbmRuntime):
+        score_row, score_alike = row.score_row, row.score
+    first = np.array([score_row(each.tobytes()) for each in matrix])
+    _check_golden(first[:, None], expected[:, :1], golden.tolerance, f"{row.name}, row by row", arm.version)
     output = signature.outputs[0]
+    slow = _row_seconds(score_row, matrix) > INLINE_S_MAX
     return LoadedVersion(
         version=arm.version,
         bundle=arm.bundle,
@@ -124,8 +133,9 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes]) -> LoadedV
         inputs=InputPlan(signature),
         plan=RowPlan(signature),
         score_row=score_row,
-        score=onnx.score,
-        runtimes=runtimes,
+        score=batch.score,
+        runtimes=tuple(engine.name for engine in engines),
+        outputs=outputs,
         answer_start=oip.answer_start(endpoint, arm.version),
         answer_outputs=oip.answer_outputs(output.name, output.datatype),
         output=output.name,
@@ -133,7 +143,46 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes]) -> LoadedV
         example=oip.example(signature),
         entity_fields=tuple(field.name for field in signature.request if field.entity),
         score_alike=score_alike,
+        lane=Lane(f"{endpoint} {arm.version}", batch.score) if slow else None,
+        cache=AnswerCache() if slow and signature.deterministic else None,
     )
+
+
+def _records(version: str, files: Mapping[str, bytes]) -> tuple[Signature, Golden]:
+    missing = [name for name in (SIGNATURE, GOLDEN) if name not in files]
+    if missing:
+        raise Integrity("the bundle is not complete", where=version, expected=", ".join(missing), got="nothing")
+    try:
+        return msgspec.json.decode(files[SIGNATURE], type=Signature), msgspec.json.decode(files[GOLDEN], type=Golden)
+    except msgspec.MsgspecError as error:
+        raise Integrity("the bundle's records cannot be read", where=version, got=str(error)[:200]) from error
+
+
+def _engines(files: Mapping[str, bytes], columns: int) -> list[Runtime]:
+    """The bundle's model on every engine it has a file for: the quickest at one row first, the quickest at many last."""
+    engines: list[Runtime] = []
+    if MODEL_LIGHTGBM in files:
+        engines.append(LightgbmRuntime(files[MODEL_LIGHTGBM], columns))
+    if MODEL_ONNX in files:
+        engines.append(OnnxRuntime(files[MODEL_ONNX], columns))
+    if not engines:
+        raise Integrity("the bundle is not complete", where="model", expected=f"{MODEL_ONNX} or another model file", got="none")
+    return engines
+
+
+def _singly(engine: Runtime, columns: int) -> Callable[[bytes], float]:
+    """The first score of one row on an engine that only knows matrices."""
+    return lambda row: float(engine.score(np.frombuffer(row, dtype="<f8").reshape(1, columns)).flat[0])
+
+
+def _row_seconds(score_row: Callable[[bytes], float], matrix: Float) -> float:
+    """What one row costs: the median of a few."""
+    taken = []
+    for row in matrix[:5]:
+        data, started = row.tobytes(), perf_counter()
+        score_row(data)
+        taken.append(perf_counter() - started)
+    return sorted(taken)[len(taken) // 2]
 
 
 def _without_defaults(signature: Signature) -> Signature:

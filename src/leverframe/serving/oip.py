@@ -7,10 +7,8 @@ import zlib
 from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-from leverframe.core.errors import Fault, InvalidInput, LimitExceeded, SchemaMismatch
+from leverframe.core.errors import InvalidInput, LimitExceeded, SchemaMismatch
 from leverframe.core.schema import Signature
 from leverframe.serving.message import JSON, Request, Response
 from leverframe.serving.tensors import Tensor
@@ -119,29 +117,18 @@ def _attach_binary(document: InferDocument, data: bytes) -> None:
         raise InvalidInput("bytes behind the last tensor", where="body", expected=f"{at} bytes of binary data", got=str(len(data)))
 
 
-def wants_binary(document: InferDocument, output: str) -> bool:
-    """Whether ``output`` is to be answered in binary.
+def wishes(document: InferDocument) -> list[tuple[str, bool]]:
+    """The outputs asked for, each with whether it is wanted in binary; empty: all, as ``document.parameters`` say.
 
     Raises
     ------
-    SchemaMismatch: an output is asked for that the model does not have, or in a form that is not served.
+    SchemaMismatch: an output is asked for in a form that is not served.
     """
-    if not document.outputs:
-        return bool(document.parameters.get("binary_data_output", False))
-    faults = [
-        Fault(where=wish.name[:100], what="no such output", expected=output, got=wish.name[:100])
-        for wish in document.outputs
-        if wish.name != output
-    ]
-    faults += [
-        Fault(where=wish.name[:100], what="classification is not served", expected="plain scores")
-        for wish in document.outputs
-        if wish.parameters.get("classification")
-    ]
-    if faults:
-        raise SchemaMismatch("the answer cannot be given as asked", where="outputs", faults=faults, expected=output, got=faults[0].where)
-    wish = document.outputs[0]
-    return bool(wish.parameters.get("binary_data", document.parameters.get("binary_data_output", False)))
+    everywhere = bool(document.parameters.get("binary_data_output", False))
+    for wish in document.outputs:
+        if wish.parameters.get("classification"):
+            raise SchemaMismatch("classification is not served", where=wish.name[:100], expected="plain scores", got="classification")
+    return [(wish.name, bool(wish.parameters.get("binary_data", everywhere))) for wish in document.outputs]
 
 
 def answer_start(model: str, version: str) -> bytes:
@@ -152,27 +139,6 @@ def answer_start(model: str, version: str) -> bytes:
 def answer_outputs(name: str, datatype: str) -> bytes:
     """The constant part of a JSON answer between its parameters and the shape."""
     return b',"outputs":[{"name":%b,"datatype":%b,"shape":[' % (_encode(name), _encode(datatype))
-
-
-def json_answer(start: bytes, prediction_id: str, parameters: bytes, outputs: bytes, scores: list[float]) -> bytes:
-    """The whole JSON answer; ``parameters`` is a JSON object."""
-    data = repr(scores[0]).encode() if len(scores) == 1 else _encode(scores)[1:-1]
-    return b'%b%b,"parameters":%b%b%d],"data":[%b]}]}' % (start, _encode(prediction_id), parameters, outputs, len(scores), data)
-
-
-def binary_answer(start: bytes, prediction_id: str, parameters: bytes, outputs: bytes, scores: list[float], datatype: str) -> Response:
-    """The answer with its scores as bytes behind the JSON part."""
-    dtype: npt.DTypeLike = {"FP32": "<f4", "FP16": "<f2"}.get(datatype, "<f8")
-    data = np.asarray(scores, dtype=dtype).tobytes()
-    head = b'%b%b,"parameters":%b%b%d],"parameters":{"binary_data_size":%d}}]}' % (
-        start,
-        _encode(prediction_id),
-        parameters,
-        outputs,
-        len(scores),
-        len(data),
-    )
-    return Response(200, head + data, OCTETS, b"Inference-Header-Content-Length: %d\r\n" % len(head))
 
 
 def compressed(response: Response, accepted: bytes) -> Response:

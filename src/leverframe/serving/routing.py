@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from leverframe.core.errors import Integrity
 from leverframe.core.route import Arm, Caller, Endpoint, RouteTable
 from leverframe.serving.missing import MissingPolicy, missing_policy
 from leverframe.serving.models import LoadedVersion
@@ -50,8 +51,12 @@ class CompiledArm:
     model: LoadedVersion
     policy: MissingPolicy
     parameters: bytes
+    """What every answer says about itself: the inside of a JSON object."""
     stats: ArmStats
     version: str
+    endpoint: Endpoint
+    positions: Mapping[str, int]
+    """Input column to its place."""
     reads_as_live: bool
     """Whether a request read for the live arm is read for this one too."""
     single: bytes
@@ -68,6 +73,8 @@ class CompiledEndpoint:
     arms: tuple[CompiledArm, ...]
     intervals: tuple[tuple[float, float, CompiledArm], ...]
     unseen: tuple[CompiledArm, ...]
+    last_good: CompiledArm | None
+    """The version that answers when an arm cannot; it has no share of the traffic."""
     point: Callable[[str], float]
     usual: bool
     """Whether :mod:`leverframe.serving.express` may be asked first."""
@@ -117,6 +124,7 @@ class CompiledRoutes:
     endpoints: Mapping[str, CompiledEndpoint]
     targets: Mapping[bytes, CompiledEndpoint]
     callers: Mapping[bytes, Caller]
+    has_quotas: bool
     stamp: object = field(default_factory=object)
 
     @property
@@ -130,33 +138,42 @@ def _compile_endpoint(
 ) -> CompiledEndpoint:
     loaded = [(arm, load(endpoint.name, arm)) for arm in endpoint.arms]
     fields = next(model.signature.request for arm, model in loaded if arm.role == "live")
-    arms = []
-    for arm, model in loaded:
-        parameters = b'{"arm":"%b","generation":%d' % (arm.role.encode(), generation)
-        arms.append(
-            CompiledArm(
-                arm=arm,
-                model=model,
-                policy=missing_policy(model.signature, endpoint.disabled_features),
-                parameters=parameters,
-                stats=telemetry.arm(endpoint.name, arm.version, arm.role),
-                version=arm.version,
-                reads_as_live=model.signature.request == fields,
-                single=b',"parameters":%b}%b1],"data":[' % (parameters, model.answer_outputs),
-            )
+
+    def compiled_arm(arm: Arm, model: LoadedVersion) -> CompiledArm:
+        parameters = b'"arm":"%b","generation":%d' % (arm.role.encode(), generation)
+        return CompiledArm(
+            arm=arm,
+            model=model,
+            policy=missing_policy(model.signature, endpoint.disabled_features),
+            parameters=parameters,
+            stats=telemetry.arm(endpoint.name, arm.version, arm.role),
+            version=arm.version,
+            endpoint=endpoint,
+            positions={column.name: position for position, column in enumerate(model.signature.columns)},
+            reads_as_live=model.signature.request == fields,
+            single=b',"parameters":{%b}%b1],"data":[' % (parameters, model.answer_outputs),
+        )
+
+    arms = [compiled_arm(arm, model) for arm, model in loaded]
+    good = endpoint.fallback.last_good
+    last_good = compiled_arm(good, load(endpoint.name, good)) if good is not None else None
+    if last_good is not None and not last_good.reads_as_live:
+        raise Integrity(
+            "the last good version reads other requests", where=f"{endpoint.name} {last_good.version}", expected="the live arm's fields"
         )
     live = next(compiled for compiled in arms if compiled.arm.role == "live")
     others = [compiled for compiled in arms if compiled.arm.role == "canary"]
     placed = [(low, high, arm) for (low, high), arm in zip(intervals([a.arm.weight for a in others]), others, strict=True) if high > low]
     unseen = tuple(compiled for compiled in arms if compiled.arm.role == "shadow" or compiled.arm.mirror)
     usual = not unseen and not endpoint.killed and all(_usual(arm) for arm in arms)
-    return CompiledEndpoint(endpoint, generation, live, tuple(arms), tuple(placed), unseen, points(endpoint.salt), usual)
+    return CompiledEndpoint(endpoint, generation, live, tuple(arms), tuple(placed), unseen, last_good, points(endpoint.salt), usual)
 
 
 def _usual(arm: CompiledArm) -> bool:
     """Whether the arm scores rows as they are sent: no look-up, no entity, nothing switched off, the live arm's fields."""
     model = arm.model
-    return arm.reads_as_live and model.inputs.packable and model.plan.as_sent and not (model.entity_fields or arm.policy.off)
+    cheap = model.lane is None and model.outputs.simple
+    return cheap and arm.reads_as_live and model.inputs.packable and model.plan.as_sent and not (model.entity_fields or arm.policy.off)
 
 
 def compile_routes(table: RouteTable, load: Callable[[str, Arm], LoadedVersion], telemetry: Telemetry) -> CompiledRoutes:
@@ -172,4 +189,5 @@ def compile_routes(table: RouteTable, load: Callable[[str, Arm], LoadedVersion],
         endpoints=endpoints,
         targets={f"/v2/models/{name}/infer".encode(): endpoint for name, endpoint in endpoints.items()},
         callers={bytes.fromhex(caller.token_sha256): caller for caller in table.callers},
+        has_quotas=bool(table.tenant_quotas or any(e.quota for e in table.endpoints) or any(c.quota for c in table.callers)),
     )

@@ -28,6 +28,9 @@ from leverframe.serving.limits import LoadGate
 from leverframe.serving.listener import Listener
 from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.lookup import Lookup
+from leverframe.serving.permission import Permission
+from leverframe.serving.quotas import Quotas
+from leverframe.serving.rest import RestInference
 from leverframe.serving.shadow import ShadowQueue
 from leverframe.serving.tables import TableFollower
 from leverframe.serving.telemetry import Telemetry
@@ -96,13 +99,19 @@ async def serve(settings: GatewaySettings) -> None:
         lookup=Lookup(store, entity_keys),
         shadows=shadows,
         id_prefix=f"{secrets.token_hex(6)}-",
-        body_bytes_max=body_bytes_max,
     )
     shadows.score = inference.score_unseen
+    permission = Permission(tables, Quotas(settings.workers), loopback=loopback)
     door = Door(
-        tables=tables, inference=inference, log=log, clock=clock, gate=gate, telemetry=telemetry, loopback=loopback,
-        version=version("leverframe"), body_bytes_max=body_bytes_max,
-    )  # fmt: skip
+        permission=permission,
+        inference=RestInference(inference, body_bytes_max),
+        log=log,
+        clock=clock,
+        gate=gate,
+        telemetry=telemetry,
+        version=version("leverframe"),
+        body_bytes_max=body_bytes_max,
+    )
     listener = Listener(door.handle, admit=door.admit, refused=lambda error: telemetry.refuse(error.code), limits=settings.limits)
     door.health = Health(worker=settings.worker, clock=clock, tables=tables, log=log, telemetry=telemetry, gate=gate, listener=listener)
     stop = asyncio.Event()
