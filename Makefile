@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Show what can be made
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(VENV)/platform.stamp: requirements/platform.txt requirements/build.txt pyproject.toml
+$(VENV)/platform.stamp: requirements/platform.txt requirements/build.txt pyproject.toml hatch_build.py src/leverframe/serving/runtimes/trees.c
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the platform (about a minute)"
 	@$(BIN)/python -m pip install -q --require-hashes -r requirements/build.txt -r requirements/platform.txt
@@ -27,7 +27,7 @@ demo: $(VENV)/platform.stamp ## Install, then run the whole ring on real flights
 up: $(VENV)/platform.stamp ## Install, then start control API, console, worker and gateway on this machine
 	@$(BIN)/lever up
 
-test: $(VENV)/dev.stamp ## Install, then run the tests against real PostgreSQL, Redis and S3 services
+test: $(VENV)/dev.stamp ## Install, then run the tests against real PostgreSQL, Redis, NATS and S3 services
 	@$(BIN)/python -m pytest
 
 test-slow: $(VENV)/dev.stamp ## The long fault, load and browser suites

