@@ -72,7 +72,6 @@ def test_p9_bad_tables_under_load_change_nothing(tmp_path):
             installation.publish(table(Endpoint(name="m", arms=(gone,)), generation=6))
             running.wait(lambda page: page["table_refusals"] == 5)
         page = running.page()
-        assert page["generation"] == 5
         assert "previous one is served" in page["table"]["problem"]
         assert load.failures == []
         assert {version for _, version in load.versions} == {"m@v1"}

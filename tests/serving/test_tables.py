@@ -10,6 +10,7 @@ from leverframe.core.model import GOLDEN, MODEL_LIGHTGBM, MODEL_ONNX, SIGNATURE,
 from leverframe.core.route import Arm, Endpoint
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.signing import SigningKey, TrustStore
+from leverframe.serving import tables
 from leverframe.serving.models import load_version
 from leverframe.serving.runtimes.onnx_scan import refuse_external_data
 from leverframe.serving.tables import ROUTES_TYPE, TableFollower
@@ -106,17 +107,54 @@ def test_callers_may_change_within_a_generation(installation):
     refused(follower, "old table")
 
 
-def test_one_bad_bundle_refuses_the_whole_table(installation):
+def test_a_bad_bundle_holds_up_its_own_endpoint_and_no_other(installation):
     follower = follow(installation)
-    good = installation.arm("m@v1", 1)
-    installation.publish(table(endpoint(good)))
+    good, other = installation.arm("m@v1", 1), installation.arm("n@v1", 1)
+    installation.publish(table(endpoint(good), Endpoint(name="n", arms=(other,))))
     assert follower.look()
+    before = follower.routes.endpoints
     gone = msgspec.structs.replace(good, version="m@v2", bundle="sha256:" + "0" * 64, role="canary", weight=0.0)
-    installation.publish(table(endpoint(good, gone), generation=2))
-    refused(follower, "gone")
     swapped = msgspec.structs.replace(good, version="m@v2", envelope=installation.arm("m@v3", 3).envelope, role="canary", weight=0.0)
-    installation.publish(table(endpoint(good, swapped), generation=3))
-    refused(follower, "about another bundle")
+    for generation, bad, reason in ((2, gone, "gone"), (3, swapped, "about another bundle")):
+        moved = Endpoint(name="n", arms=(other,), killed=generation == 2)
+        installation.publish(table(endpoint(good, bad), moved, generation=generation))
+        assert follower.look(), "the endpoint whose bundles are good was held up"
+        assert follower.routes.endpoints["n"].record.killed == (generation == 2)
+        assert follower.routes.endpoints["m"] is before["m"], "the endpoint with a bad bundle changed"
+        assert reason in follower.problem
+        assert "endpoint m" in follower.problem
+        assert not follower.look()
+    again = follow(installation)
+    again.restore()
+    assert again.routes.table.generation == 1, "a table that cannot be served whole is nothing to restart from"
+    assert again.look()
+    assert again.routes.endpoints["m"].live.version == "m@v1"
+
+
+def test_a_bundle_that_comes_later_is_taken_without_a_new_table(installation, monkeypatch):
+    monkeypatch.setattr(tables, "RETRY_S", 0.0)
+    follower = follow(installation)
+    one, two = installation.arm("m@v1", 1), installation.arm("m@v2", 2)
+    installation.publish(table(endpoint(one)))
+    assert follower.look()
+    path = installation.home / "artifacts"
+    away = path.rename(installation.home / "away")
+    installation.publish(table(endpoint(two), generation=2))
+    assert follower.look()
+    assert follower.routes.endpoints["m"].live.version == "m@v1"
+    assert not follower.look()
+    away.rename(path)
+    assert follower.look()
+    assert follower.routes.endpoints["m"].live.version == "m@v2"
+    assert follower.problem == ""
+
+
+def test_a_table_of_which_nothing_can_be_served_changes_nothing(installation):
+    follower = follow(installation)
+    gone = msgspec.structs.replace(installation.arm("m@v1", 1), bundle="sha256:" + "0" * 64)
+    installation.publish(table(endpoint(gone)))
+    assert not follower.look()
+    assert follower.routes is None
 
 
 def test_versions_are_loaded_once_and_retired_ones_stay_for_a_rollback(installation):

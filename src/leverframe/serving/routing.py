@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from leverframe.core.errors import Integrity
+from leverframe.core.errors import Integrity, LeverframeError
 from leverframe.core.route import Arm, Caller, Endpoint, RouteTable
 from leverframe.serving.missing import MissingPolicy, missing_policy
 from leverframe.serving.models import LoadedVersion
@@ -118,13 +118,17 @@ def intervals(weights: Sequence[float]) -> list[tuple[float, float]]:
 
 @dataclass(frozen=True)
 class CompiledRoutes:
-    """All of a gateway's routes: replaced by one assignment, never changed. ``stamp`` is of these routes alone."""
+    """All of a gateway's routes: replaced by one assignment, never changed. ``stamp`` is of these routes alone.
+
+    ``problems``: endpoints of the table that could not be compiled, and why. One that was served before is still served as it was.
+    """
 
     table: RouteTable
     endpoints: Mapping[str, CompiledEndpoint]
     targets: Mapping[bytes, CompiledEndpoint]
     callers: Mapping[bytes, Caller]
     has_quotas: bool
+    problems: Mapping[str, str]
     stamp: object = field(default_factory=object)
 
     @property
@@ -176,18 +180,27 @@ def _usual(arm: CompiledArm) -> bool:
     return cheap and arm.reads_as_live and model.inputs.packable and model.plan.as_sent and not (model.entity_fields or arm.policy.off)
 
 
-def compile_routes(table: RouteTable, load: Callable[[str, Arm], LoadedVersion], telemetry: Telemetry) -> CompiledRoutes:
+def compile_routes(
+    table: RouteTable, load: Callable[[str, Arm], LoadedVersion], telemetry: Telemetry, before: CompiledRoutes | None = None
+) -> CompiledRoutes:
     """Compile ``table``; ``load`` gives a checked version for each arm.
 
-    Raises
-    ------
-    Integrity, Unavailable: a version cannot be loaded; nothing of the table is used then.
+    An endpoint that cannot be compiled does not hold up the others: it stays as it was in ``before``, whole.
     """
-    endpoints = {e.name: _compile_endpoint(e, table.generation, load, telemetry) for e in table.endpoints}
+    endpoints: dict[str, CompiledEndpoint] = {}
+    problems: dict[str, str] = {}
+    for endpoint in table.endpoints:
+        try:
+            endpoints[endpoint.name] = _compile_endpoint(endpoint, table.generation, load, telemetry)
+        except LeverframeError as error:
+            problems[endpoint.name] = error.sentence()
+            if before is not None and endpoint.name in before.endpoints:
+                endpoints[endpoint.name] = before.endpoints[endpoint.name]
     return CompiledRoutes(
         table=table,
         endpoints=endpoints,
         targets={f"/v2/models/{name}/infer".encode(): endpoint for name, endpoint in endpoints.items()},
         callers={bytes.fromhex(caller.token_sha256): caller for caller in table.callers},
         has_quotas=bool(table.tenant_quotas or any(e.quota for e in table.endpoints) or any(c.quota for c in table.callers)),
+        problems=problems,
     )

@@ -1,7 +1,8 @@
 """Follows the published route table: verify, load, try, and only then swap one reference; keep a last-good copy to restart from.
 
-A look runs in a thread of its own, so that answers do not wait for a model to load. Whatever is wrong with a table or a bundle, the routes
-that are served stay as they are and the health page says why.
+A look runs in a thread of its own, so that answers do not wait for a model to load. Whatever is wrong with a table, the routes that are
+served stay as they are and the health page says why. What is wrong with a bundle stays with its endpoint: that one is served as it was, and
+the others follow the table.
 """
 
 import threading
@@ -133,7 +134,7 @@ class TableFollower:
             return False
         self.looked_at = time.monotonic()
         digest = digest_bytes(envelope)
-        if digest == self._seen:
+        if digest == self._seen and digest != self._refused:
             self.problem, self.source = "", "published"
             return False
         if digest == self._refused and time.monotonic() < self._retry_at:
@@ -143,27 +144,37 @@ class TableFollower:
         except LeverframeError as error:
             self._refuse(digest, error)
             return False
-        self.problem, self.source, self._refused = "", "published", ""
-        if swapped:
-            self._keep(envelope)
+        self.source = "published"
+        problems = self.routes.problems if self.routes is not None else {}
+        if problems:
+            self._note_refused(digest)
+            said = "; ".join(f"endpoint {name}: {reason}" for name, reason in problems.items())
+            self.problem = f"part of the published table was refused, the previous one is served there: {said}"
+            return swapped
+        self.problem, self._refused = "", ""
+        # Only a table that can be served whole is one to restart from.
+        self._keep(envelope)
         return swapped
 
     def _refuse(self, digest: str, error: LeverframeError) -> None:
+        self._note_refused(digest)
+        self.problem = f"the published table was refused, the previous one is served: {error.sentence()}"
+
+    def _note_refused(self, digest: str) -> None:
         if digest != self._refused:
             self._telemetry.swap_failures += 1
         self._refused, self._retry_at = digest, time.monotonic() + RETRY_S
-        self.problem = f"the published table was refused, the previous one is served: {error.sentence()}"
 
     def _adopt(self, envelope: bytes) -> bool:
-        """Verify, load and swap; False when this very table is served already."""
+        """Verify, load and swap; False when this very table is served already, as far as it can be."""
         table = read_table(envelope, self._trust(), self._environment)
         current = self.routes.table if self.routes is not None else None
         if current is not None:
-            if table == current:
+            if table == current and self.routes is not None and not self.routes.problems:
                 self._seen = digest_bytes(envelope)
                 return False
             # One generation is issued again when only its callers changed.
-            if (table.generation, table.issued_at_us) <= (current.generation, current.issued_at_us):
+            if table != current and (table.generation, table.issued_at_us) <= (current.generation, current.issued_at_us):
                 raise Integrity(
                     "an old table was published",
                     where=routes_name(self._environment),
@@ -171,11 +182,18 @@ class TableFollower:
                     got=f"generation {table.generation}",
                     next_step="publish the newest table again: lever release publish",
                 )
-        compiled = compile_routes(table, self._load, self._telemetry)
+        before = self.routes
+        compiled = compile_routes(table, self._load, self._telemetry, before)
+        if compiled.problems and not compiled.endpoints:
+            raise Integrity(
+                "no endpoint of the table can be served", where=routes_name(self._environment), got="; ".join(compiled.problems.values())
+            )
+        if before is not None and table == before.table and compiled.problems == before.problems:
+            return False
         self.routes = compiled
         self._seen = digest_bytes(envelope)
         self._telemetry.swaps += 1
-        self._retire(table)
+        self._retire(compiled)
         return True
 
     def _load(self, endpoint: str, arm: Arm) -> LoadedVersion:
@@ -186,12 +204,14 @@ class TableFollower:
         self._loaded.move_to_end(key)
         return loaded
 
-    def _retire(self, table: RouteTable) -> None:
+    def _retire(self, routes: CompiledRoutes) -> None:
         """Let go of the versions that have been out of use longest."""
-        used = {(endpoint.name, arm.version, arm.bundle) for endpoint in table.endpoints for arm in endpoint.arms}
-        retired = [key for key in self._loaded if key not in used]
+        table = routes.table
+        wanted = {(e.name, arm.version, arm.bundle) for e in table.endpoints for arm in (*e.arms, e.fallback.last_good) if arm is not None}
+        served = {(e.record.name, arm.version, arm.arm.bundle) for e in routes.endpoints.values() for arm in e.arms}
+        retired = [key for key in self._loaded if key not in wanted | served]
         for key in retired[: max(0, len(retired) - RETIRED_MAX)]:
-            del self._loaded[key]
+            self._loaded.pop(key).close()
 
     def _keep(self, envelope: bytes) -> None:
         try:
