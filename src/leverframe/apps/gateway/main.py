@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, default=Path(given.get("LEVER_HOME", ".leverframe")))
     parser.add_argument("--host", default=given.get("LEVER_GATEWAY_HOST", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(given.get("LEVER_GATEWAY_PORT", "8401")))
+    parser.add_argument("--grpc-port", type=int, default=int(given.get("LEVER_GATEWAY_GRPC_PORT", "0")), help="port for gRPC; 0: none")
     parser.add_argument("--workers", default=given.get("LEVER_GATEWAY_WORKERS", "1"), help="processes on the port; auto: one a usable core")
     parser.add_argument("--hung-s", type=float, default=HUNG_S, help="a worker without a heartbeat for this long is replaced")
     parser.add_argument("--environment", default=given.get("LEVER_ENVIRONMENT", "prod"))

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from leverframe.core.errors import InvalidInput
+from leverframe.serving.grpc_door.limits import GrpcLimits
 from leverframe.serving.log_segments import SEAL_S, SEGMENT_BYTES
 from leverframe.serving.message import HttpLimits
 
@@ -29,7 +30,7 @@ class FleetPlace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one gateway is told. Empty URLs mean the folders of an installation under ``home``.
+    """Everything one gateway is told. Empty URLs mean the folders of an installation under ``home``; a ``grpc_port`` of 0: no gRPC.
 
     ``worker`` names the log segments of a lone worker; the workers of a fleet are called like it with their number behind.
     """
@@ -37,6 +38,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     host: str = "127.0.0.1"
     port: int = 8401
+    grpc_port: int = 0
     environment: str = "prod"
     clock: str = "system"
     worker: str = "gateway-0"
@@ -47,6 +49,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     segment_bytes: int = SEGMENT_BYTES
     seal_s: float = SEAL_S
     limits: HttpLimits = HttpLimits()
+    grpc_limits: GrpcLimits = GrpcLimits()
     fleet: FleetPlace | None = None
 
     @property

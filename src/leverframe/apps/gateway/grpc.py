@@ -1,0 +1,37 @@
+"""The gateway's second door: gRPC on a port of its own, in the worker's process and on its event loop."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+
+from leverframe.apps.gateway.settings import GatewaySettings
+from leverframe.serving.grpc_door.service import GrpcDoor
+from leverframe.serving.grpc_door.transport import GrpcServer
+from leverframe.serving.inference import Inference
+from leverframe.serving.limits import LoadGate
+from leverframe.serving.permission import Permission
+from leverframe.serving.telemetry import Telemetry
+
+
+async def open_grpc(
+    settings: GatewaySettings,
+    *,
+    permission: Permission,
+    inference: Inference,
+    gate: LoadGate,
+    telemetry: Telemetry,
+    ready: Callable[[], bool],
+) -> GrpcServer | None:
+    """Listen for gRPC on ``settings.grpc_port``, with the host and the permissions of the REST door; None when the port is 0.
+
+    The workers of a fleet listen on the port together: the kernel gives each connection to one of them.
+
+    Raises
+    ------
+    Unavailable: the port cannot be had.
+    """
+    if not settings.grpc_port:
+        return None
+    door = GrpcDoor(permission=permission, inference=inference, gate=gate, telemetry=telemetry, ready=ready, version=version("leverframe"))
+    server = GrpcServer(door.methods, door.handle, limits=settings.grpc_limits, share_port=settings.workers > 1)
+    await server.start(settings.host, settings.grpc_port)
+    return server
