@@ -147,7 +147,7 @@ def nats_url() -> Iterator[str]:
             time.sleep(0.01)
         yield f"nats://127.0.0.1:{port}"
     finally:
-        server.terminate()
+        server.kill()
         server.wait(10)
         shutil.rmtree(folder, ignore_errors=True)
 

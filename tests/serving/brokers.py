@@ -19,10 +19,11 @@ from leverframe.apps.streaming.worker import StreamSettings
 class Worker:
     """A running stream worker."""
 
-    def __init__(self, settings: StreamSettings) -> None:
+    def __init__(self, settings: StreamSettings, prelude: str = "") -> None:
+        start = f"import os, signal, sys\n{prelude}\nfrom leverframe.apps.streaming.worker import main\nsys.exit(main(sys.argv[1:]))"
         self.errors = settings.home / f"{settings.worker}.err"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "leverframe.apps.streaming.worker", msgspec.json.encode(settings, enc_hook=str).decode()],
+            [sys.executable, "-c", start, msgspec.json.encode(settings, enc_hook=str).decode()],
             stdout=subprocess.PIPE,
             stderr=self.errors.open("ab"),
             env={name: value for name, value in os.environ.items() if not name.startswith("LEVER_")},
@@ -48,9 +49,9 @@ class Worker:
 
 
 @contextmanager
-def worker(settings: StreamSettings) -> Iterator[Worker]:
-    """A stream worker that scores, and is gone afterwards."""
-    running = Worker(settings)
+def worker(settings: StreamSettings, prelude: str = "") -> Iterator[Worker]:
+    """A stream worker that scores, and is gone afterwards; ``prelude`` is code it runs first: a fault, or a protection taken off."""
+    running = Worker(settings, prelude)
     try:
         assert running.started["event"] == "scoring", running.started
         yield running
@@ -151,6 +152,22 @@ class Redis:
     def close(self) -> None:
         """Disconnect."""
         self._client.close()
+
+
+NO_WINDOW = """
+from leverframe.serving.stream_window import StreamWindow
+StreamWindow.known = StreamWindow.waiting = lambda self, prediction_id: None
+"""
+NO_BROKER_IDS = """
+import leverframe.apps.streaming.nats as on_nats, leverframe.apps.streaming.redis as on_redis
+on_nats.MESSAGE_ID = "Not-An-Id"
+on_redis._ONCE = "return redis.call('XADD', KEYS[1], '*', 'data', ARGV[1], 'id', ARGV[2])"
+"""
+DIES_BEFORE_SETTLING = """
+from leverframe.serving.stream import StreamScorer
+StreamScorer.settle = lambda self, published: os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""What is published is on the broker, and nothing of that is known here: the worst moment to die."""
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:

@@ -58,7 +58,7 @@ class StreamScorer:
     Parameters
     ----------
     find: the endpoint's routes as they are now, or None.
-    window: remembers ids; None repeats what is delivered again (for measurements; never offered to users).
+    window: remembers ids.
     id_from: see :func:`leverframe.serving.stream_message.read_message`.
     """
 
@@ -67,7 +67,7 @@ class StreamScorer:
         name: str,
         find: Callable[[], CompiledEndpoint | None],
         inference: Infers,
-        window: StreamWindow | None,
+        window: StreamWindow,
         *,
         id_from: str = FIELD,
     ) -> None:
@@ -114,12 +114,12 @@ class StreamScorer:
                 if self._again(other, digest, taken, outgoing) is False:
                     unread.append(self._dead(other, message, digest, _other_message(document.id)))
             elif again is False:
-                attempts = self._window.attempts(document.id) if self._window is not None else 0
+                attempts = self._window.attempts(document.id)
                 if attempts >= ATTEMPTS_MAX:
                     unread.append(self._dead(document.id, message, digest, _ended_the_process(document.id, attempts)))
                 else:
                     (alone if attempts else together).append(_Work(message, document.id, digest, document))
-        self._remember(unread)
+        self._window.remember(unread)
         outgoing += unread
         # A message that may have ended the process once must not take others with it.
         for work in alone:
@@ -129,14 +129,11 @@ class StreamScorer:
 
     def settle(self, published: Sequence[Outgoing]) -> None:
         """Note that the broker has ``published``; only then may their messages be acknowledged."""
-        if self._window is not None:
-            self._window.settle(published)
+        self._window.settle(published)
 
     def _again(self, known_as: str, digest: bytes, taken: dict[str, bytes], outgoing: list[Outgoing]) -> bool | None:
         """True: this message was answered before. False: it is new. None: its id is of another message."""
         window = self._window
-        if window is None:
-            return False
         before = taken.get(known_as)
         if before is None and (before := window.known(known_as)) == digest and (waiting := window.waiting(known_as)) is not None:
             outgoing.append(waiting)
@@ -152,16 +149,11 @@ class StreamScorer:
         self.counts.dead += 1
         return Outgoing(prediction_id, digest, True, dead_letter(self._name, prediction_id, message, error))
 
-    def _remember(self, answers: Sequence[Outgoing]) -> None:
-        if self._window is not None:
-            self._window.remember(answers)
-
     async def _answer(self, endpoint: CompiledEndpoint, works: Sequence[_Work]) -> list[Outgoing]:
-        if self._window is not None:
-            self._window.begin([work.id for work in works])
+        self._window.begin([work.id for work in works])
         first: list[Answer | Awaitable[Answer] | LeverframeError] = [self._ask(endpoint, work) for work in works]
         answers = [await self._finish(work, answer) for work, answer in zip(works, first, strict=True)]
-        self._remember(answers)
+        self._window.remember(answers)
         return answers
 
     def _ask(self, endpoint: CompiledEndpoint, work: _Work) -> Answer | Awaitable[Answer] | LeverframeError:

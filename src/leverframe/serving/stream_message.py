@@ -88,7 +88,7 @@ def read_message(message: Incoming, fields: Sequence[RequestField], id_from: str
     try:
         values = _row(message.body)
         sent = values.get("inputs")
-        if sent is not None and bytes(sent[:1]) == b"[" and not any(field.name == "inputs" for field in fields):
+        if sent is not None and bytes(sent)[:1] == b"[" and not any(field.name == "inputs" for field in fields):
             document = _document(message.body)
         else:
             document = _from_row(values, fields)

@@ -80,6 +80,9 @@ class StreamWindow:
             raise unavailable(error, str(folder)) from error
         self._read(self._older)
         self._settled_before, self._settled = self._settled, {}
+        if self._path.exists():
+            # It began with all that was not settled.
+            self._begun, self._open = {}, {}
         self._end = self._read(self._path)
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -44,8 +44,7 @@ MAINTAIN_S = 0.2
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one stream worker is told. Empty URLs mean the folders of an installation under ``home``.
 
-    ``source``, ``answers`` and ``dead`` are addresses; dead letters go to ``<answers>.dead`` when ``dead`` is empty. ``dedupe`` is for
-    measurements of what it protects from.
+    ``source``, ``answers`` and ``dead`` are addresses; dead letters go to ``<answers>.dead`` when ``dead`` is empty.
     """
 
     home: Path
@@ -62,7 +61,6 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     publication_url: str = ""
     batch_max: int = BATCH_MAX
     redeliver_s: float = REDELIVER_S
-    dedupe: bool = True
 
 
 def _follower(settings: StreamSettings, telemetry: Telemetry) -> TableFollower:
@@ -167,7 +165,7 @@ async def serve(settings: StreamSettings) -> None:
         raise NotFound(
             "no such endpoint", where=settings.endpoint, expected=", ".join(tables.routes.endpoints) or "none yet", got=settings.endpoint
         )
-    window = StreamWindow(folder, settings.worker) if settings.dedupe else None
+    window = StreamWindow(folder, settings.worker)
     log = SegmentLog(settings.home / "log", settings.worker, clock)
     lookup = Lookup(LmdbOnlineStore(settings.home / "online", read_only=True), entity_keys)
     inference = Inference(clock=clock, log=log, lookup=lookup, shadows=shadows, id_prefix=f"{secrets.token_hex(6)}-")
@@ -204,8 +202,7 @@ async def serve(settings: StreamSettings) -> None:
         tables.stop()
         maintaining.cancel()
         log.close()
-        if window is not None:
-            window.close()
+        window.close()
     _say("stopped", **msgspec.to_builtins(scorer.counts), log=msgspec.to_builtins(log.counts))
     if faults:
         raise faults[0]
