@@ -8,13 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.serving.batch_jobs import DIGEST, NOW_US, batch, files_of, flights, killed, loaded, online, scores
-from tests.serving.installation import FLIGHT, PLAIN
+from tests.serving.installation import FLIGHT, PLAIN, bundle_files
 from tests.serving.online import answer_rows
 
 from leverframe.apps.batch_features import OnlineFeatures
 from leverframe.core.errors import Conflict, Integrity, Unavailable
+from leverframe.core.model import MODEL_ONNX
 from leverframe.serving.batch import Progress
 from leverframe.serving.batch_output import MANIFEST, Job, OutputFolder
+from leverframe.serving.runtimes.onnx import OnnxRuntime
 
 SCALE = (1.0, 300.0, 700.0, 20.0)
 """What the numbers of the plain model were fitted on."""
@@ -47,14 +49,15 @@ def test_ten_thousand_rows_have_the_bits_of_the_online_answers(tmp_path, signatu
     assert len(np.unique(ours)) > 100, "the rows must be different for this to prove anything"
 
 
-def test_the_runtime_for_batches_would_not_have_the_same_bits():
-    """Negative control of the above: ONNX Runtime's last bit depends on the company a row is in."""
+def test_many_rows_have_the_bits_of_each_alone_which_onnx_runtime_would_not_give():
+    """P19, requests of several rows; with ONNX Runtime as negative control: its last bit depends on the company a row is in."""
     model = loaded(PLAIN)
     matrix = np.random.default_rng(2).normal(size=(2000, 4)) * SCALE
     singly = np.array([model.score_row(row.tobytes()) for row in matrix])
     assert model.score_alike is not None
     assert (model.score_alike(matrix) == singly).all()
-    together = model.score(matrix)
+    assert all((model.score(matrix[:rows]) == singly[:rows]).all() for rows in (1, 2, 32, 500, 2000))
+    together = OnnxRuntime(bundle_files(PLAIN, 3)[MODEL_ONNX], 4).score(matrix)
     assert (together != singly).any()
     assert np.abs(together - singly).max() <= 4 * np.finfo(np.float64).eps
 

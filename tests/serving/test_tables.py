@@ -226,7 +226,7 @@ def test_what_is_no_model_is_refused(data):
 
 def test_golden_rows_decide():
     files = bundle_files(PLAIN, 1)
-    assert load(files).runtimes == ("lightgbm", "onnx")
+    assert load(files).runtimes == ("trees", "lightgbm", "onnx")
     golden = msgspec.json.decode(files[GOLDEN], type=Golden)
     wrong = msgspec.structs.replace(golden, expected=((golden.expected[0][0] + 1e-6,), *golden.expected[1:]))
     with pytest.raises(Integrity, match="golden answers"):

@@ -22,6 +22,8 @@ from leverframe.serving.row import RowPlan
 from leverframe.serving.runtimes.lightgbm import LightgbmRuntime
 from leverframe.serving.runtimes.onnx import OnnxRuntime
 from leverframe.serving.runtimes.runtime import Runtime
+from leverframe.serving.runtimes.trees import TreesRuntime
+from leverframe.serving.runtimes.trees_text import Declined
 
 Float = npt.NDArray[np.float64]
 
@@ -114,13 +116,16 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes]) -> LoadedV
     signature, golden = _records(arm.version, files)
     outputs = OutputPlan(signature)
     matrix, expected = _golden_matrix(golden, signature, outputs.width)
-    engines = _engines(files, len(signature.columns))
+    engines = _engines(files, len(signature.columns), outputs.width)
     for engine in engines:
         _check_golden(engine.score(matrix), expected, golden.tolerance, engine.name, arm.version)
     batch, row = engines[-1], engines[0]
     score_row, score_alike = _singly(row, len(signature.columns)), None
     if isinstance(row, LightgbmRuntime):
         score_row, score_alike = row.score_row, row.score
+        if (trees := _trees(files[MODEL_LIGHTGBM], row, matrix)) is not None:
+            engines.insert(0, trees)
+            batch, row, score_row, score_alike = trees, trees, trees.score_row, trees.score
     first = np.array([score_row(each.tobytes()) for each in matrix])
     _check_golden(first[:, None], expected[:, :1], golden.tolerance, f"{row.name}, row by row", arm.version)
     output = signature.outputs[0]
@@ -158,16 +163,26 @@ def _records(version: str, files: Mapping[str, bytes]) -> tuple[Signature, Golde
         raise Integrity("the bundle's records cannot be read", where=version, got=str(error)[:200]) from error
 
 
-def _engines(files: Mapping[str, bytes], columns: int) -> list[Runtime]:
+def _engines(files: Mapping[str, bytes], columns: int, width: int) -> list[Runtime]:
     """The bundle's model on every engine it has a file for: the quickest at one row first, the quickest at many last."""
     engines: list[Runtime] = []
     if MODEL_LIGHTGBM in files:
         engines.append(LightgbmRuntime(files[MODEL_LIGHTGBM], columns))
     if MODEL_ONNX in files:
-        engines.append(OnnxRuntime(files[MODEL_ONNX], columns))
+        engines.append(OnnxRuntime(files[MODEL_ONNX], columns, width))
     if not engines:
         raise Integrity("the bundle is not complete", where="model", expected=f"{MODEL_ONNX} or another model file", got="none")
     return engines
+
+
+def _trees(text: bytes, native: LightgbmRuntime, matrix: Float) -> TreesRuntime | None:
+    """The quick evaluator of the same trees; None when it does not cover the model, or differs from LightGBM in a single bit."""
+    try:
+        trees = TreesRuntime(text, matrix.shape[1])
+    except Declined:
+        return None
+    same = trees.score(matrix).tobytes() == native.score(matrix).tobytes()
+    return trees if same and all(trees.score_row(row.tobytes()) == native.score_row(row.tobytes()) for row in matrix) else None
 
 
 def _singly(engine: Runtime, columns: int) -> Callable[[bytes], float]:
