@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.serving.installation import FLIGHT, PLAIN
 
-from leverframe.core.errors import InvalidInput, LimitExceeded, SchemaMismatch
-from leverframe.core.schema import RequestField, Signature
+from leverframe.core.errors import Integrity, InvalidInput, LimitExceeded, SchemaMismatch
+from leverframe.core.schema import InputColumn, RequestField, Signature
 from leverframe.serving import oip
 from leverframe.serving.inputs import ROWS_MAX, InputPlan
 from leverframe.serving.message import Request, Response
@@ -114,6 +114,37 @@ def test_wrong_inputs_are_refused(inputs):
         read({"inputs": inputs})
 
 
+INTEGERS = {
+    f"{sign}INT{bits}": (0 if sign else -(2 ** (bits - 1)), 2 ** (bits - (not sign)) - 1) for sign in ("", "U") for bits in (8, 16, 32, 64)
+}
+
+
+@pytest.mark.parametrize("datatype", INTEGERS)
+@pytest.mark.parametrize("binary", [False, True])
+def test_integers_reach_from_their_smallest_to_their_largest_value_and_no_further(datatype, binary):
+    """Through UINT64's upper half, in JSON as in binary; a value that only a wider type has is refused, never wrapped."""
+    signature = Signature(request=(RequestField(name="n", datatype=datatype),), columns=())
+    low, high = INTEGERS[datatype]
+
+    def sent(values: list[int], as_type: str) -> list[int]:
+        if not binary:
+            return list(read({"inputs": [tensor("n", values, as_type)]}, signature)[0]["n"])
+        data = np.array(values, dtype=as_type.lower()).tobytes()
+        head = json.dumps(
+            {"inputs": [{"name": "n", "shape": [2], "datatype": as_type, "parameters": {"binary_data_size": len(data)}}]}
+        ).encode()
+        return [int(v) for v in read(head + data, signature, inference_header_content_length=len(head))[0]["n"]]
+
+    assert sent([low, high], datatype) == [low, high]
+    for value, wider in ((low - 1, "INT64"), (high + 1, "INT64" if high < 2**32 else "UINT64")):
+        if INTEGERS[wider][0] <= value <= INTEGERS[wider][1]:
+            with pytest.raises(SchemaMismatch):
+                sent([0, value], wider)
+        if not binary:
+            with pytest.raises(SchemaMismatch):
+                sent([0, value], datatype)
+
+
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 1.5, True, None, "7"])
 def test_integers_are_64_bit_integers(value):
     with pytest.raises(SchemaMismatch):
@@ -157,26 +188,19 @@ def test_too_many_rows_and_too_long_ids_are_refused_before_work():
 
 
 def test_outputs_asked_for():
-    def wants(**document: object) -> bool:
-        return oip.wants_binary(oip.read_document(request({"inputs": FOUR, **document}), 10_000), "probability")
+    def wants(**document: object) -> list[tuple[str, bool]]:
+        return oip.wishes(oip.read_document(request({"inputs": FOUR, **document}), 10_000))
 
-    assert not wants()
-    assert wants(parameters={"binary_data_output": True})
-    assert wants(outputs=[{"name": "probability", "parameters": {"binary_data": True}}])
-    assert not wants(outputs=[{"name": "probability", "parameters": {"binary_data": False}}], parameters={"binary_data_output": True})
-    for outputs in ([{"name": "nope"}], [{"name": "probability", "parameters": {"classification": 2}}]):
-        with pytest.raises(SchemaMismatch):
-            wants(outputs=outputs)
-
-
-def test_answers_are_json_and_binary_of_the_same_scores():
-    start, outputs = oip.answer_start('m"x', "v"), oip.answer_outputs("probability", "FP64")
-    text = json.loads(oip.json_answer(start, 'i"d', b"{}", outputs, [0.1, 1e-300]))
-    assert (text["model_name"], text["id"], text["outputs"][0]["data"], text["outputs"][0]["shape"]) == ('m"x', 'i"d', [0.1, 1e-300], [2])
-    answer = oip.binary_answer(start, "i", b"{}", outputs, [0.1, 0.2], "FP64")
-    size = int(answer.extra.split(b": ")[1])
-    assert json.loads(answer.body[:size])["outputs"][0]["parameters"]["binary_data_size"] == 16
-    assert np.frombuffer(answer.body[size:]).tolist() == [0.1, 0.2]
+    assert wants() == []
+    assert wants(outputs=[{"name": "probability", "parameters": {"binary_data": True}}, {"name": "label"}]) == [
+        ("probability", True),
+        ("label", False),
+    ]
+    everywhere = {"binary_data_output": True}
+    assert wants(outputs=[{"name": "probability"}], parameters=everywhere) == [("probability", True)]
+    assert wants(outputs=[{"name": "probability", "parameters": {"binary_data": False}}], parameters=everywhere) == [("probability", False)]
+    with pytest.raises(SchemaMismatch):
+        wants(outputs=[{"name": "probability", "parameters": {"classification": 2}}])
 
 
 def test_large_answers_are_compressed_when_accepted():
@@ -189,3 +213,51 @@ def test_large_answers_are_compressed_when_accepted():
 def test_the_example_of_a_model_is_a_request_it_takes():
     for signature in (PLAIN, FLIGHT):
         assert read(oip.example(signature), signature)[1] == 1
+
+
+VECTOR = Signature(
+    request=(RequestField(name="e", datatype="FP32", width=3), RequestField(name="x", datatype="FP64")),
+    columns=(
+        InputColumn(name="x", source="request", field="x"),
+        *(InputColumn(name=f"e{i}", source="request", field="e", element=i) for i in (2, 0, 1)),
+    ),
+)
+
+
+def test_a_vector_comes_nested_flat_or_binary():
+    wanted = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    for data in (wanted, [1, 2, 3, 4, 5, 6]):
+        columns, rows = read({"inputs": [tensor("e", data, "FP32", [2, 3]), tensor("x", [0, 0])]}, VECTOR)
+        assert (columns["e"].tolist(), rows) == (wanted, 2)
+    packed = np.array(wanted, dtype="<f4").tobytes()
+    inputs = [{"name": "e", "shape": [2, 3], "datatype": "FP32", "parameters": {"binary_data_size": len(packed)}}, tensor("x", [0, 0])]
+    head = json.dumps({"inputs": inputs}).encode()
+    assert read(head + packed, VECTOR, inference_header_content_length=len(head))[0]["e"].tolist() == wanted
+
+
+@pytest.mark.parametrize("shape", [[3], [1, 2], [3, 1], [1, 3, 1]])
+def test_a_vector_of_another_width_is_refused_with_what_was_expected(shape):
+    with pytest.raises(SchemaMismatch) as caught:
+        read({"inputs": [tensor("e", [1.0] * int(np.prod(shape)), "FP32", shape), tensor("x", [0.0])]}, VECTOR)
+    fault = caught.value.faults[0]
+    assert (fault.where, fault.expected, fault.got) == ("e", "[1, 3]", str(shape))
+
+
+def test_metadata_and_example_say_how_wide_a_vector_is():
+    assert oip.metadata("m", [], VECTOR)["inputs"][0] == {"name": "e", "datatype": "FP32", "shape": [-1, 3]}
+    assert read(oip.example(VECTOR), VECTOR)[0]["e"].shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("request_field", "column"),
+    [
+        (RequestField(name="e", datatype="BYTES", width=2), {}),
+        (RequestField(name="e", datatype="FP64", width=2), {"element": 2}),
+        (RequestField(name="e", datatype="FP64"), {"source": "request_time", "function": "minute_of_day"}),
+        (RequestField(name="e", datatype="INT64", required=False), {"source": "request_time", "function": "minute_of_day"}),
+        (RequestField(name="other", datatype="FP64"), {}),
+    ],
+)
+def test_a_signature_that_could_not_be_answered_is_never_loaded(request_field, column):
+    with pytest.raises(Integrity):
+        InputPlan(Signature(request=(request_field,), columns=(InputColumn(**{"name": "c", "source": "request", "field": "e", **column}),)))

@@ -93,3 +93,33 @@ def test_a_table_is_scored_as_it_came_and_equals_its_fields(rows):
     assert dict(table).keys() == columns.keys()
     assert np.array_equal(table.table, assemble(PLAIN, columns, {}, len(rows)), equal_nan=True)
     assert np.array_equal(assemble(PLAIN, table, {}, len(rows)), table.table, equal_nan=True)
+
+
+@given(st.lists(st.tuples(st.lists(number, min_size=3, max_size=3), number), min_size=1, max_size=4))
+def test_vectors_make_one_matrix_by_row_and_by_table_and_as_training_reads_them(rows):
+    signature = Signature(
+        request=(RequestField(name="e", datatype="FP64", width=3, required=False), RequestField(name="x", datatype="FP64")),
+        columns=(
+            InputColumn(name="e2", source="request", field="e", element=2),
+            InputColumn(name="x", source="request", field="x"),
+            InputColumn(name="e0", source="request", field="e", element=0, on_missing="default", default=7.0),
+        ),
+    )
+    raw, count = _without_defaults(signature), len(rows)
+    tensors = [
+        Tensor("e", [count, 3], "FP64", msgspec.Raw(msgspec.json.encode([e for e, _ in rows]))),
+        Tensor("x", [count], "FP64", msgspec.Raw(msgspec.json.encode([x for _, x in rows]))),
+    ]
+    columns, _ = InputPlan(signature).read(oip.InferDocument(tensors))
+    table = assemble(raw, columns, {}, count)
+    assert np.array_equal(table, assemble(raw, {"e": [e for e, _ in rows], "x": [x for _, x in rows]}, {}, count), equal_nan=True)
+    for index, (e, x) in enumerate(rows):
+        sent = [
+            Tensor("e", [1, 3], "FP64", msgspec.Raw(msgspec.json.encode(e))),
+            Tensor("x", [1], "FP64", msgspec.Raw(msgspec.json.encode([x]))),
+        ]
+        one, _ = InputPlan(signature).read(oip.InferDocument(sent))
+        row = RowPlan(signature).row({name: column[0] for name, column in one.items()}, {})
+        assert np.array_equal(np.array(row), table[index], equal_nan=True)
+    absent, _ = InputPlan(signature).read(oip.InferDocument(tensors[1:]))
+    assert np.isnan(assemble(raw, absent, {}, count)[:, 0]).all()

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from leverframe.core.errors import SchemaMismatch
 from leverframe.core.request_time import request_time_function
-from leverframe.core.schema import InputColumn, Signature
+from leverframe.core.schema import InputColumn, RequestField, Signature
 
 Float = npt.NDArray[np.float64]
 RequestColumns = Mapping[str, npt.NDArray[np.generic] | Sequence[object]]
@@ -21,6 +21,28 @@ def category_codes(values: Sequence[object] | npt.NDArray[np.generic], categorie
     """
     positions = {category: float(index) for index, category in enumerate(categories)}
     return np.array([np.nan if v is None else positions.get(str(v), -1.0) for v in values], dtype=np.float64)
+
+
+def vectors(field: RequestField, values: object, rows: int) -> Float:
+    """The values of a field of some width as float64 ``[rows, width]``, NaN where a value or a whole vector is missing.
+
+    >>> vectors(RequestField(name="v", datatype="FP64", width=2), [[1, None], None], 2).tolist()
+    [[1.0, nan], [nan, nan]]
+
+    Raises
+    ------
+    SchemaMismatch: a vector of another width, or something that is not a number.
+    """
+    if not isinstance(values, np.ndarray):
+        nothing = (None,) * field.width
+        values = [nothing if each is None else each for each in values]  # type: ignore[attr-defined]  # a sequence of rows
+    try:
+        table = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        table = np.empty(0)
+    if table.shape != (rows, field.width):
+        raise SchemaMismatch("not vectors of the declared width", where=field.name, expected=f"[{rows}, {field.width}]")
+    return table
 
 
 def request_column(column: InputColumn, request: RequestColumns) -> Float:
@@ -37,7 +59,8 @@ def request_column(column: InputColumn, request: RequestColumns) -> Float:
         return request_time_function(column.function)(np.asarray(values, dtype=np.int64), column.params)
     if column.categories:
         return category_codes(values, column.categories)
-    return np.asarray(values, dtype=np.float64)
+    numbers = np.asarray(values, dtype=np.float64)
+    return numbers[:, column.element] if numbers.ndim == 2 else numbers
 
 
 def assemble(signature: Signature, request: RequestColumns, views: Mapping[str, Float], rows: int) -> Float:
@@ -45,7 +68,7 @@ def assemble(signature: Signature, request: RequestColumns, views: Mapping[str, 
 
     Parameters
     ----------
-    request: field name to ``rows`` values.
+    request: field name to ``rows`` values, or ``rows`` vectors for a field of some width.
     views: view name to float64 ``[rows, features]`` in the binding's feature order, NaN where there is no value.
 
     Raises
@@ -53,6 +76,11 @@ def assemble(signature: Signature, request: RequestColumns, views: Mapping[str, 
     SchemaMismatch: a field or a view that the signature names is not given.
     """
     matrix = np.empty((rows, len(signature.columns)), dtype=np.float64)
+    wide = {
+        field.name: vectors(field, request[field.name], rows) for field in signature.request if field.width > 1 and field.name in request
+    }
+    if wide:
+        request = {**request, **wide}
     positions = {binding.view: {f: i for i, f in enumerate(binding.features)} for binding in signature.views}
     for index, column in enumerate(signature.columns):
         if column.source != "view":

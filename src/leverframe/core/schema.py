@@ -27,7 +27,7 @@ Example = str | float | int | bool
 
 
 class RequestField(msgspec.Struct, frozen=True, kw_only=True):
-    """One column a caller sends: shape ``[rows]`` or ``[rows, 1]``.
+    """One column a caller sends: shape ``[rows]`` or ``[rows, 1]``; of ``width`` over 1 a vector of numbers a row, ``[rows, width]``.
 
     ``entity`` marks an entity key, used to look features up and never fed to the model by itself.
     """
@@ -38,6 +38,7 @@ class RequestField(msgspec.Struct, frozen=True, kw_only=True):
     entity: bool = False
     required: bool = True
     example: Example | None = None
+    width: int = 1
 
 
 class OutputField(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,12 +61,14 @@ class InputColumn(msgspec.Struct, frozen=True, kw_only=True):
 
     ``source``:
         ``request``       the request field ``field``, as a number; a BYTES field becomes its position in
-                          ``categories`` (unseen = -1);
+                          ``categories`` (unseen = -1), a field of some width gives its element ``element`` (from 0);
         ``request_time``  the vectorised function ``function`` (see ``core.request_time``) of request field ``field``
                           with ``params``;
         ``view``          feature ``feature`` of feature view ``view``, looked up by the view's entity key.
 
-    ``on_missing`` says what a serving process does without a value: feed NaN, feed ``default``, or refuse the request.
+    ``on_missing`` says what a serving process does without a value: feed NaN, feed ``default``, or refuse the request. A looked-up value can
+    also be there but expired (``on_stale``), or its store out of reach (``on_unreachable``); empty means as ``on_missing``. ``degrade`` feeds
+    the last known value while it is at most ``grace_us`` beyond its time, and says so in the answer; past that it is missing.
     """
 
     name: str
@@ -76,8 +79,12 @@ class InputColumn(msgspec.Struct, frozen=True, kw_only=True):
     view: str = ""
     feature: str = ""
     categories: tuple[str, ...] = ()
+    element: int = 0
     on_missing: Literal["nan", "default", "refuse"] = "nan"
     default: float | None = None
+    on_stale: Literal["", "nan", "default", "refuse", "degrade"] = ""
+    on_unreachable: Literal["", "nan", "default", "refuse", "degrade"] = ""
+    grace_us: int = 0
 
 
 class ViewBinding(msgspec.Struct, frozen=True, kw_only=True):

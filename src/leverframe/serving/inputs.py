@@ -4,10 +4,11 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leverframe.core.errors import Fault, LimitExceeded, SchemaMismatch
+from leverframe.core.errors import Fault, Integrity, LimitExceeded, SchemaMismatch
 from leverframe.core.schema import RequestField, Signature
 from leverframe.serving.oip import InferDocument
 from leverframe.serving.tensors import Column, Tensor, read_column, read_values, rows_of
@@ -66,10 +67,17 @@ class InputPlan:
     """
 
     def __init__(self, signature: Signature) -> None:
-        self._fields = signature.request
+        moments = {column.field for column in signature.columns if column.source == "request_time"}
+        self._fields = tuple(_as_moment(field) if field.name in moments else _checked(field) for field in signature.request)
+        widths = {field.name: field.width for field in signature.request}
+        for column in signature.columns:
+            if column.source != "view" and not 0 <= column.element < widths.get(column.field, 0):
+                raise Integrity("a column reads what no request has", where=f"signature.json, {column.name}", got=column.field)
         self.positions = {field.name: index for index, field in enumerate(signature.request)}
         """Request field to its place in a packed row."""
-        self.packable = len(signature.request) > 1 and all(field.datatype.startswith("FP") for field in signature.request)
+        self.packable = len(signature.request) > 1 and all(
+            field.datatype.startswith("FP") and field.width == 1 for field in signature.request
+        )
 
     def read(self, document: InferDocument) -> tuple[Mapping[str, Any], int]:
         """Field name to column, and the number of rows.
@@ -117,7 +125,7 @@ class InputPlan:
         given = {tensor.name: tensor for tensor in inputs}
         if len(given) != len(inputs):
             faults.append(Fault(where="inputs", what="an input is given twice", expected="each name once"))
-        shapes = [rows_of(given[field.name].shape) for field in self._fields if field.name in given]
+        shapes = [rows_of(given[field.name].shape, field.width) for field in self._fields if field.name in given]
         rows = next((count for count in shapes if count >= 0), 1)
         _check_rows(rows)
         for field in self._fields:
@@ -130,13 +138,35 @@ class InputPlan:
         return columns, rows, faults
 
 
+def _as_moment(field: RequestField) -> RequestField:
+    """A field that a request-time function reads: an integer of 64 signed bits in every row."""
+    if not field.datatype.startswith(("INT", "UINT")) or field.width != 1 or not field.required:
+        raise Integrity(
+            "a request-time function reads a field that is no moment",
+            where=f"signature.json, {field.name}",
+            expected="a required integer of width 1",
+            got=f"{field.datatype}, width {field.width}, {'required' if field.required else 'optional'}",
+        )
+    return msgspec.structs.replace(field, datatype="INT64") if field.datatype == "UINT64" else field
+
+
+def _checked(field: RequestField) -> RequestField:
+    if field.width < 1 or (field.width > 1 and field.datatype in ("BYTES", "BOOL")):
+        raise Integrity(
+            "a field cannot have this width", where=f"signature.json, {field.name}", expected="1, or more for numbers", got=str(field.width)
+        )
+    return field
+
+
 def _absent(field: RequestField, given: Mapping[str, Tensor], rows: int) -> Column | Fault:
     if not field.required and field.datatype == "BYTES":
         return [None] * rows
     if not field.required and field.datatype.startswith("FP"):
-        return np.full(rows, np.nan)
+        # A view of one NaN: however wide and many, it takes no memory.
+        return np.full(rows, np.nan) if field.width == 1 else np.broadcast_to(np.float64("nan"), (rows, field.width))
     close = difflib.get_close_matches(field.name, given, n=1)
-    return Fault(where=field.name, what="missing input", expected=field.datatype, got=f"'{close[0][:60]}'" if close else "nothing")
+    expected = f"{field.datatype} [{rows}]" if field.width == 1 else f"{field.datatype} [{rows}, {field.width}]"
+    return Fault(where=field.name, what="missing input", expected=expected, got=f"'{close[0][:60]}'" if close else "nothing")
 
 
 def _check_rows(rows: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from leverframe.core.errors import InvalidInput, LimitExceeded, SchemaMismatch
-from leverframe.core.schema import Signature
+from leverframe.core.schema import RequestField, Signature
 from leverframe.serving.message import JSON, Request, Response
 from leverframe.serving.tensors import Tensor
 
@@ -156,33 +156,41 @@ def compressed(response: Response, accepted: bytes) -> Response:
     return Response(response.status, body, response.content_type, response.extra + b"Content-Encoding: %b\r\n" % name)
 
 
+def _shape(width: int) -> list[int]:
+    """Any number of rows of ``width`` values."""
+    return [-1] if width == 1 else [-1, width]
+
+
 def metadata(model: str, versions: list[str], signature: Signature) -> dict[str, object]:
     """Model metadata: what to send and what comes back."""
     return {
         "name": model,
         "versions": versions,
         "platform": PLATFORM,
-        "inputs": [{"name": field.name, "datatype": field.datatype, "shape": [-1]} for field in signature.request],
-        "outputs": [{"name": field.name, "datatype": field.datatype, "shape": [-1]} for field in signature.outputs],
+        "inputs": [{"name": field.name, "datatype": field.datatype, "shape": _shape(field.width)} for field in signature.request],
+        "outputs": [{"name": field.name, "datatype": field.datatype, "shape": _shape(field.width)} for field in signature.outputs],
     }
 
 
 def example(signature: Signature) -> dict[str, object]:
     """A correct request for this model, of one row."""
-    stand_in: dict[str, object] = {"BYTES": "text", "BOOL": True}
     return {
         "inputs": [
             {
                 "name": field.name,
-                "shape": [1],
+                "shape": [1] if field.width == 1 else [1, field.width],
                 "datatype": field.datatype,
-                "data": [
-                    field.example if field.example is not None else stand_in.get(field.datatype, 0 if "INT" in field.datatype else 0.0)
-                ],
+                "data": [example_value(field)] * field.width,
             }
             for field in signature.request
         ]
     }
+
+
+def example_value(field: RequestField) -> object:
+    """A value this field takes: the declared example, or one that stands in for it."""
+    stand_in: dict[str, object] = {"BYTES": "text", "BOOL": True}
+    return field.example if field.example is not None else stand_in.get(field.datatype, 0 if "INT" in field.datatype else 0.0)
 
 
 def json_response(document: object, status: int = 200) -> Response:

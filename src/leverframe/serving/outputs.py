@@ -39,6 +39,20 @@ class Output:
         return self.values.tobytes()
 
 
+def _as_type(scores: Float, datatype: str) -> npt.NDArray[Any]:
+    """``scores`` as values of ``datatype``: rounded where it has no fractions, and never beyond its smallest and largest value."""
+    dtype = np.dtype(_NUMPY[datatype])
+    if dtype.kind == "b":
+        return np.rint(scores) != 0
+    if dtype.kind == "f":
+        return np.clip(scores, np.finfo(dtype).min, np.finfo(dtype).max).astype(dtype)
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    # The largest 64-bit integers are no doubles: one that rounds up to 2^63 or 2^64 would wrap around.
+    whole = np.rint(scores)
+    exact = np.clip(whole, float(low), np.nextafter(float(high), 0.0) if float(high) > high else float(high)).astype(dtype)
+    return np.where(whole >= float(high), np.array(high, dtype=dtype), exact)
+
+
 class OutputPlan:
     """How the score columns of one signature become its outputs.
 
@@ -97,9 +111,7 @@ class OutputPlan:
         start, end = self._places[field.name]
         shape = (rows,) if field.width == 1 else (rows, field.width)
         values = table[:, start:end].reshape(-1)
-        if not field.datatype.startswith("FP"):
-            values = np.rint(values)
-        return Output(field.name, field.datatype, shape, values.astype(_NUMPY[field.datatype]))
+        return Output(field.name, field.datatype, shape, _as_type(values, field.datatype))
 
     def check_wanted(self, names: list[str]) -> tuple[str, ...]:
         """``names`` if the model has these outputs.

@@ -28,6 +28,14 @@ def _number(field: str) -> Step:
     return step
 
 
+def _element(field: str, element: int) -> Step:
+    def step(values: Values, views: Views) -> float:
+        value = values[field][element]
+        return NAN if value is None else float(value)
+
+    return step
+
+
 def _category(field: str, categories: tuple[str, ...]) -> Step:
     positions = {category: float(index) for index, category in enumerate(categories)}
 
@@ -62,7 +70,8 @@ class RowPlan:
 
     def __init__(self, signature: Signature) -> None:
         positions = {binding.view: {f: i for i, f in enumerate(binding.features)} for binding in signature.views}
-        kinds = {field.name: field.datatype for field in signature.request}
+        kinds = {field.name: field.datatype for field in signature.request if field.width == 1}
+        wide = {field.name for field in signature.request if field.width > 1}
         self.pack = struct.Struct(f"<{len(signature.columns)}d").pack
         self._steps: list[Step] = []
         for column in signature.columns:
@@ -72,6 +81,8 @@ class RowPlan:
                 self._steps.append(_request_time(column))
             elif column.categories:
                 self._steps.append(_category(column.field, column.categories))
+            elif column.field in wide:
+                self._steps.append(_element(column.field, column.element))
             else:
                 self._steps.append(_number(column.field))
         plain = all(c.source == "request" and not c.categories and kinds.get(c.field, "").startswith("FP") for c in signature.columns)

@@ -16,7 +16,6 @@ from leverframe.core.schema import DataType, RequestField
 
 Column = list[Any] | npt.NDArray[np.generic]
 
-_INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _NUMPY: dict[str, str] = {
     "BOOL": "|b1", "UINT8": "|u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "|i1", "INT16": "<i2", "INT32": "<i4",
     "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
@@ -41,7 +40,7 @@ def _decoder(item: Any) -> tuple[Callable[[Any], list[Any]], Callable[[Any], lis
 
 _JSON = {
     "float": _decoder(float | None),
-    "integer": _decoder(_INT64),
+    "integer": _decoder(int),
     "boolean": _decoder(bool),
     "text": _decoder(str | None),
 }
@@ -49,6 +48,8 @@ _KIND: dict[str, str] = {name: {"F": "float", "I": "integer", "U": "integer"}[na
 _KIND |= {"BOOL": "boolean", "BYTES": "text"}
 NUMBERS = frozenset(name for name, kind in _KIND.items() if kind in ("float", "integer"))
 """Datatypes that may be sent where a model takes a float."""
+_RANGES = {name: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)) for name, dtype in _NUMPY.items() if name[0] in "IU"}
+"""Smallest and largest value of each integer datatype."""
 _ACCEPTS = {"float": ("float", "integer"), "integer": ("integer",), "boolean": ("boolean",), "text": ("text",)}
 
 
@@ -78,17 +79,27 @@ def _from_binary(data: bytes, datatype: str) -> Column:
     if datatype == "BYTES":
         return _text(data)
     values = np.frombuffer(data, dtype=_NUMPY[datatype])
-    if datatype == "UINT64" and values.size and values.max() > 2**63 - 1:
-        raise ValueError("beyond 64-bit signed integers")
     if datatype == "BOOL" and values.size and values.view(np.uint8).max() > 1:
         raise ValueError("a boolean is neither 0 nor 1")
     return values
 
 
+def _check_range(values: Column, sent: str, expected: str) -> None:
+    """Integers must be of the datatype they are sent as, and of the one the field has."""
+    low = max(_RANGES[sent][0], _RANGES[expected][0])
+    high = min(_RANGES[sent][1], _RANGES[expected][1])
+    if not len(values):
+        return
+    smallest, largest = (min(values), max(values)) if isinstance(values, list) else (values.min(), values.max())
+    if smallest < low or largest > high:
+        raise ValueError(f"a value outside {low} to {high}")
+
+
 def read_values(tensor: Tensor, expected: DataType, size: int) -> Column | Fault:
     """The ``size`` values of ``tensor`` as a field of type ``expected`` takes them, or what is wrong with it.
 
-    Numbers may be sent as any integer or float type where the model takes a float, and as any integer type where it takes an integer.
+    Numbers may be sent as any integer or float type where the model takes a float, and as any integer type where it takes an integer
+    and the values fit.
     """
     kind = _KIND[expected]
     if _KIND.get(tensor.datatype) not in _ACCEPTS[kind]:
@@ -100,6 +111,8 @@ def read_values(tensor: Tensor, expected: DataType, size: int) -> Column | Fault
             values = _from_json(tensor.data, kind)
         else:
             return Fault(where=tensor.name, what="no data", expected=f"{size} values in 'data', or binary data", got="neither")
+        if kind == "integer":
+            _check_range(values, tensor.datatype, expected)
     except (ValueError, struct.error) as error:
         # msgspec's faults are ValueErrors too; they name the position and the type, never the value.
         return Fault(where=tensor.name, what="data does not fit the datatype", expected=expected, got=str(error)[:120])
@@ -116,10 +129,12 @@ def rows_of(shape: Sequence[int], columns: int = 1) -> int:
 
 
 def read_column(field: RequestField, tensor: Tensor, rows: int) -> Column | Fault:
-    """The values of ``field`` for ``rows`` rows, or what is wrong."""
-    if rows_of(tensor.shape) != rows:
-        return Fault(where=field.name, what="wrong shape", expected=f"[{rows}] or [{rows}, 1]", got=str(tensor.shape[:8]))
-    values = read_values(tensor, field.datatype, rows)
+    """The values of ``field`` for ``rows`` rows (float64 ``[rows, width]`` for a field of some width), or what is wrong."""
+    width = field.width
+    if rows_of(tensor.shape, width) != rows:
+        expected = f"[{rows}] or [{rows}, 1]" if width == 1 else f"[{rows}, {width}]"
+        return Fault(where=field.name, what="wrong shape", expected=expected, got=str(tensor.shape[:8]))
+    values = read_values(tensor, field.datatype, rows * width)
     if isinstance(values, Fault):
         return Fault(where=field.name, what=values.what, expected=values.expected, got=values.got)
-    return values
+    return values if width == 1 else np.asarray(values, dtype=np.float64).reshape(rows, width)

@@ -5,7 +5,7 @@ import re
 from leverframe.core.errors import Fault, InvalidInput
 from leverframe.core.model import ModelSpec
 from leverframe.core.request_time import REQUEST_TIME_FUNCTIONS
-from leverframe.core.schema import InputColumn
+from leverframe.core.schema import InputColumn, RequestField
 from leverframe.training.trainers.lightgbm import checked_params
 
 COLUMNS_MAX = 2_000
@@ -22,7 +22,7 @@ def check_spec(spec: ModelSpec) -> ModelSpec:
     """
     faults = [*_identity_faults(spec), *_reference_faults(spec), *_parameter_faults(spec)]
     for column in spec.columns:
-        faults += _column_faults(column, {field.name for field in spec.request})
+        faults += _column_faults(column, {field.name: field for field in spec.request})
     if faults:
         raise InvalidInput(
             f"{len(faults)} fault(s) in the model spec: " + "; ".join(f"{f.where}: {f.what}" for f in faults),
@@ -48,7 +48,7 @@ def _identity_faults(spec: ModelSpec) -> list[Fault]:
     return faults
 
 
-def _column_faults(column: InputColumn, fields: set[str]) -> list[Fault]:
+def _column_faults(column: InputColumn, fields: dict[str, RequestField]) -> list[Fault]:
     where = f"column {column.name}"
     faults = []
     if not _COLUMN.fullmatch(column.name):
@@ -58,10 +58,35 @@ def _column_faults(column: InputColumn, fields: set[str]) -> list[Fault]:
             faults.append(Fault(where=where, what="a feature needs its view and its name", expected="view, feature"))
     elif column.field not in fields:
         faults.append(Fault(where=where, what="no such request field", expected=", ".join(sorted(fields)), got=column.field))
+    else:
+        faults += _field_faults(column, fields[column.field])
     if column.source == "request_time" and column.function not in REQUEST_TIME_FUNCTIONS:
         faults.append(Fault(where=where, what="no such function", expected=", ".join(sorted(REQUEST_TIME_FUNCTIONS)), got=column.function))
-    if (column.on_missing == "default") != (column.default is not None):
-        faults.append(Fault(where=where, what="`default` goes with on_missing = default", got=column.on_missing))
+    policies = (column.on_missing, column.on_stale, column.on_unreachable)
+    if ("default" in policies) != (column.default is not None):
+        faults.append(
+            Fault(where=where, what="`default` goes with on_missing = default (or on_stale, on_unreachable)", got=column.on_missing)
+        )
+    if column.source != "view" and (column.on_stale or column.on_unreachable):
+        faults.append(Fault(where=where, what="only a looked-up feature can be stale or unreachable", expected="source = view"))
+    if column.grace_us < 0 or ("degrade" in policies) != (column.grace_us > 0):
+        faults.append(
+            Fault(where=where, what="`grace_us` goes with on_stale or on_unreachable = degrade", expected="> 0", got=str(column.grace_us))
+        )
+    return faults
+
+
+def _field_faults(column: InputColumn, field: RequestField) -> list[Fault]:
+    """What is wrong between a column and the request field it reads."""
+    where, faults = f"column {column.name}", []
+    integer = field.datatype.startswith(("INT", "UINT")) and field.width == 1 and field.required
+    if column.source == "request_time" and not integer:
+        got = f"{field.datatype}, width {field.width}, {'required' if field.required else 'optional'}"
+        faults.append(Fault(where=where, what="a moment is a required integer field", expected="INT64, width 1, required", got=got))
+    if field.width < 1 or (field.width > 1 and field.datatype in ("BYTES", "BOOL")):
+        faults.append(Fault(where=f"request {field.name}", what="width out of range", expected="1; more for numbers", got=str(field.width)))
+    if not 0 <= column.element < field.width:
+        faults.append(Fault(where=where, what="no such element", expected=f"0 to {field.width - 1}", got=str(column.element)))
     return faults
 
 

@@ -15,12 +15,16 @@ _TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 
 
 class OnnxRuntime:
-    """A session over a model with one float matrix in, and one score a row (or one probability a class) out.
+    """A session over a model with one float matrix in and scores out.
+
+    Asked for one score a row it takes the last float output, and of a probability for each of two classes the second. Asked for more it
+    takes the last float output of that width, else all float outputs side by side.
 
     Parameters
     ----------
     model: bytes of ``model.onnx``.
     columns: width of the matrices it will be given.
+    width: scores a row.
 
     Raises
     ------
@@ -29,7 +33,7 @@ class OnnxRuntime:
 
     name = "onnx"
 
-    def __init__(self, model: bytes, columns: int) -> None:
+    def __init__(self, model: bytes, columns: int, width: int = 1) -> None:
         refuse_external_data(model)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -52,11 +56,14 @@ class OnnxRuntime:
         scores = [output for output in self._session.get_outputs() if output.type in _TYPES]
         if not scores:
             raise Integrity("the model has no tensor of scores", where="model.onnx", expected="a float output (export without ZipMap)")
-        self._outputs = [scores[-1].name]
+        fitting = [output for output in scores if len(output.shape) == 2 and output.shape[1] == width]
+        self._width = width
+        self._outputs = [scores[-1].name] if width == 1 else [fitting[-1].name] if fitting else [output.name for output in scores]
 
     def score(self, matrix: Float) -> Float:
-        """Scores ``[rows]`` of a matrix ``[rows, columns]``; of two classes, the probability of the second."""
-        (result,) = self._session.run(self._outputs, {self._input: matrix.astype(self._dtype, copy=False)})
-        if result.ndim == 2:
-            result = result[:, -1]
-        return np.asarray(result, dtype=np.float64)
+        """Scores ``[rows]`` of a matrix ``[rows, columns]``, or ``[rows, width]``."""
+        results = self._session.run(self._outputs, {self._input: matrix.astype(self._dtype, copy=False)})
+        if self._width == 1:
+            result = results[0][:, -1] if results[0].ndim == 2 else results[0]
+            return np.asarray(result, dtype=np.float64)
+        return np.hstack([np.asarray(result, dtype=np.float64).reshape(len(matrix), -1) for result in results])
