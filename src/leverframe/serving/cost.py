@@ -27,16 +27,22 @@ class Cost:
         self._time = FORGET * self._time + seconds
         self._product = FORGET * self._product + rows * seconds
 
+    @property
+    def _mean(self) -> float:
+        return self._rows / self._weight if self._weight else 0.0
+
+    def _one_size(self) -> bool:
+        """Whether all batches had about one size: then nothing tells the fixed part from the part a row."""
+        return self._rows2 - self._rows * self._mean <= 1e-6 * self._rows2
+
     def _line(self) -> tuple[float, float]:
         """Fixed part and part a row, in seconds, neither below 0."""
         if not self._weight:
             return 0.0, 0.0
-        mean, time = self._rows / self._weight, self._time / self._weight
-        spread = self._rows2 / self._weight - mean * mean
-        if spread <= 1e-9 * max(1.0, mean * mean):
-            # All batches had one size: nothing tells the parts apart, so nothing is promised to be saved by larger ones.
+        mean, time = self._mean, self._time / self._weight
+        if self._one_size():
             return 0.0, time / max(mean, 1.0)
-        per_row = max(0.0, (self._product / self._weight - mean * time) / spread)
+        per_row = max(0.0, (self._product / self._weight - mean * time) / (self._rows2 / self._weight - mean * mean))
         fixed = time - per_row * mean
         return (fixed, per_row) if fixed >= 0.0 else (0.0, time / mean)
 
@@ -51,8 +57,15 @@ class Cost:
         return fixed * -(-rows // max(batch, 1)) + rows * per_row
 
     def rows_within(self, seconds: float, rows_max: int) -> int:
-        """The largest batch expected to take at most ``seconds``: 1 to ``rows_max``."""
+        """The largest batch expected to take at most ``seconds``: 1 to ``rows_max``.
+
+        Where the fixed part alone takes most of that, rows may add half of it again; where all batches had one size, twice that size is
+        worth a try, since larger ones may cost hardly more.
+        """
         fixed, per_row = self._line()
         if per_row <= 0.0:
             return rows_max
-        return max(1, min(rows_max, round((seconds - fixed) / per_row)))
+        fitting = max(seconds - fixed, seconds / 2) / per_row
+        if self._one_size():
+            fitting = max(fitting, 2 * self._mean)
+        return max(1, min(rows_max, round(fitting)))

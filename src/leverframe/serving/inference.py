@@ -24,7 +24,8 @@ from leverframe.serving.answers import Answer
 from leverframe.serving.inputs import PackedRow, PackedTable
 from leverframe.serving.lane import NORMAL, UNSEEN, Lane
 from leverframe.serving.log_segments import SegmentLog
-from leverframe.serving.lookup import Lookup
+from leverframe.serving.lookup import Looked, Lookup, freshness
+from leverframe.serving.missing import NOTHING_LACKING, Lacking, lacking_facts
 from leverframe.serving.models import LoadedVersion
 from leverframe.serving.oip import InferDocument
 from leverframe.serving.routing import CompiledArm, CompiledEndpoint
@@ -33,18 +34,20 @@ from leverframe.serving.tensors import Column
 
 _encode = msgspec.json.encode
 _EMPTY: dict[str, str] = {}
+_NO_AGES: Mapping[str, int] = {}
+_NOT_LOOKED = Looked({})
 Float = npt.NDArray[np.float64]
 Status = Literal["ok", "fallback", "error", "refused"]
 
 
 class Inputs(msgspec.Struct, gc=False):
-    """What a model is asked for one request; ``features`` is its input matrix as little-endian float64, ``missing`` counts values."""
+    """What a model is asked for one request; ``features`` is its input matrix as little-endian float64, ``ages_us`` each view's age."""
 
     features: bytes
     rows: int
-    missing: int = 0
-    missing_names: Sequence[str] = ()
+    lacking: Lacking = NOTHING_LACKING
     unreachable: Sequence[str] = ()
+    ages_us: Mapping[str, int] = _NO_AGES
 
     def matrix(self) -> Float:
         """The input matrix ``[rows, columns]``, read-only."""
@@ -188,27 +191,23 @@ class Inference:
         """
         model, policy = arm.model, arm.policy
         bindings, now_us = model.signature.views, ask.asked_at_us
-        unreachable: Sequence[str] = ()
+        looked, lacking = _NOT_LOOKED, NOTHING_LACKING
         if ask.rows == 1:
-            values: Mapping[str, Sequence[float]] = {}
             if bindings:
-                values, unreachable = self._lookup.read_one(bindings, ask.columns, now_us, policy.off_views)
-            row = _row(model, ask.columns, values)
-            missing: Sequence[str] = ()
+                looked = self._lookup.read_one(bindings, ask.columns, now_us, policy.off_views, policy.remember)
+            row = _row(model, ask.columns, looked.values)
             # A sum is NaN when any of its terms is: one cheap look instead of one a column.
             if policy.off or math.isnan(sum(row)):
-                row, missing = policy.apply_row(row)
-            return Inputs(model.plan.pack(*row), 1, len(missing), missing, unreachable)
-        views: Mapping[str, Any] = {}
+                row, lacking = policy.apply_row(row, looked.gaps)
+            return Inputs(model.plan.pack(*row), 1, lacking, looked.unreachable, looked.ages_us)
         if bindings:
-            views, unreachable = self._lookup.read(bindings, ask.columns, ask.rows, now_us, policy.off_views)
+            looked = self._lookup.read(bindings, ask.columns, ask.rows, now_us, policy.off_views, policy.remember)
         sent = ask.columns.table if isinstance(ask.columns, PackedTable) and model.plan.as_sent else None
-        matrix = assemble(model.raw, ask.columns, views, ask.rows) if sent is None else sent
-        count, missing = 0, ()
+        matrix = assemble(model.raw, ask.columns, looked.values, ask.rows) if sent is None else sent
         if policy.off or math.isnan(matrix.sum()):
             # Policy is applied in place, and other arms may be about to read the same table.
-            matrix, count, missing = policy.apply(matrix if sent is None else sent.copy())
-        return Inputs(np.ascontiguousarray(matrix, dtype="<f8").tobytes(), ask.rows, count, missing, unreachable)
+            matrix, lacking = policy.apply(matrix if sent is None else sent.copy(), looked.gaps)
+        return Inputs(np.ascontiguousarray(matrix, dtype="<f8").tobytes(), ask.rows, lacking, looked.unreachable, looked.ages_us)
 
     # ---- scores -----------------------------------------------------------------------------------------------------------------------
 
@@ -358,7 +357,7 @@ class Inference:
             if arm is answered:
                 continue
             columns: Mapping[str, Column] = ask.columns
-            if arm.model.signature.request != answered.model.signature.request:
+            if not (arm.reads_as_live and answered.reads_as_live):
                 try:
                     columns, _ = arm.model.inputs.read(document)
                 except InvalidInput:
@@ -412,7 +411,7 @@ def _prediction(
         outputs=tuple(scores),
         features=inputs.features,
         entities=ask.entities,
-        missing=inputs.missing,
+        missing=inputs.lacking.count,
         disabled=len(arm.policy.off) * ask.rows,
         code=outcome.code,
         more_outputs=more,
@@ -430,7 +429,7 @@ def _count(arm: CompiledArm, inputs: Inputs, status: Status, latency_us: int) ->
         stats.refused += 1
     else:
         stats.errors += 1
-    stats.missing += inputs.missing
+    stats.missing += inputs.lacking.count
     stats.disabled += len(arm.policy.off)
     stats.observe(latency_us)
 
@@ -438,8 +437,10 @@ def _count(arm: CompiledArm, inputs: Inputs, status: Status, latency_us: int) ->
 def _facts(endpoint: CompiledEndpoint, arm: CompiledArm, inputs: Inputs, outcome: Outcome) -> bytes:
     """What the answer says about itself: the inside of a JSON object."""
     facts = arm.parameters
-    if inputs.missing:
-        facts += b',"missing":%d,"missing_features":%b' % (inputs.missing, _encode(",".join(inputs.missing_names)))
+    if inputs.ages_us:
+        facts += freshness(inputs.ages_us)
+    if inputs.lacking.count:
+        facts += lacking_facts(inputs.lacking)
     if inputs.unreachable:
         facts += b',"unreachable_views":%b' % _encode(",".join(inputs.unreachable))
     if arm.policy.off:

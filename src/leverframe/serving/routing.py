@@ -8,6 +8,9 @@ follow the first.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
+
+import msgspec
 
 from leverframe.core.errors import Integrity, LeverframeError
 from leverframe.core.route import Arm, Caller, Endpoint, RouteTable
@@ -141,7 +144,7 @@ def _compile_endpoint(
     endpoint: Endpoint, generation: int, load: Callable[[str, Arm], LoadedVersion], telemetry: Telemetry
 ) -> CompiledEndpoint:
     loaded = [(arm, load(endpoint.name, arm)) for arm in endpoint.arms]
-    fields = next(model.signature.request for arm, model in loaded if arm.role == "live")
+    reads = next(_reads(model) for arm, model in loaded if arm.role == "live")
 
     def compiled_arm(arm: Arm, model: LoadedVersion) -> CompiledArm:
         parameters = b'"arm":"%b","generation":%d' % (arm.role.encode(), generation)
@@ -154,7 +157,7 @@ def _compile_endpoint(
             version=arm.version,
             endpoint=endpoint,
             positions={column.name: position for position, column in enumerate(model.signature.columns)},
-            reads_as_live=model.signature.request == fields,
+            reads_as_live=_reads(model) == reads,
             single=b',"parameters":{%b}%b1],"data":[' % (parameters, model.answer_outputs),
         )
 
@@ -171,6 +174,12 @@ def _compile_endpoint(
     unseen = tuple(compiled for compiled in arms if compiled.arm.role == "shadow" or compiled.arm.mirror)
     usual = not unseen and not endpoint.killed and all(_usual(arm) for arm in arms)
     return CompiledEndpoint(endpoint, generation, live, tuple(arms), tuple(placed), unseen, last_good, points(endpoint.salt), usual)
+
+
+def _reads(model: LoadedVersion) -> list[tuple[object, ...]]:
+    """What decides how a request is read: examples and descriptions do not."""
+    changes: dict[str, Any] = {"example": None, "description": ""}
+    return [msgspec.structs.astuple(msgspec.structs.replace(field, **changes)) for field in model.signature.request]
 
 
 def _usual(arm: CompiledArm) -> bool:
