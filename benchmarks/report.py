@@ -51,7 +51,7 @@ class Report:
 
     def write(self) -> Path:
         """Print the table and write the JSON document; returns its path."""
-        print(self.table(), flush=True)
+        self.show()
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{self.name}.json"
         document = {
@@ -61,6 +61,10 @@ class Report:
         }
         path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
         return path
+
+    def show(self) -> None:
+        """Print the table alone: for a run of a part, which must not replace the results of a whole one."""
+        print(self.table(), flush=True)
 
     def table(self) -> str:
         """The figures as aligned text."""

@@ -15,57 +15,32 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import lightgbm
-import msgspec
 import numpy as np
 import polars as pl
+from benchmarks.classifier import COLUMNS, SIGNATURE_OF_20, bundle_files, train
 from benchmarks.peers import PeerUnavailable, peer_python
 from benchmarks.report import Report
 
 from leverframe.apps.batch_files import encode_part, open_files
-from leverframe.core.model import GOLDEN, MODEL_LIGHTGBM, MODEL_ONNX, SIGNATURE, Golden
 from leverframe.core.route import Arm
-from leverframe.core.schema import InputColumn, OutputField, RequestField, Signature
 from leverframe.serving.batch import run_batch
 from leverframe.serving.batch_output import Job, OutputFolder
 from leverframe.serving.batch_parts import PartScorer
 from leverframe.serving.models import LoadedVersion, load_version
-from leverframe.training.export import export_onnx
 
-COLUMNS, TREES, ROWS, PASSES = 20, 200, 500_000, 3
+ROWS, PASSES = 500_000, 3
 ROWS_PER_PART = 65_536
 RATIO_BAR = 10.0
 MLFLOW = ("mlflow-skinny>=2.20", "lightgbm==4.6.0", "pandas", "pyarrow", "scikit-learn")
 PEER_SECONDS_MAX = 150
 DIGEST = "sha256:" + "0" * 64
-OF_20 = Signature(
-    request=tuple(RequestField(name=f"f{i}", datatype="FP64") for i in range(COLUMNS)),
-    columns=tuple(InputColumn(name=f"f{i}", source="request", field=f"f{i}") for i in range(COLUMNS)),
-    outputs=(OutputField(name="probability"),),
-)
 
 
 def _model(folder: Path) -> LoadedVersion:
     """200 trees over 20 columns, loaded as a gateway does; its text is also left in ``folder`` for the peer."""
-    rng = np.random.default_rng(7)
-    rows = rng.normal(size=(20_000, COLUMNS))
-    target = (rows[:, 0] + rows[:, 1] * rows[:, 2] + rng.normal(size=len(rows)) > 0).astype(float)
-    params = {"objective": "binary", "num_leaves": 31, "verbose": -1, "num_threads": 2, "seed": 7, "deterministic": True}
-    booster = lightgbm.train(params, lightgbm.Dataset(rows, target), TREES)
-    text = booster.model_to_string()
-    (folder / "model.txt").write_text(text)
-    golden = Golden(
-        columns=tuple(column.name for column in OF_20.columns),
-        rows=tuple(tuple(map(float, row)) for row in rows[:32]),
-        expected=tuple((float(score),) for score in booster.predict(rows[:32])),
-        tolerance=1e-9,
-    )
-    files = {
-        MODEL_LIGHTGBM: text.encode(),
-        MODEL_ONNX: export_onnx(text),
-        SIGNATURE: msgspec.json.encode(OF_20),
-        GOLDEN: msgspec.json.encode(golden),
-    }
+    booster = train(threads=2)
+    (folder / "model.txt").write_text(booster.model_to_string())
+    files = bundle_files(booster)
     return load_version("m", Arm(version="m@v1", bundle=DIGEST, envelope=DIGEST, role="live", weight=100.0), files)
 
 
@@ -73,7 +48,7 @@ def _score(model: LoadedVersion, source: Path, target: Path, workers: int) -> fl
     """Seconds of one whole job, from opening the file to the manifest."""
     shutil.rmtree(target, ignore_errors=True)
     started = time.perf_counter()
-    rows = open_files([source], OF_20, id_column="id")
+    rows = open_files([source], SIGNATURE_OF_20, id_column="id")
     job = Job(
         version="m@v1", bundle=DIGEST, inputs=rows.digests, rows=rows.rows(), rows_per_part=ROWS_PER_PART,
         id_column=rows.id_column, kept=rows.kept,

@@ -1,6 +1,7 @@
-"""The bare limit: uvloop, httptools and LightGBM's single-row call, nothing else. No auth, routing, log, metrics, limits or errors.
+"""The bare limit: uvloop, httptools and a predictor's single-row call, nothing else. No auth, routing, log, metrics, limits or errors.
 
-``python -m benchmarks.serving.limit <model.txt> <columns> <port>``
+``python -m benchmarks.serving.limit <lightgbm | trees> <model.txt> <columns> <port>``:
+LightGBM's own predictor, or our evaluation of its trees
 """
 
 import asyncio
@@ -14,6 +15,9 @@ import msgspec
 import uvloop
 
 from leverframe.serving.runtimes.lightgbm import LightgbmRuntime
+from leverframe.serving.runtimes.trees import TreesRuntime
+
+PREDICTORS = {"lightgbm": LightgbmRuntime, "trees": TreesRuntime}
 
 
 class _Tensor(msgspec.Struct):
@@ -27,7 +31,7 @@ class _Document(msgspec.Struct):
 class Limit(asyncio.Protocol):
     """Answers every request with the score of its one row."""
 
-    def __init__(self, model: LightgbmRuntime, columns: int) -> None:
+    def __init__(self, model: LightgbmRuntime | TreesRuntime, columns: int) -> None:
         self._score = model.score_row
         self._pack = struct.Struct(f"<{columns}d").pack
         self._decode = msgspec.json.Decoder(_Document).decode
@@ -53,7 +57,7 @@ class Limit(asyncio.Protocol):
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
 
 
-async def main(model: LightgbmRuntime, columns: int, port: int) -> None:
+async def main(model: LightgbmRuntime | TreesRuntime, columns: int, port: int) -> None:
     """Serve until killed."""
     server = await asyncio.get_running_loop().create_server(lambda: Limit(model, columns), "127.0.0.1", port)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -61,5 +65,6 @@ async def main(model: LightgbmRuntime, columns: int, port: int) -> None:
 
 
 if __name__ == "__main__":
-    width = int(sys.argv[2])
-    uvloop.run(main(LightgbmRuntime(Path(sys.argv[1]).read_bytes(), width), width, int(sys.argv[3])))
+    predictor, path, columns_given, port_given = sys.argv[1:]
+    width = int(columns_given)
+    uvloop.run(main(PREDICTORS[predictor](Path(path).read_bytes(), width), width, int(port_given)))

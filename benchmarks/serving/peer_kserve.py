@@ -1,6 +1,6 @@
 """The peer: a KServe SDK model server with ONNX Runtime on one thread, its REST v2 protocol on, gRPC off. Runs in its own environment.
 
-``python kserve_peer.py <model.onnx> <port>``
+``python peer_kserve.py <model.onnx> <port>``
 """
 
 import logging

@@ -1,0 +1,135 @@
+"""A server's whole process tree on one core: started, asked until it answers rightly, weighed, and ended."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers import REASON_CHARS_MAX, PeerUnavailable
+from benchmarks.serving.load import Answers
+from benchmarks.serving.products import Protocol
+
+START_S_MAX = 90.0
+ASK_S_MAX = 5.0
+LOOK_S = 0.005
+"""Between two looks whether a server that starts answers: as exact as its cold start is told."""
+SERVER_CORE, LOAD_CORE = 0, 1
+SCORE_TOLERANCE = 1e-6
+MARK = "BENCHMARK_SERVER_MARK"
+"""An environment variable all processes of a server inherit, by which they are found whoever their parent is."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers. ``cold_start_s``: from starting its process to its first right answer."""
+
+    port: int
+    mark: str
+    cold_start_s: float
+
+    def memory_mib(self) -> float:
+        """The tree's proportional set size: what it holds alone, and its share of what it holds with others."""
+        return sum(_pss_kib(pid) for pid in _processes(self.mark)) / 1024
+
+
+def pin_load() -> None:
+    """This process and the threads it will have go to the load generator's core."""
+    if _two_cores():
+        os.sched_setaffinity(0, {LOAD_CORE})
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(command: list[str], port: int, log: Path, *, ask: bytes, protocol: Protocol, expected: list[float]) -> Iterator[Running]:
+    """The server of ``command``, once ``ask`` was answered with ``expected``; its whole tree is killed in the end.
+
+    Raises
+    ------
+    PeerUnavailable: it does not start, or answers something else; the message says what.
+    """
+    mark = secrets.token_hex(8)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", MARK: mark}
+    pin = (lambda: os.sched_setaffinity(0, {SERVER_CORE})) if _two_cores() else None
+    started = time.perf_counter()
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, preexec_fn=pin, start_new_session=True)
+    try:
+        while (answer := _answer(port, ask)) is None:
+            if process.poll() is not None or time.perf_counter() - started > START_S_MAX:
+                raise PeerUnavailable(f"did not start: {_last_words(log)}")
+            time.sleep(LOOK_S)
+        cold_start_s = time.perf_counter() - started
+        _check(answer, protocol, expected)
+        yield Running(port, mark, cold_start_s)
+    finally:
+        for pid in _processes(mark):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def _answer(port: int, ask: bytes) -> bytes | None:
+    """One whole answer; None while nobody gives one (refused, closed, or a server that says it is not ready)."""
+    answers, data = Answers(), b""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=ASK_S_MAX) as connection:
+            connection.sendall(ask)
+            while answers.missing(data):
+                piece = connection.recv(1 << 18)
+                if not piece:
+                    return None
+                data += piece
+    except OSError:
+        return None
+    return None if data[9:12] in (b"404", b"500", b"502", b"503") else data
+
+
+def _check(answer: bytes, protocol: Protocol, expected: list[float]) -> None:
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        raise PeerUnavailable(f"answers with {answer[:REASON_CHARS_MAX].decode(errors='replace')!r}")
+    try:
+        scores = protocol.read(answer)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise PeerUnavailable(f"gives an answer without scores: {type(error).__name__} {error}"[:REASON_CHARS_MAX]) from error
+    if len(scores) != len(expected) or any(abs(a - b) > SCORE_TOLERANCE for a, b in zip(scores, expected, strict=True)):
+        raise PeerUnavailable(f"answers wrongly: {scores[:3]} instead of {expected[:3]}")
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1][:REASON_CHARS_MAX] if lines else "it said nothing"
+
+
+def _two_cores() -> bool:
+    return (os.cpu_count() or 1) > 1 and hasattr(os, "sched_setaffinity")
+
+
+def _processes(mark: str) -> list[int]:
+    """Every process that inherited ``mark``."""
+    wanted, found = f"{MARK}={mark}".encode(), []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def _pss_kib(pid: int) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    return 0
