@@ -59,12 +59,12 @@ class OnlineFeatures:
         ------
         Unavailable: the store cannot be read.
         """
-        values, unreachable = self._lookup.read(self._bindings, part.columns, part.rows, self._now_us, frozenset())
-        if unreachable:
+        looked = self._lookup.read(self._bindings, part.columns, part.rows, self._now_us, frozenset())
+        if looked.unreachable:
             raise Unavailable(
                 "the online store cannot be read",
-                where=", ".join(unreachable),
+                where=", ".join(looked.unreachable),
                 expected="materialised views",
                 next_step="lever features materialize, then repeat: finished parts stay",
             )
-        return values
+        return looked.values

@@ -79,7 +79,9 @@ def _source(column: InputColumn) -> str:
 
 
 def _missing(column: InputColumn) -> str:
-    return column.on_missing if column.default is None else f"{column.on_missing} {column.default:g}"
+    default = "" if column.default is None else f" {column.default:g}"
+    said = (("", column.on_missing), ("stale: ", column.on_stale), ("unreachable: ", column.on_unreachable))
+    return "; ".join(f"{state}{policy}{default if policy == 'default' else ''}" for state, policy in said if policy)
 
 
 def _gates(report: EvaluationReport) -> str:

@@ -4,10 +4,11 @@ A row is one fixed-layout record: event time and arrival time (int64 microsecond
 endian. Rows live under (view, view version), so that models bound to different versions of a view are served side by side.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol
+from struct import Struct
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -21,6 +22,9 @@ Int = npt.NDArray[np.int64]
 
 NEVER_US = int(np.iinfo(np.int64).min)
 """The event and arrival time of a row that does not exist."""
+
+RowReader = Callable[[Sequence[bytes]], list[tuple[Any, ...]]]
+"""One entity's stored row in each of several views, given its key in each: event time, arrival time, then the features; no TTL applied."""
 
 MISSING_KEY = b""
 """The key of an entity with a missing part; nothing is ever stored under it."""
@@ -61,12 +65,14 @@ class EntityRows:
 class OnlineRows:
     """Values float64 ``[n, features]``, NaN where there is none or it has expired; event and arrival times ``[n]`` of the stored rows.
 
-    A row that does not exist has the times ``NEVER_US``; one that has expired keeps its times, so that its age can be told.
+    A row that does not exist has the times ``NEVER_US``; one that has expired keeps its times, and its values in ``stored``, so that its
+    age can be told and its last value be used where a model declares that.
     """
 
     values: Float
     event_us: Int
     arrival_us: Int
+    stored: Float
 
 
 class OnlineStore(Protocol):
@@ -178,17 +184,29 @@ def unpack_rows(packed: bytearray, rows: int, binding: ViewBinding, now_us: int)
     """
     width = 2 + len(binding.features)
     if len(packed) != rows * width * 8:
-        raise SchemaMismatch(
-            "stored rows have another width than the model's signature",
-            where=f"view {binding.view}",
-            expected=f"{len(binding.features)} features",
-            got=f"{len(packed)} bytes for {rows} rows",
-            next_step=f"run: lever features materialize {binding.view}",
-        )
+        raise wrong_width(binding, len(packed), rows)
     table = np.frombuffer(packed, dtype="<f8").reshape(rows, width)
     times = table.view("<i8")
     event_us = times[:, 0]
-    values = table[:, 2:]
+    values = stored = table[:, 2:]
     if binding.ttl_us:
-        values[event_us <= now_us - binding.ttl_us] = np.nan
-    return OnlineRows(values=values, event_us=event_us, arrival_us=times[:, 1])
+        expired = event_us <= now_us - binding.ttl_us
+        if expired.any():
+            values = np.where(expired[:, None], np.nan, stored)
+    return OnlineRows(values=values, event_us=event_us, arrival_us=times[:, 1], stored=stored)
+
+
+def wrong_width(binding: ViewBinding, got: int, rows: int) -> SchemaMismatch:
+    """The error of ``rows`` stored rows that are ``got`` bytes long together and do not fit ``binding``."""
+    return SchemaMismatch(
+        "stored rows have another width than the model's signature",
+        where=f"view {binding.view}",
+        expected=f"{len(binding.features)} features",
+        got=f"{got} bytes for {rows} rows",
+        next_step=f"run: lever features materialize {binding.view}",
+    )
+
+
+def row_struct(features: int) -> Struct:
+    """A stored row as Python numbers: event time, arrival time, then the features."""
+    return Struct(f"<qq{features}d")

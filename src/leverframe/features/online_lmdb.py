@@ -5,13 +5,13 @@ A write is one LMDB transaction, so a reader or a ``kill -9`` sees the old state
 ``durable`` is set: values can be made again from the source, and a process's death loses nothing, only the machine's can.
 """
 
-import math
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from hashlib import blake2b
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import lmdb
@@ -19,20 +19,25 @@ import msgspec
 
 from leverframe.core.errors import NotFound, Unavailable
 from leverframe.core.schema import ViewBinding
-from leverframe.features.online import EntityRows, OnlineRows, ViewMeta, missing_row, unpack_rows
+from leverframe.features.online import (
+    EntityRows,
+    OnlineRows,
+    RowReader,
+    ViewMeta,
+    missing_row,
+    row_struct,
+    unpack_rows,
+    wrong_width,
+)
 
 MAP_BYTES_DEFAULT = 1 << 30
 READERS_MAX = 1024
+LOOK_S = 0.5
+"""How often a reader looks whether its file is still the one at its path: one that was taken away would be read for ever."""
 
 
 def _prefix(view: str, view_version: str) -> bytes:
     return b"r" + blake2b(f"{view}\0{view_version}".encode(), digest_size=8).digest()
-
-
-@cache
-def _row_struct(features: int) -> struct.Struct:
-    """A stored row: event and arrival time, then the features."""
-    return struct.Struct(f"<qq{features}d")
 
 
 class LmdbOnlineStore:
@@ -52,10 +57,12 @@ class LmdbOnlineStore:
         self._map_bytes = map_bytes
         self._durable = durable
         self._env: Any = None
+        self._look_at = 0.0
+        self._file: tuple[int, int, int] | None = None
         self._bound: dict[tuple[str, str, int], tuple[bytes, bytes]] = {}
 
     def _environment(self) -> Any:
-        if self._env is not None:
+        if self._env is not None and not (self._read_only and monotonic() >= self._look_at and self._changed()):
             return self._env
         try:
             self._env = lmdb.open(
@@ -63,7 +70,9 @@ class LmdbOnlineStore:
                 sync=self._durable, metasync=self._durable, max_spare_txns=8, readahead=False,
             )  # fmt: skip
             self._env.reader_check()
+            self._file, self._look_at = self._seen(), monotonic() + LOOK_S
         except (lmdb.Error, OSError) as error:
+            self._env = None
             raise Unavailable(
                 "the online store cannot be opened",
                 where=self._path.name,
@@ -72,6 +81,40 @@ class LmdbOnlineStore:
                 next_step="lever features materialize",
             ) from error
         return self._env
+
+    def _seen(self) -> tuple[int, int, int]:
+        """Device, number and length of the file at our path."""
+        found = os.stat(self._path / "data.mdb")
+        return found.st_dev, found.st_ino, found.st_size
+
+    def _changed(self) -> bool:
+        """Whether another file lies at our path; then ours is let go.
+
+        Raises
+        ------
+        Unavailable: there is none, or it has been cut short: reading behind its end would be the end of this process.
+        """
+        try:
+            seen: tuple[int, int, int] | None = self._seen()
+        except OSError:
+            seen = None
+        known, self._look_at = self._file, monotonic() + LOOK_S
+        assert known is not None
+        if seen is not None and seen[:2] == known[:2] and seen[2] >= known[2]:
+            self._file = seen
+            return False
+        if seen is not None and seen[:2] != known[:2]:
+            self._env.close()
+            self._env = None
+            return True
+        self._look_at = 0.0
+        raise Unavailable(
+            "the online store's file is gone or has been cut short",
+            where=self._path.name,
+            expected="the file that was opened, or a whole new one in its place",
+            got="no file" if seen is None else f"{seen[2]} bytes of {known[2]}",
+            next_step="lever features materialize",
+        )
 
     @contextmanager
     def _changing(self) -> Iterator[Any]:
@@ -130,7 +173,7 @@ class LmdbOnlineStore:
         if bound is None:
             bound = self._bound.setdefault(known, (_prefix(known[0], known[1]), missing_row(known[2])))
         prefix, missing = bound
-        env = self._env or self._environment()
+        env = self._environment()
         try:
             with env.begin(buffers=True) as txn:
                 get = txn.get
@@ -139,30 +182,25 @@ class LmdbOnlineStore:
             packed = self._read_again(prefix, missing, keys)
         return unpack_rows(packed, len(keys), binding, now_us)
 
-    def read_each(self, asked: Sequence[tuple[ViewBinding, bytes]], now_us: int) -> list[Sequence[float]]:
-        """One entity's values in each of several views: what :meth:`read` gives each alone, in one transaction and without arrays.
+    def reader(self, bindings: Sequence[ViewBinding]) -> RowReader:
+        """Reads one entity in each of ``bindings``: what :meth:`read` gives each alone, in one transaction and without arrays.
 
-        Raises
-        ------
-        Unavailable: the store cannot be read now; :meth:`read` says more.    SchemaMismatch: see :meth:`read`.
+        The reader raises Unavailable when the store cannot be read now, and SchemaMismatch as :meth:`read` does; which says more.
         """
-        env = self._env or self._environment()
-        found: list[Sequence[float]] = []
-        try:
-            with env.begin(buffers=True) as txn:
-                for binding, key in asked:
-                    features = len(binding.features)
-                    known = (binding.view, binding.view_version, features)
-                    prefix, missing = self._bound.get(known) or self._bound.setdefault(known, (_prefix(*known[:2]), missing_row(features)))
-                    packed = txn.get(prefix + key, missing)
-                    if len(packed) != len(missing):
-                        unpack_rows(bytearray(packed), 1, binding, now_us)
-                    row = _row_struct(features).unpack(packed)
-                    expired = binding.ttl_us and row[0] <= now_us - binding.ttl_us
-                    found.append([math.nan] * features if expired else row[2:])
-        except lmdb.Error as error:
-            raise Unavailable("the online store cannot be read", where=self._path.name, got=type(error).__name__) from error
-        return found
+        compiled = [(_prefix(b.view, b.view_version), missing_row(len(b.features)), row_struct(len(b.features)).unpack) for b in bindings]
+
+        def read(keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+            env = self._env if monotonic() < self._look_at and self._env is not None else self._environment()
+            try:
+                with env.begin() as txn:
+                    get = txn.get
+                    return [unpack(get(prefix + key, missing)) for (prefix, missing, unpack), key in zip(compiled, keys, strict=True)]
+            except struct.error as error:
+                raise wrong_width(bindings[0], 0, 1) from error
+            except lmdb.Error as error:
+                raise Unavailable("the online store cannot be read", where=self._path.name, got=type(error).__name__) from error
+
+        return read
 
     def _read_again(self, prefix: bytes, missing: bytes, keys: Sequence[bytes]) -> bytearray:
         """The slow road after a failed read: adopts a grown map, or says what is wrong."""

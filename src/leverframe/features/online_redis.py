@@ -1,22 +1,37 @@
 """The online store for many machines: Redis, one packed value an entity, read with one MGET.
 
 Keys: ``{lf:<view>:<view version>}:<generation>:<entity key>``; the hash tag keeps a version's rows on one cluster node, so that
-a read is one command. A full rewrite writes a new generation beside the old one and switches a pointer; a reader that sees the
-pointer move in the middle reads again. An incremental write is one MULTI/EXEC.
+a read is one command. A full rewrite writes a new generation beside the old one and switches a pointer; a reader asks for the rows of the
+generation it saw last together with the pointer, and again when that has moved. An incremental write is one MULTI/EXEC.
 """
 
+import struct
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from leverframe.core.errors import NotFound, Unavailable
+from leverframe.core.errors import InvalidInput, NotFound, Unavailable
 from leverframe.core.schema import ViewBinding
-from leverframe.features.online import EntityRows, OnlineRows, ViewMeta, missing_row, unpack_rows
+from leverframe.features.online import (
+    EntityRows,
+    OnlineRows,
+    RowReader,
+    ViewMeta,
+    missing_row,
+    row_struct,
+    unpack_rows,
+    wrong_width,
+)
 
 ROWS_PER_COMMAND = 5_000
 """A full rewrite goes over in pieces of this many rows, so that other clients are served in between."""
+
+READS_MAX = 4
+"""A read that meets a new generation this many times in a row gives up: something rewrites the view without end."""
 
 VIEWS = "lf:views"
 
@@ -35,6 +50,37 @@ class RedisOnlineStore:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._generations: dict[bytes, bytes] = {}
+
+    @classmethod
+    def at(cls, url: str, timeout_s: float) -> "RedisOnlineStore":
+        """The store at a ``redis://``, ``rediss://`` or ``unix://`` address whose every wait ends after ``timeout_s``; nothing is retried.
+
+        Raises
+        ------
+        InvalidInput: not such an address.
+        """
+        try:
+            client = redis.Redis.from_url(
+                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0), decode_responses=False
+            )
+        except ValueError as error:
+            raise InvalidInput(
+                "not the address of a Redis server", where="LEVER_ONLINE_URL", expected="redis://host:port/db, rediss:// or unix://"
+            ) from error
+        return cls(client)
+
+    def ping(self) -> None:
+        """Return when the server answers.
+
+        Raises
+        ------
+        Unavailable: it does not, in time.
+        """
+        try:
+            self._client.ping()
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
 
     def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False) -> None:
         """Put rows and meta under (view, version)."""
@@ -72,21 +118,59 @@ class RedisOnlineStore:
         return gone
 
     def read(self, binding: ViewBinding, keys: Sequence[bytes], now_us: int) -> OnlineRows:
-        """The values of ``keys``: two round trips, one for the generation and one for the rows with the generation again."""
+        """The values of ``keys``, in one round trip unless the view has been rewritten since the last read."""
         missing = missing_row(len(binding.features))
-        pointer = _tag(binding.view, binding.view_version) + b":generation"
+        (found,) = self._fetch([(_tag(binding.view, binding.view_version), keys)])
+        packed = bytearray().join([row if row is not None and key else missing for key, row in zip(keys, found, strict=True)])
+        return unpack_rows(packed, len(keys), binding, now_us)
+
+    def reader(self, bindings: Sequence[ViewBinding]) -> RowReader:
+        """Reads one entity in each of ``bindings``, all in one round trip.
+
+        The reader raises Unavailable when the server does not answer in time, and SchemaMismatch as :meth:`read` does.
+        """
+        compiled = [(_tag(b.view, b.view_version), missing_row(len(b.features)), row_struct(len(b.features)).unpack, b) for b in bindings]
+
+        def read(keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+            found = self._fetch([(tag, [key]) for (tag, _, _, _), key in zip(compiled, keys, strict=True)])
+            rows = []
+            for (_, missing, unpack, binding), key, (row,) in zip(compiled, keys, found, strict=True):
+                try:
+                    rows.append(unpack(row if row is not None and key else missing))
+                except struct.error as error:
+                    raise wrong_width(binding, len(row or b""), 1) from error
+            return rows
+
+        return read
+
+    def _fetch(self, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[list[bytes | None]]:
+        """The stored rows of each (tag, keys), each tag's of one generation."""
+        found: list[list[bytes | None]] = [[None] * len(keys) for _, keys in asked]
+        open_: Sequence[int] = range(len(asked))
         try:
-            generation = self._client.get(pointer)
-            while generation is not None:
-                prefix = pointer[: -len(b"generation")] + generation + b":"
-                *found, after = self._client.mget([*(prefix + key for key in keys), pointer])
-                if after == generation:
-                    packed = bytearray().join([row if row is not None and key else missing for key, row in zip(keys, found, strict=True)])
-                    return unpack_rows(packed, len(keys), binding, now_us)
-                generation = after
+            for _ in range(READS_MAX):
+                with self._client.pipeline(transaction=False) as pipe:
+                    for index in open_:
+                        tag, keys = asked[index]
+                        prefix = tag + b":" + self._generations.get(tag, b"0") + b":"
+                        pipe.mget([*(prefix + key for key in keys), tag + b":generation"])
+                    answers = pipe.execute()
+                moved = []
+                for index, (*rows, generation) in zip(open_, answers, strict=True):
+                    tag = asked[index][0]
+                    if generation is None:
+                        self._generations.pop(tag, None)
+                    elif generation == self._generations.get(tag):
+                        found[index] = rows
+                    else:
+                        self._generations[tag] = generation
+                        moved.append(index)
+                if not moved:
+                    return found
+                open_ = moved
         except redis.RedisError as error:
             raise _unavailable(error) from error
-        return unpack_rows(bytearray(missing * len(keys)), len(keys), binding, now_us)
+        raise Unavailable("the view is rewritten faster than it can be read", where="redis", got=f"{READS_MAX} generations")
 
     def meta(self, view: str, view_version: str = "") -> ViewMeta | None:
         """What is held of a version (empty: the active one)."""

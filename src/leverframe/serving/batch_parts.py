@@ -86,7 +86,7 @@ class PartScorer:
         views = self._features(part) if self._model.signature.views else {}
         matrix = assemble(self._model.raw, part.columns, views, part.rows)
         absent = np.isnan(matrix)
-        filled, _, _ = self._policy.apply(matrix)
+        filled, _ = self._policy.apply(matrix)
         codes = np.zeros(part.rows, dtype=np.uint8)
         scores = self._score(filled)
         codes[~np.isfinite(scores)] = FAILED
