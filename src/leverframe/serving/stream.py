@@ -25,7 +25,7 @@ RETRIES_MAX = 4
 RETRY_S = 0.1
 """Wait before the first of them; doubled each time."""
 READY_LOOK_S = 0.2
-"""How often a worker without a route for its endpoint looks again; until then it takes no message."""
+"""How often a worker without a route for its endpoint looks again; until then messages stay in the broker."""
 
 
 class Infers(Protocol):
@@ -79,8 +79,9 @@ class StreamScorer:
         self.counts = StreamCounts()
 
     async def ready(self) -> CompiledEndpoint:
-        """The endpoint, waited for."""
-        while (endpoint := self._find()) is None:  # noqa: ASYNC110  the table is swapped by a thread
+        """The endpoint, waited for while it has no route, or is killed and has no fallback."""
+        # The table is swapped by a thread, which wakes nobody.
+        while (endpoint := self._find()) is None or _holds(endpoint):  # noqa: ASYNC110
             await asyncio.sleep(READY_LOOK_S)
         return endpoint
 
@@ -150,37 +151,56 @@ class StreamScorer:
         return Outgoing(prediction_id, digest, True, dead_letter(self._name, prediction_id, message, error))
 
     async def _answer(self, endpoint: CompiledEndpoint, works: Sequence[_Work]) -> list[Outgoing]:
+        """An answer or a dead letter for each, kept in the window; what is not there now is asked again, all of it in one wait."""
         self._window.begin([work.id for work in works])
-        first: list[Answer | Awaitable[Answer] | LeverframeError] = [self._ask(endpoint, work) for work in works]
-        answers = [await self._finish(work, answer) for work, answer in zip(works, first, strict=True)]
-        self._window.remember(answers)
-        return answers
+        ended: dict[str, Outgoing] = {}
+        left = works
+        for retry in range(RETRIES_MAX + 1):
+            if retry:
+                await asyncio.sleep(RETRY_S * 2 ** (retry - 1))
+                endpoint = await self.ready()
+            # Asked all at once, so that a model with a lane scores them as one matrix.
+            asked = [(work, self._ask(endpoint, work)) for work in left]
+            left = []
+            for work, answer in asked:
+                try:
+                    ended[work.id] = await self._end(work, answer)
+                except Unavailable as error:
+                    if retry < RETRIES_MAX:
+                        left.append(work)
+                    else:
+                        ended[work.id] = self._dead(work.id, work.message, work.digest, error)
+            if not left:
+                break
+        outgoing = [ended[work.id] for work in works]
+        self._window.remember(outgoing)
+        return outgoing
 
     def _ask(self, endpoint: CompiledEndpoint, work: _Work) -> Answer | Awaitable[Answer] | LeverframeError:
-        """Asked all at once, so that a model with a lane scores them as one matrix."""
         try:
             answer = self._inference.infer(endpoint, work.document, time.perf_counter_ns())
         except LeverframeError as error:
             return error
         return answer if isinstance(answer, Answer) else asyncio.ensure_future(answer)
 
-    async def _finish(self, work: _Work, answer: Answer | Awaitable[Answer] | LeverframeError) -> Outgoing:
-        for retry in range(RETRIES_MAX + 1):
-            try:
-                if isinstance(answer, LeverframeError):
-                    raise answer
-                if not isinstance(answer, Answer):
-                    answer = await answer
-                self.counts.answered += 1
-                return Outgoing(work.id, work.digest, False, prediction(self._name, answer))
-            except Unavailable as error:
-                if retry == RETRIES_MAX:
-                    return self._dead(work.id, work.message, work.digest, error)
-                await asyncio.sleep(RETRY_S * 2**retry)
-                answer = self._ask(await self.ready(), work)
-            except LeverframeError as error:
-                return self._dead(work.id, work.message, work.digest, error)
-        raise AssertionError("the last try returns")
+    async def _end(self, work: _Work, answer: Answer | Awaitable[Answer] | LeverframeError) -> Outgoing:
+        """Raises Unavailable: another try may do."""
+        try:
+            if isinstance(answer, LeverframeError):
+                raise answer
+            given = answer if isinstance(answer, Answer) else await answer
+        except Unavailable:
+            raise
+        except LeverframeError as error:
+            return self._dead(work.id, work.message, work.digest, error)
+        self.counts.answered += 1
+        return Outgoing(work.id, work.digest, False, prediction(self._name, given))
+
+
+def _holds(endpoint: CompiledEndpoint) -> bool:
+    """Whether the kill switch leaves nothing to answer with: then the stream waits, where an online caller would be refused."""
+    record = endpoint.record
+    return record.killed and record.fallback.value is None and not record.fallback.rules
 
 
 def _other_message(prediction_id: str) -> Conflict:
