@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8400, ge=0, le=65535, description="port of the control API and console")
     gateway_host: str = Field(default="127.0.0.1", description="address the gateway listens on")
     gateway_port: int = Field(default=8401, ge=0, le=65535, description="port of the gateway")
+    gateway_workers: str = Field(default="1", description="gateway processes on that port; 'auto': one a usable core")
     allow_exposure: bool = Field(default=False, description="permit listening beyond loopback (put TLS in front)")
     alarms_per_month: float = Field(default=1.0, gt=0, description="false alarms the owner accepts, over all columns of a model")
     look_interval_ms: int = Field(default=50, ge=1, description="pause between two looks of the release controller")

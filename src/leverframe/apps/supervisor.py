@@ -1,6 +1,5 @@
 """``lever up``: control plane, worker and gateway as child processes of one supervisor that restarts what dies."""
 
-import ctypes
 import json
 import os
 import signal
@@ -13,21 +12,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from leverframe.apps.orphans import die_with_parent
 from leverframe.apps.settings import LOOPBACK, Settings
 from leverframe.core.errors import Refused, Unavailable
 
 RESTARTS_MAX = 5
 RESTART_WINDOW_S = 30.0
 """More than RESTARTS_MAX deaths within this window is a crash loop: the child is left down and said to be."""
-STOP_GRACE_S = 10.0
+STOP_GRACE_S = 15.0
+"""Longer than a gateway lets its answers finish; then a child is killed."""
 READY_TIMEOUT_S = 60.0
-_PR_SET_PDEATHSIG = 1
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to end this child when the supervisor is killed, so that nothing is left behind; elsewhere do nothing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def http_ready(url: str) -> bool:
@@ -61,7 +55,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
                 start_new_session=True,
             )
 

@@ -1,17 +1,17 @@
-"""The listening socket, its connections, the sweep of their deadlines, and stopping without losing an answer."""
+"""The listening sockets' connections, the sweep of their deadlines, and stopping without losing an answer."""
 
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from leverframe.core.errors import LeverframeError, Overloaded, Unavailable
+from leverframe.core.errors import LeverframeError, Overloaded
+from leverframe.serving.acceptor import Acceptor, open_sockets
 from leverframe.serving.heads import Heads
 from leverframe.serving.http import Connection
 from leverframe.serving.message import Handler, HttpLimits, Request
 
 SWEEP_S = 0.25
-BACKLOG = 4096
 DRAIN_S = 0.3
 """How long idle connections stay open at a stop, so that requests already on their way are answered with ``Connection: close``."""
 
@@ -24,6 +24,7 @@ class Listener:
     handle: answers a request, at once or later.
     admit: looks at the head of a large request; the refusal, or None.
     refused: told of every refusal made below the handler (for counting).
+    carried: told how many connections there are whenever one comes or goes (workers of a fleet).
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Listener:
         admit: Callable[[Request], LeverframeError | None],
         refused: Callable[[LeverframeError], None],
         limits: HttpLimits | None = None,
+        carried: Callable[[int], None] | None = None,
     ) -> None:
         self.limits = limits or HttpLimits()
         self.loop = asyncio.get_running_loop()
@@ -42,7 +44,9 @@ class Listener:
         self.heads = Heads()
         self.stopping = False
         self.connections: set[Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._carried = carried
+        self._acceptors: list[Acceptor] = []
+        self._hurry = False
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -52,20 +56,23 @@ class Listener:
         ------
         Unavailable: the address cannot be had.
         """
-        try:
-            self._server = await self.loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
-        except OSError as error:
-            raise Unavailable(
-                "cannot listen", where=f"{host}:{port}", got=error.strerror or type(error).__name__, next_step="choose a free port"
-            ) from error
-        self._sweeper = asyncio.create_task(self._sweep())
-        sockets: tuple[socket.socket, ...] = self._server.sockets
+        sockets = open_sockets(host, port)
         bound: int = sockets[0].getsockname()[1]
+        self.start_on(sockets, None)
         return bound
+
+    def start_on(self, sockets: Sequence[socket.socket], turn: Callable[[int], bool] | None) -> None:
+        """Accept from ``sockets``, in turn with others (see :class:`leverframe.serving.acceptor.Acceptor`)."""
+        self._acceptors = [Acceptor(listening, lambda: Connection(self), turn) for listening in sockets]
+        for acceptor in self._acceptors:
+            acceptor.start()
+        self._sweeper = asyncio.create_task(self._sweep())
 
     def opened(self, connection: Connection) -> LeverframeError | None:
         """A client connected; the refusal when there are too many."""
         self.connections.add(connection)
+        if self._carried is not None:
+            self._carried(len(self.connections))
         if len(self.connections) > self.limits.connections_max:
             return Overloaded(
                 "too many connections",
@@ -79,6 +86,8 @@ class Listener:
     def closed(self, connection: Connection) -> None:
         """A client is gone."""
         self.connections.discard(connection)
+        if self._carried is not None:
+            self._carried(len(self.connections))
 
     async def _sweep(self) -> None:
         while True:
@@ -88,12 +97,14 @@ class Listener:
                 connection.expire()
 
     async def stop(self) -> None:
-        """Accept nothing new, finish what is under way within the grace, then close."""
+        """Take what waits to be accepted and nothing new, finish what is under way within the grace, then close."""
         self.stopping = True
-        if self._server is not None:
-            self._server.close()
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        # What was just accepted becomes connections.
+        await asyncio.sleep(0)
         started = time.monotonic()
-        while self.connections and (elapsed := time.monotonic() - started) < self.limits.stop_grace_s:
+        while self.connections and not self._hurry and (elapsed := time.monotonic() - started) < self.limits.stop_grace_s:
             if elapsed > DRAIN_S:
                 for connection in [c for c in self.connections if c.idle]:
                     connection.deadline = 0.0
@@ -103,3 +114,7 @@ class Listener:
             connection.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+    def hurry(self) -> None:
+        """Make a stop end now, whatever is under way."""
+        self._hurry = True

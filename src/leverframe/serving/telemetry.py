@@ -1,16 +1,16 @@
-"""What the gateway counts: plain integers on the hot path, turned into Prometheus text when somebody asks.
+"""What a worker counts: plain integers on the hot path, and records of them that add up over the workers of a fleet."""
 
-Source: Prometheus exposition format 0.0.4.
-"""
+from collections.abc import Iterable, Mapping
 
-from collections.abc import Iterator, Mapping
-
-from leverframe.core.segment import Counts
+import msgspec
 
 BUCKETS = 24
 """Latency bucket ``i`` counts answers that took less than 2**i µs; the last one takes the rest."""
 ARMS_MAX = 512
 """Arms that are counted one by one; past that the oldest are forgotten, so that label sets stay bounded."""
+
+ArmKey = tuple[str, str, str]
+"""Endpoint, version and role."""
 
 
 class ArmStats:
@@ -34,12 +34,39 @@ class ArmStats:
         """Answers of any status."""
         return self.ok + self.fallbacks + self.errors + self.refused
 
+    def add(self, other: "ArmStats") -> None:
+        """Count what ``other`` counted, too."""
+        for name in _PLAIN:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+
+
+_PLAIN = tuple(name for name in ArmStats.__slots__ if name != "buckets")
+
+
+class ArmRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts of one arm as they are handed from worker to worker: ``plain`` by name, and the latency buckets."""
+
+    arm: ArmKey
+    plain: dict[str, int]
+    buckets: tuple[int, ...]
+
+
+class TelemetryRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """All counters of a worker at one moment."""
+
+    arms: tuple[ArmRecord, ...] = ()
+    refusals: dict[str, int] = {}
+    shed: int = 0
+    swaps: int = 0
+    swap_failures: int = 0
+
 
 class Telemetry:
-    """All counters of one gateway worker."""
+    """All counters of one gateway worker, or, after :meth:`add`, of several."""
 
     def __init__(self) -> None:
-        self._arms: dict[tuple[str, str, str], ArmStats] = {}
+        self._arms: dict[ArmKey, ArmStats] = {}
         self.refusals: dict[str, int] = {}
         self.labels = 0
         self.shed = 0
@@ -57,46 +84,42 @@ class Telemetry:
         """Count a refusal by its error code (a closed set)."""
         self.refusals[code] = self.refusals.get(code, 0) + 1
 
-    def arms(self) -> Mapping[tuple[str, str, str], ArmStats]:
+    def arms(self) -> Mapping[ArmKey, ArmStats]:
         """(endpoint, version, role) to counters."""
         return self._arms
 
-    def prometheus(self, counts: Counts, gauges: Mapping[str, float]) -> bytes:
-        """Everything as Prometheus text."""
-        return ("\n".join(self._lines(counts, gauges)) + "\n").encode()
+    def record(self) -> TelemetryRecord:
+        """The counters now."""
+        return TelemetryRecord(
+            # Another thread may bring in the arms of a new table meanwhile.
+            arms=tuple(
+                ArmRecord(arm=key, plain={name: getattr(stats, name) for name in _PLAIN}, buckets=tuple(stats.buckets))
+                for key, stats in tuple(self._arms.items())
+            ),
+            refusals=dict(self.refusals),
+            shed=self.shed,
+            swaps=self.swaps,
+            swap_failures=self.swap_failures,
+        )
 
-    def _lines(self, counts: Counts, gauges: Mapping[str, float]) -> Iterator[str]:
-        yield "# TYPE lever_answers_total counter"
-        labels = {key: f'endpoint="{_text(key[0])}",version="{_text(key[1])}",role="{key[2]}"' for key in self._arms}
-        for key, stats in self._arms.items():
-            for status, value in (("ok", stats.ok), ("fallback", stats.fallbacks), ("error", stats.errors), ("refused", stats.refused)):
-                yield f'lever_answers_total{{{labels[key]},status="{status}"}} {value}'
-        yield "# TYPE lever_missing_values_total counter"
-        for key, stats in self._arms.items():
-            yield f"lever_missing_values_total{{{labels[key]}}} {stats.missing}"
-        yield "# TYPE lever_latency_seconds histogram"
-        for key, stats in self._arms.items():
-            running = 0
-            for index, count in enumerate(stats.buckets[:-1]):
-                running += count
-                yield f'lever_latency_seconds_bucket{{{labels[key]},le="{2**index / 1e6:g}"}} {running}'
-            yield f'lever_latency_seconds_bucket{{{labels[key]},le="+Inf"}} {stats.answers}'
-            yield f"lever_latency_seconds_sum{{{labels[key]}}} {stats.latency_us_sum / 1e6}"
-            yield f"lever_latency_seconds_count{{{labels[key]}}} {stats.answers}"
-        yield "# TYPE lever_refusals_total counter"
-        for code, value in self.refusals.items():
-            yield f'lever_refusals_total{{code="{code}"}} {value}'
-        for name in Counts.__struct_fields__:
-            yield f"# TYPE lever_log_{name}_total counter"
-            yield f"lever_log_{name}_total {getattr(counts, name)}"
-        for name, value in (("shed", self.shed), ("table_swaps", self.swaps), ("table_refusals", self.swap_failures)):
-            yield f"# TYPE lever_{name}_total counter"
-            yield f"lever_{name}_total {value}"
-        for gauge, number in gauges.items():
-            yield f"# TYPE lever_{gauge} gauge"
-            yield f"lever_{gauge} {number:g}"
+    def add(self, record: TelemetryRecord) -> None:
+        """Count what another worker, or this one's predecessor, has counted, too."""
+        for each in record.arms:
+            counted = ArmStats()
+            for name in _PLAIN:
+                setattr(counted, name, each.plain.get(name, 0))
+            counted.buckets = [*each.buckets[:BUCKETS], *[0] * (BUCKETS - len(each.buckets))]
+            self.arm(*each.arm).add(counted)
+        for code, count in record.refusals.items():
+            self.refusals[code] = self.refusals.get(code, 0) + count
+        self.shed += record.shed
+        self.swaps += record.swaps
+        self.swap_failures += record.swap_failures
 
 
-def _text(value: str) -> str:
-    """A label's value, escaped."""
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+def together(records: Iterable[TelemetryRecord]) -> Telemetry:
+    """The counters of several workers as those of one."""
+    sums = Telemetry()
+    for record in records:
+        sums.add(record)
+    return sums

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import json
 import secrets
-import signal
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from importlib.metadata import version
 import msgspec
 
 from leverframe.apps.clocks import open_clock
+from leverframe.apps.gateway.place import join_fleet, listen, raise_file_limit, stop_signals
 from leverframe.apps.gateway.settings import GatewaySettings
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Refused
@@ -85,6 +85,7 @@ async def serve(settings: GatewaySettings) -> None:
     loop = asyncio.get_running_loop()
     clock = open_clock(settings.clock)
     telemetry = Telemetry()
+    fleet = join_fleet(settings, telemetry)
     tables = _follower(settings, telemetry)
     tables.restore()
     tables.look()
@@ -112,20 +113,37 @@ async def serve(settings: GatewaySettings) -> None:
         version=version("leverframe"),
         body_bytes_max=body_bytes_max,
     )
-    listener = Listener(door.handle, admit=door.admit, refused=lambda error: telemetry.refuse(error.code), limits=settings.limits)
-    door.health = Health(worker=settings.worker, clock=clock, tables=tables, log=log, telemetry=telemetry, gate=gate, listener=listener)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    port = await listener.start(settings.host, settings.port)
+    listener = Listener(
+        door.handle,
+        admit=door.admit,
+        refused=lambda error: telemetry.refuse(error.code),
+        limits=settings.limits,
+        carried=fleet.carry if fleet else None,
+    )
+    door.health = health = Health(
+        worker=settings.worker,
+        clock=clock,
+        tables=tables,
+        log=log,
+        telemetry=telemetry,
+        gate=gate,
+        listener=listener,
+        fleet=fleet,
+        started_ns=settings.fleet.started_ns if settings.fleet else 0,
+    )
+    stop = stop_signals(listener)
+    raise_file_limit()
+    port = await listen(listener, settings, fleet)
     gate.start()
     tables.start()
-    maintaining = asyncio.create_task(_maintain(log))
+    maintaining = asyncio.create_task(_maintain(log, health))
     # What is loaded by now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    generation = tables.routes.generation if tables.routes else None
-    _say("listening", host=settings.host, port=port, worker=settings.worker, generation=generation, problem=tables.problem)
+    health.publish()
+    if fleet is None:
+        generation = tables.routes.generation if tables.routes else None
+        _say("listening", host=settings.host, port=port, worker=settings.worker, generation=generation, problem=tables.problem)
     await stop.wait()
     await listener.stop()
     shadows.drain()
@@ -133,14 +151,16 @@ async def serve(settings: GatewaySettings) -> None:
     gate.stop()
     maintaining.cancel()
     log.close()
-    _say("stopped", **msgspec.to_builtins(log.counts))
+    health.publish()
+    _say("stopped", worker=settings.worker, **msgspec.to_builtins(log.counts))
 
 
-async def _maintain(log: SegmentLog) -> None:
+async def _maintain(log: SegmentLog, health: Health) -> None:
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(MAINTAIN_S)
         log.maintain()
+        health.publish()
         await loop.run_in_executor(None, log.prepare)
 
 

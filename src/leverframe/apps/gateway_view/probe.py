@@ -9,10 +9,12 @@ PAGE_BYTES_MAX = 1 << 20
 
 
 class GatewayState(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway's own word: the generation it runs, and its prediction log's totals. ``generation`` is None when it does not answer."""
+    """A gateway's own word: the generation that all its workers run, and its prediction log's totals. ``generation`` is None when it
+    does not answer. ``down`` are workers that stay down after a crash loop."""
 
     generation: int | None
     sentence: str
+    down: tuple[str, ...] = ()
     served: int = 0
     logged: int = 0
     dropped: int = 0
@@ -32,6 +34,11 @@ class _Log(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
+class _Worker(msgspec.Struct, frozen=True):
+    worker: str
+    state: str
+
+
 class _Page(msgspec.Struct, frozen=True):
     """The part of the gateway's health page that is read here."""
 
@@ -39,14 +46,17 @@ class _Page(msgspec.Struct, frozen=True):
     worker: str = ""
     table: _Table = _Table()
     log: _Log = _Log()
+    workers: tuple[_Worker, ...] = ()
 
     def sentence(self) -> str:
+        who = self.worker if len(self.workers) < 2 else f"{sum(w.state == 'serving' for w in self.workers)} of {len(self.workers)} workers"
+        verb = "runs" if len(self.workers) < 2 else "run"
         problems = [problem for problem in (self.table.problem, self.log.problem) if problem]
         if problems:
-            return f"{self.worker}: {'; '.join(problems)}"
+            return f"{who}: {'; '.join(problems)}"
         if self.generation is None:
-            return f"{self.worker} runs, no routes yet"
-        return f"{self.worker} runs generation {self.generation} from {self.table.source}"
+            return f"{who} {verb}, no routes yet"
+        return f"{who} {verb} generation {self.generation} from {self.table.source}"
 
 
 _DECODE = msgspec.json.Decoder(_Page).decode
@@ -78,6 +88,7 @@ class GatewayProbe:
         return GatewayState(
             generation=page.generation,
             sentence=page.sentence(),
+            down=tuple(each.worker for each in page.workers if each.state == "quarantined"),
             served=page.log.served,
             logged=page.log.logged,
             dropped=page.log.dropped,

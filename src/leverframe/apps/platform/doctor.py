@@ -117,8 +117,9 @@ def _alive(pid: int) -> bool:
 
 def _gateway(parts: Parts) -> Check:
     state = parts.probe.state()
-    ok = state.generation is not None
-    return Check(name="gateway", ok=ok, detail=state.sentence, fix="" if ok else "lever up, or see the gateway's log")
+    ok = state.generation is not None and not state.down
+    fix = "repair what the gateway's log names, then send its parent a SIGHUP" if state.down else "lever up, or see the gateway's log"
+    return Check(name="gateway", ok=ok, detail=state.sentence, fix="" if ok else fix)
 
 
 def _routes(parts: Parts) -> Check:

@@ -42,6 +42,7 @@ class Status:
             *(f"no gateway answers for {name}" for name in down),
             *(f"{name} runs an older route than wanted" for name in behind),
             *(f"{name} is switched off" for name in killed),
+            *(f"{worker} stays down after a crash loop" for worker in self._parts.probe.state().down),
         ]
         return StatusView(
             ok=not problems,
