@@ -5,6 +5,7 @@ records and counts of the two equal. It declines before anything is counted or l
 score that is not finite, a fault of any kind. Which endpoints can have usual requests at all is decided when routes are compiled.
 """
 
+from collections.abc import Sequence
 from math import isfinite
 from time import perf_counter_ns
 from typing import Any
@@ -17,7 +18,7 @@ from leverframe.serving.inference import Inference
 from leverframe.serving.inputs import InputPlan
 from leverframe.serving.message import JSON, Request, Response
 from leverframe.serving.oip import ID_CHARS_MAX
-from leverframe.serving.routing import CompiledEndpoint
+from leverframe.serving.routing import CompiledArm, CompiledEndpoint
 from leverframe.serving.tensors import NUMBERS
 
 USUAL_BYTES_MAX = 8192
@@ -85,19 +86,27 @@ class Express:
             return None
         row = document.inputs[0].data
         prediction_id = document.id or self._next_id()
+        scored = self.score(endpoint, row, endpoint.live.model.plan.pack(*row), prediction_id, asked_at_us, request.arrived_ns)
+        if scored is None:
+            return None
+        arm, score = scored
+        return Response(200, b"%b%b%b%b]}]}" % (arm.model.answer_start, _encode(prediction_id), arm.single, repr(score).encode()), JSON)
+
+    def score(
+        self, endpoint: CompiledEndpoint, row: Sequence[float], packed: bytes, prediction_id: str, asked_at_us: int, arrived_ns: int
+    ) -> tuple[CompiledArm, float] | None:
+        """The arm that answers and its score of one ``row`` (``packed``: as little-endian float64), logged and counted; None: decline."""
         arm = endpoint.live
         if endpoint.intervals:
-            sticky = inputs.positions.get(endpoint.record.hash_field)
+            sticky = arm.model.inputs.positions.get(endpoint.record.hash_field)
             arm = endpoint.pick(prediction_id if sticky is None else str(row[sticky]))
-        model = arm.model
-        packed = model.plan.pack(*row)
         try:
-            score = model.score_row(packed)
+            score = arm.model.score_row(packed)
         except LeverframeError:
             return None
         if not isfinite(score):
             return None
-        record, latency_us = endpoint.record, (perf_counter_ns() - request.arrived_ns) // 1000
+        record, latency_us = endpoint.record, (perf_counter_ns() - arrived_ns) // 1000
         self._log_answer(
             PredictionRecord(
                 id=prediction_id,
@@ -115,4 +124,4 @@ class Express:
         )
         arm.stats.ok += 1
         arm.stats.observe(latency_us)
-        return Response(200, b"%b%b%b%b]}]}" % (model.answer_start, _encode(prediction_id), arm.single, repr(score).encode()), JSON)
+        return arm, score

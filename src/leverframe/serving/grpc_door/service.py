@@ -15,6 +15,7 @@ from leverframe.core.errors import DeadlineExceeded, InvalidInput, LeverframeErr
 from leverframe.serving import oip as rest
 from leverframe.serving.answers import Answer
 from leverframe.serving.grpc_door import oip_pb2 as oip
+from leverframe.serving.grpc_door.express import GrpcExpress
 from leverframe.serving.grpc_door.status import failure
 from leverframe.serving.grpc_door.translate import decoded, document_of, put_output, put_parameters
 from leverframe.serving.grpc_door.transport import Call
@@ -62,6 +63,7 @@ class GrpcDoor:
     ) -> None:
         self._permission = permission
         self._inference = inference
+        self._express = GrpcExpress(inference)
         self._gate = gate
         self._telemetry = telemetry
         self._ready = ready
@@ -123,6 +125,9 @@ class GrpcDoor:
 
     def _infer(self, endpoint: CompiledEndpoint, call: Call, request: oip.ModelInferRequest, priority: int) -> None:
         deadline_ns = _deadline_ns(call)
+        if endpoint.usual and (usual := self._express.answer(endpoint, request, call.arrived_ns)) is not None:
+            call.answer(usual)
+            return
         version = request.model_version
         if version:
             _check_version(endpoint, version)
