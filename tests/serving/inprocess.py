@@ -47,7 +47,6 @@ class Worker:
         self.inference = Inference(
             clock=SystemClock(), log=self.log, lookup=Lookup(None, entity_keys), shadows=self.shadows, id_prefix="w-"
         )
-        self.shadows.score = self.inference.score_unseen
         self.rest = RestInference(self.inference, 1 << 20)
         self._files, self._change = files, change
         self.telemetry = Telemetry()
@@ -77,9 +76,13 @@ class Worker:
         assert isinstance(response, Response)
         return 0, json.loads(response.body)
 
+    async def finish(self, grace_s: float = 10.0) -> None:
+        """Work off unseen jobs."""
+        await self.inference.finish_unseen(grace_s)
+
     def close(self) -> tuple[list[LogRecord], Counts]:
         """Stop; what the log holds."""
-        self.shadows.drain()
+        assert not len(self.shadows), "there are unseen jobs left: await finish() first"
         self.log.close()
         for arm in self.endpoint.arms:
             arm.model.close()

@@ -31,6 +31,9 @@ from leverframe.serving.telemetry import Telemetry
 
 
 class Shadowless:
+    def attach(self, score: Any, answered: Any) -> None:
+        pass
+
     def offer(self, job: Any) -> bool:
         raise AssertionError("nothing is mirrored here")
 

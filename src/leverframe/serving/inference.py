@@ -94,11 +94,12 @@ class Inference:
     def __init__(self, *, clock: Clock, log: SegmentLog, lookup: Lookup, shadows: ShadowQueue, id_prefix: str) -> None:
         self.clock = clock
         self.log = log
-        self._lookup = lookup
+        self.lookup = lookup
         self._shadows = shadows
         self._id_prefix = id_prefix
         self._ids = itertools.count(1)
         self._unseen: set[asyncio.Task[None]] = set()
+        shadows.attach(self.score_unseen, lambda: log.served)
 
     def next_id(self) -> str:
         """An id for a request that brings none."""
@@ -194,14 +195,14 @@ class Inference:
         looked, lacking = _NOT_LOOKED, NOTHING_LACKING
         if ask.rows == 1:
             if bindings:
-                looked = self._lookup.read_one(bindings, ask.columns, now_us, policy.off_views, policy.remember)
+                looked = self.lookup.read_one(bindings, ask.columns, now_us, policy.off_views, policy.remember)
             row = _row(model, ask.columns, looked.values)
             # A sum is NaN when any of its terms is: one cheap look instead of one a column.
             if policy.off or math.isnan(sum(row)):
                 row, lacking = policy.apply_row(row, looked.gaps)
             return Inputs(model.plan.pack(*row), 1, lacking, looked.unreachable, looked.ages_us)
         if bindings:
-            looked = self._lookup.read(bindings, ask.columns, ask.rows, now_us, policy.off_views, policy.remember)
+            looked = self.lookup.read(bindings, ask.columns, ask.rows, now_us, policy.off_views, policy.remember)
         sent = ask.columns.table if isinstance(ask.columns, PackedTable) and model.plan.as_sent else None
         matrix = assemble(model.raw, ask.columns, looked.values, ask.rows) if sent is None else sent
         if policy.off or math.isnan(matrix.sum()):
@@ -342,11 +343,24 @@ class Inference:
         self._log_unseen(job, ask, inputs, outcome)
 
     async def _unseen_later(self, job: ShadowJob, ask: Ask, inputs: Inputs, lane: Lane) -> None:
-        outcome = await self._in_lane(job.arm, ask, inputs, lane)
+        try:
+            outcome = await self._in_lane(job.arm, ask, inputs, lane)
+        except asyncio.CancelledError:
+            self.log.drop_shadow()
+            raise
         if outcome.code == Overloaded.code:
             self.log.drop_shadow()
         else:
             self._log_unseen(job, ask, inputs, outcome)
+
+    async def finish_unseen(self, grace_s: float) -> None:
+        """Work off what unseen arms were given (at a stop); what is not done within ``grace_s`` is dropped and counted."""
+        self._shadows.drain()
+        if self._unseen:
+            await asyncio.wait(self._unseen, timeout=grace_s)
+        for task in list(self._unseen):
+            task.cancel()
+        await asyncio.sleep(0)
 
     def _log_unseen(self, job: ShadowJob, ask: Ask, inputs: Inputs, outcome: Outcome) -> None:
         latency_us = (perf_counter_ns() - ask.arrived_ns) // 1000

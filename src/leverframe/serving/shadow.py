@@ -1,9 +1,14 @@
-"""Unseen scoring: requests that another arm answered, scored after the answer is on its way, dropped first when there is too much."""
+"""Unseen scoring: requests that another arm answered, scored when the worker has nothing else to do, dropped first when there is too much.
+
+Each turn of the event loop does one job, if no request came since the last turn, or if unseen work had less than its share lately. So a
+request waits for one job at most, and a busy worker's callers do not notice a slow shadow.
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 
 from leverframe.serving.routing import CompiledArm, CompiledEndpoint
 from leverframe.serving.tensors import Column
@@ -12,8 +17,8 @@ QUEUE_MAX = 2048
 """Jobs waiting; one more is dropped and counted."""
 QUEUE_ROWS_MAX = 65_536
 """Rows waiting over all jobs."""
-JOBS_A_TURN = 4
-"""Jobs done before the event loop gets to look for requests again."""
+SHARE_MAX = 0.25
+"""Of a busy worker's time at most this much goes to unseen work; what that leaves behind waits, and is dropped when there is no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +39,17 @@ class ShadowQueue:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._answered: Callable[[], int] = lambda: 0
+        self._answered_before = -1
         self._jobs: deque[ShadowJob] = deque()
         self._rows = 0
         self._scheduled = False
+        self._rest_until = 0.0
         self.score: Callable[[ShadowJob], None] | None = None
+
+    def attach(self, score: Callable[[ShadowJob], None], answered: Callable[[], int]) -> None:
+        """Say how a job is done, and how many requests were answered so far: while that grows the worker is busy."""
+        self.score, self._answered = score, answered
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -54,8 +66,17 @@ class ShadowQueue:
         return True
 
     def _work(self) -> None:
-        for _ in range(min(JOBS_A_TURN, len(self._jobs))):
+        if not self._jobs:
+            self._scheduled = False
+            return
+        answered = self._answered()
+        idle = answered == self._answered_before
+        self._answered_before = answered
+        started = perf_counter()
+        if idle or started >= self._rest_until:
             self._do_one()
+            ended = perf_counter()
+            self._rest_until = ended + (ended - started) * (1.0 / SHARE_MAX - 1.0)
         self._scheduled = bool(self._jobs)
         if self._scheduled:
             self._loop.call_soon(self._work)
