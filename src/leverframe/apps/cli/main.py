@@ -11,6 +11,7 @@ from leverframe.apps.cli import (
     commands_run,
     commands_score,
     commands_serving,
+    commands_stream,
     commands_training,
 )
 from leverframe.apps.cli.exit_codes import exit_code_of
@@ -27,7 +28,16 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 1 internal, 2 usage, 3 refused by a gate or a policy, 4 conflict, 5 unavailable.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (commands_run, commands_data, commands_training, commands_score, commands_release, commands_serving, commands_record):
+for _module in (
+    commands_run,
+    commands_data,
+    commands_training,
+    commands_score,
+    commands_release,
+    commands_serving,
+    commands_stream,
+    commands_record,
+):
     _module.register(app)
 
 
