@@ -12,6 +12,7 @@ from leverframe.core.errors import InvalidInput
 from leverframe.serving import oip
 from leverframe.serving.answers import Answer
 from leverframe.serving.express import Express
+from leverframe.serving.express_lookup import ExpressLookup
 from leverframe.serving.inference import Inference
 from leverframe.serving.lane import NORMAL
 from leverframe.serving.message import JSON, Request, Response
@@ -34,6 +35,7 @@ class RestInference:
         self._inference = inference
         self._body_bytes_max = body_bytes_max
         self._express = Express(inference)
+        self._express_lookup = ExpressLookup(inference)
 
     def answer(
         self, endpoint: CompiledEndpoint, request: Request, version: str = "", priority: int = NORMAL
@@ -46,8 +48,10 @@ class RestInference:
         Unavailable, Refused: an arm was asked and could not answer; that is logged.
         """
         # A known head says that the body is plain JSON.
-        if endpoint.usual and request.head is not None and not version and (usual := self._express.answer(endpoint, request)) is not None:
-            return usual
+        if request.head is not None and not version:
+            usual = self._express.answer(endpoint, request) if endpoint.usual else self._express_lookup.answer(endpoint, request)
+            if usual is not None:
+                return usual
         document = oip.read_document(request, self._body_bytes_max)
         wanted = oip.wishes(document) if document.outputs else []
         binary = bool(document.parameters.get("binary_data_output", False)) if document.parameters else False
