@@ -32,9 +32,8 @@ class Seen:
 def _request(deadline: bool) -> bytes:
     body = json.dumps({"inputs": [{"name": "rows", "shape": [1, 4], "datatype": "FP64", "data": [random.random() for _ in range(4)]}]})
     timeout = f"X-Request-Timeout-Ms: {int(DEADLINE_S * 1000)}\r\n" if deadline else ""
-    return (
-        f"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n{timeout}Content-Length: {len(body)}\r\n\r\n{body}"
-    ).encode()
+    head = f"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n{timeout}Content-Length: {len(body)}\r\n"
+    return f"{head}\r\n{body}".encode()
 
 
 class Callers:
