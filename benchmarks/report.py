@@ -10,6 +10,8 @@ from typing import Literal
 import msgspec
 
 RESULTS = Path(__file__).parent / "results"
+VALUE_CHARS_MAX = 60
+"""A longer text is cut in the table; the document has it whole."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,14 @@ class Report:
         """The figures as aligned text."""
         head = ("figure", "value", "unit", "peer", "bar", "met")
         rows = [
-            (f.figure, _text(f.value), f.unit, f.peer, "" if f.bar is None else _text(f.bar), {None: "", True: "yes", False: "NO"}[f.met])
+            (
+                f.figure,
+                _text(f.value)[:VALUE_CHARS_MAX],
+                f.unit,
+                f.peer,
+                "" if f.bar is None else _text(f.bar),
+                {None: "", True: "yes", False: "NO"}[f.met],
+            )
             for f in self.figures
         ]
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]

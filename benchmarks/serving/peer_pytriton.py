@@ -6,6 +6,7 @@
 import logging
 import os
 import sys
+import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +35,14 @@ def scorer(path: str):
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     path, port = sys.argv[1], int(sys.argv[2])
+    folder = Path(path).parent / f"pytriton-{os.getpid()}"
+    folder.mkdir()
+    # Triton embeds Python: the very one of this environment, not another of the same minor version that the system may have.
+    os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, (sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH"))))
     config = TritonConfig(
-        http_address="127.0.0.1", http_port=port, allow_grpc=False, allow_metrics=False, log_info=False, log_warning=False, log_verbose=0
+        http_address="127.0.0.1", http_port=port, allow_grpc=False, allow_metrics=False, log_verbose=0, log_file=folder / "triton.log"
     )
-    with Triton(config=config, workspace=str(Path(path).parent / f"pytriton-{os.getpid()}")) as triton:
+    with Triton(config=config, workspace=str(folder / "workspace")) as triton:
         triton.bind(
             model_name="m",
             infer_func=scorer(path),

@@ -92,7 +92,7 @@ def _limit(predictor: str) -> Server:
     return Server(f"limit-{predictor}", "limit", OPEN_INFERENCE, (predictor,), bars=bars, with_32_rows=False)
 
 
-_MLFLOW, _MLSERVER = ("mlflow==3.17.2",), ("mlserver==1.7.1",)
+_MLFLOW, _MLSERVER = ("mlflow==3.17.2",), ("mlserver==1.7.1", "uvloop==0.21.0")
 OURSELVES = Server(OURS, "", OPEN_INFERENCE, bars=())
 NULL = Server("null", "null", OPEN_INFERENCE, bars=(), with_32_rows=False)
 SERVERS: tuple[Server, ...] = (

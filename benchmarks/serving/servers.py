@@ -67,9 +67,10 @@ def running(command: list[str], port: int, log: Path, *, ask: bytes, protocol: P
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, preexec_fn=pin, start_new_session=True)
     try:
-        while (answer := _answer(port, ask)) is None:
+        while not (answer := _answer(port, ask)).startswith(b"HTTP/1.1 200 "):
             if process.poll() is not None or time.perf_counter() - started > START_S_MAX:
-                raise PeerUnavailable(f"did not start: {_last_words(log)}")
+                said = f"answers with {answer[:REASON_CHARS_MAX].decode(errors='replace')!r}" if answer else _last_words(log)
+                raise PeerUnavailable(f"did not start: {said}")
             time.sleep(LOOK_S)
         cold_start_s = time.perf_counter() - started
         _check(answer, protocol, expected)
@@ -81,8 +82,8 @@ def running(command: list[str], port: int, log: Path, *, ask: bytes, protocol: P
         process.wait()
 
 
-def _answer(port: int, ask: bytes) -> bytes | None:
-    """One whole answer; None while nobody gives one (refused, closed, or a server that says it is not ready)."""
+def _answer(port: int, ask: bytes) -> bytes:
+    """One whole answer; empty while nobody gives one. A server that starts refuses, closes, or says so in its own words."""
     answers, data = Answers(), b""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=ASK_S_MAX) as connection:
@@ -90,16 +91,14 @@ def _answer(port: int, ask: bytes) -> bytes | None:
             while answers.missing(data):
                 piece = connection.recv(1 << 18)
                 if not piece:
-                    return None
+                    return b""
                 data += piece
     except OSError:
-        return None
-    return None if data[9:12] in (b"404", b"500", b"502", b"503") else data
+        return b""
+    return data
 
 
 def _check(answer: bytes, protocol: Protocol, expected: list[float]) -> None:
-    if not answer.startswith(b"HTTP/1.1 200 "):
-        raise PeerUnavailable(f"answers with {answer[:REASON_CHARS_MAX].decode(errors='replace')!r}")
     try:
         scores = protocol.read(answer)
     except (ValueError, KeyError, TypeError, IndexError) as error:
