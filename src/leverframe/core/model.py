@@ -8,7 +8,7 @@ from leverframe.core.digest import Digest
 from leverframe.core.schema import InputColumn, OutputField, RequestField, Signature
 from leverframe.core.verdict import Answer, GateRule
 
-# File names inside a bundle. Every one is data; none can carry code.
+# File names inside a bundle. Every one is data and none can carry code, but those under ``PYFUNC``: only an isolated child ever opens them.
 MODEL_ONNX = "model.onnx"
 MODEL_LIGHTGBM = "model.lightgbm.txt"
 SIGNATURE = "signature.json"
@@ -21,6 +21,8 @@ PROVENANCE = "provenance.intoto.json"
 BILL_OF_MATERIALS = "bom.cdx.json"
 ENVIRONMENT = "environment.txt"
 CARD = "card.md"
+ISOLATED = "isolated.json"
+PYFUNC = "pyfunc/"
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,32 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[tuple[float | None, ...], ...]
     expected: tuple[tuple[float, ...], ...]
     tolerance: float
+
+
+class IsolatedColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of the table a pyfunc is given. Of ``text`` the matrix holds positions in ``categories``; -1 and NaN mean missing."""
+
+    name: str
+    kind: Literal["float64", "float32", "int64", "int32", "bool", "text"] = "float64"
+    categories: tuple[str, ...] = ()
+
+
+class IsolatedRuntime(msgspec.Struct, frozen=True, kw_only=True):
+    """The record ``isolated.json``: this bundle's model runs in a process of its own, and how.
+
+    ``requirements`` are lines ``name==version --hash=sha256:…``, nothing else is installed; empty: the gateway's own Python.
+    ``loader`` is ``mlflow`` or ``module``: ``_load_pyfunc(data)`` of ``module`` in folder ``code``, both under ``pyfunc/``.
+    ``frame`` is what ``predict`` takes: a pandas DataFrame, or a dict of column arrays.
+    """
+
+    columns: tuple[IsolatedColumn, ...]
+    python: str = ""
+    requirements: tuple[str, ...] = ()
+    loader: Literal["mlflow", "module"] = "mlflow"
+    module: str = ""
+    data: str = ""
+    code: str = ""
+    frame: Literal["pandas", "columns"] = "pandas"
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +160,9 @@ __all__ = [
     "EVALUATION",
     "GOLDEN",
     "Golden",
+    "ISOLATED",
+    "IsolatedColumn",
+    "IsolatedRuntime",
     "LINEAGE",
     "Lineage",
     "MODEL_LIGHTGBM",
@@ -140,6 +171,7 @@ __all__ = [
     "ModelVersion",
     "PROFILE",
     "PROVENANCE",
+    "PYFUNC",
     "SIGNATURE",
     "SPEC",
     "Signature",

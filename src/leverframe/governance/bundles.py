@@ -10,7 +10,7 @@ import msgspec
 
 from leverframe.core.digest import Digest, canonical_json, digest_bytes
 from leverframe.core.errors import Integrity, InvalidInput, LimitExceeded, NotFound
-from leverframe.core.model import BundleFile, BundleManifest
+from leverframe.core.model import PYFUNC, BundleFile, BundleManifest
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.signing import SigningKey, TrustStore
 
@@ -22,6 +22,8 @@ FILE_BYTES_MAX = 2 * 1024**3
 
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# A foreign model keeps its folders: plain parts, none hidden, none that leads upwards.
+_PYFUNC_NAME = re.compile(rf"{PYFUNC}(?:[A-Za-z0-9_][A-Za-z0-9._-]{{0,99}}/){{0,8}}[A-Za-z0-9_][A-Za-z0-9._-]{{0,99}}")
 
 
 class _Subject(msgspec.Struct, frozen=True):
@@ -71,7 +73,7 @@ class Bundle:
 
 
 def check_file_name(name: str) -> str:
-    """Return ``name`` if it can be a file of a bundle: letters, digits, ``._-``, no folder, not hidden, not ``manifest.json``.
+    """Return ``name`` if it can be a file of a bundle: letters, digits, ``._-``; no folder but below ``pyfunc/``.
 
     Raises
     ------
@@ -80,9 +82,13 @@ def check_file_name(name: str) -> str:
     >>> check_file_name("model.onnx")
     'model.onnx'
     """
-    if not _FILE_NAME.fullmatch(name) or name == MANIFEST_SUBJECT:
+    if not _is_file_name(name) or name == MANIFEST_SUBJECT:
         raise InvalidInput("not a file name for a bundle", where="bundle", expected="letters, digits, . _ - and no folder", got=name[:80])
     return name
+
+
+def _is_file_name(name: str) -> bool:
+    return bool(_FILE_NAME.fullmatch(name) or _PYFUNC_NAME.fullmatch(name))
 
 
 def write_bundle(
@@ -138,7 +144,7 @@ def open_bundle(store: ArtifactStore, trust: TrustStore, manifest_digest: Digest
         raise Integrity("the signature is about another bundle", where=manifest_digest, expected=f"a statement about {manifest.model}")
     bundle = Bundle(store, manifest_digest, manifest)
     for name in bundle.names:
-        if not _FILE_NAME.fullmatch(name):
+        if not _is_file_name(name):
             raise Integrity("the manifest names a file it must not", where=manifest_digest, got=name[:80])
         bundle.read(name)
     return bundle
