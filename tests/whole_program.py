@@ -199,7 +199,7 @@ class WholeProgram:
             clock=f"replay:{home / 'replay.clock'}",
             port=free_port(),
             gateway_port=free_port(),
-            **{"look_interval_ms": 10, **settings},
+            **{"gateway_grpc_port": 0, "look_interval_ms": 10, **settings},
         )
         self.clock = ReplayClock(home / "replay.clock")
         self.look = ReplayClock(home / "look.clock")

@@ -46,7 +46,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "leverframe.apps.cli.main", "demo", "--json", "--home", str(home)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=home.parent)
     assert done.returncode == 0, done.stderr[-3000:]
-    settings = Settings(home=home, clock=f"replay:{home / 'replay.clock'}", port=free_port(), gateway_port=free_port())
+    settings = Settings(home=home, clock=f"replay:{home / 'replay.clock'}", port=free_port(), gateway_port=free_port(), gateway_grpc_port=0)
     supervisor = Supervisor(settings)
     platform: Platform = open_platform(settings)
     try:

@@ -24,11 +24,16 @@ class Settings(BaseSettings):
     publication_url: str = Field(
         default="", description="file:// or s3:// of the signed route tables (credentials: AWS_*); empty: a folder under home"
     )
+    online_url: str = Field(
+        default="",
+        description="redis:// address of the online store that gateways read and features are written to; empty: a folder under home",
+    )
     clock: str = Field(default="system", description="'system', or 'replay:<file>' to live in replayed event time")
     host: str = Field(default="127.0.0.1", description="address the control API and console listen on")
     port: int = Field(default=8400, ge=0, le=65535, description="port of the control API and console")
     gateway_host: str = Field(default="127.0.0.1", description="address the gateway listens on")
     gateway_port: int = Field(default=8401, ge=0, le=65535, description="port of the gateway")
+    gateway_grpc_port: int = Field(default=8402, ge=0, le=65535, description="port of the gateway's gRPC door; 0: none")
     gateway_workers: str = Field(default="1", description="gateway processes on that port; 'auto': one a usable core")
     allow_exposure: bool = Field(default=False, description="permit listening beyond loopback (put TLS in front)")
     alarms_per_month: float = Field(default=1.0, gt=0, description="false alarms the owner accepts, over all columns of a model")

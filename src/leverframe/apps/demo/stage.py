@@ -63,6 +63,7 @@ class Stage:
             clock=f"replay:{home.resolve() / 'replay.clock'}",
             port=free_port(),
             gateway_port=free_port(),
+            gateway_grpc_port=free_port(),
             look_interval_ms=LOOK_INTERVAL_MS,
         )
         self.clock = ReplayClock(home / "replay.clock")

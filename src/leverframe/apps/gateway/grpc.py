@@ -20,8 +20,8 @@ async def open_grpc(
     gate: LoadGate,
     telemetry: Telemetry,
     ready: Callable[[], bool],
-) -> GrpcServer | None:
-    """Listen for gRPC on ``settings.grpc_port``, with the host and the permissions of the REST door; None when the port is 0.
+) -> GrpcServer:
+    """Listen for gRPC on ``settings.grpc_port``, with the host and the permissions of the REST door.
 
     The workers of a fleet listen on the port together: the kernel gives each connection to one of them.
 
@@ -29,8 +29,6 @@ async def open_grpc(
     ------
     Unavailable: the port cannot be had.
     """
-    if not settings.grpc_port:
-        return None
     door = GrpcDoor(permission=permission, inference=inference, gate=gate, telemetry=telemetry, ready=ready, version=version("leverframe"))
     server = GrpcServer(door.methods, door.handle, limits=settings.grpc_limits, share_port=settings.workers > 1)
     await server.start(settings.host, settings.grpc_port)

@@ -16,7 +16,7 @@ from leverframe.apps.gateway.settings import GatewaySettings
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Refused
 from leverframe.features.online import entity_keys
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online_address import open_for_reading
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.publication import Publication
@@ -91,7 +91,7 @@ async def serve(settings: GatewaySettings) -> None:
     tables.look()
     loopback = _check_exposure(settings, tables)
     log = SegmentLog(settings.home / "log", settings.worker, clock, segment_bytes=settings.segment_bytes, seal_s=settings.seal_s)
-    store = LmdbOnlineStore(settings.home / "online", read_only=True)
+    store = open_for_reading(settings.online_url, settings.home / "online")
     gate, shadows = LoadGate(loop), ShadowQueue(loop)
     body_bytes_max = settings.limits.body_bytes_max
     inference = Inference(
@@ -133,6 +133,14 @@ async def serve(settings: GatewaySettings) -> None:
     )
     stop = stop_signals(listener)
     raise_file_limit()
+    grpc = None
+    if settings.grpc_port:
+        # A gateway without gRPC does not load its library.
+        from leverframe.apps.gateway.grpc import open_grpc
+
+        grpc = await open_grpc(
+            settings, permission=permission, inference=inference, gate=gate, telemetry=telemetry, ready=lambda: health.ready
+        )
     port = await listen(listener, settings, fleet)
     gate.start()
     tables.start()
@@ -145,7 +153,7 @@ async def serve(settings: GatewaySettings) -> None:
         generation = tables.routes.generation if tables.routes else None
         _say("listening", host=settings.host, port=port, worker=settings.worker, generation=generation, problem=tables.problem)
     await stop.wait()
-    await listener.stop()
+    await asyncio.gather(listener.stop(), *([grpc.stop()] if grpc else []))
     shadows.drain()
     tables.stop()
     gate.stop()
