@@ -67,6 +67,8 @@ class KafkaSource:
         subscriber = broker.subscriber(
             self._address.name,
             group_id=self._consumer.group,
+            # A worker that comes back under its name gets its partitions at once, and need not wait for its own death to be noticed.
+            group_instance_id=self._consumer.worker,
             batch=True,
             max_records=self._consumer.batch_max,
             polling_interval=BATCH_WAIT_S,

@@ -42,7 +42,7 @@ async def connect(address: Address) -> tuple[RedisBroker, Any]:
     """
     broker = RedisBroker(
         address.server,
-        logger=None,
+        logger=None,  # type: ignore[arg-type]  # silence, which the other brokers' types allow too
         apply_types=False,
         graceful_timeout=GRACE_S,
         socket_connect_timeout=CONNECT_S,
@@ -88,11 +88,10 @@ class RedisSource:
             await take([_incoming(name, number, fields) for number, fields in found])
             await client.xack(name, consumer.group, *entries["message_ids"])
 
-        about = {"group": consumer.group, "consumer": consumer.worker, "batch": True}
+        group, worker, idle_ms = consumer.group, consumer.worker, int(consumer.redeliver_s * 1000)
         wait_ms = int(BATCH_WAIT_S * 1000)
-        fresh = StreamSub(name, **about, max_records=consumer.batch_max, polling_interval=wait_ms)
-        idle_ms = int(consumer.redeliver_s * 1000)
-        left = StreamSub(name, **about, min_idle_time=idle_ms, polling_interval=min(idle_ms, 1000))
+        fresh = StreamSub(name, wait_ms, group, worker, batch=True, max_records=consumer.batch_max)
+        left = StreamSub(name, min(idle_ms, 1000), group, worker, batch=True, min_idle_time=idle_ms)
         for entries in (fresh, left):
             self._broker.subscriber(stream=entries, ack_policy=AckPolicy.MANUAL, parser=_unread, decoder=_as_delivered)(handle)
         await self._broker.start()
