@@ -12,20 +12,26 @@ from urllib.parse import unquote_to_bytes
 
 from leverframe.core.clock import Clock
 from leverframe.core.errors import InvalidInput, LeverframeError, NotFound
-from leverframe.serving import oip
+from leverframe.core.route import Caller
+from leverframe.serving import oip, repository
 from leverframe.serving.feedback import FEEDBACK_EXAMPLE, take_labels
 from leverframe.serving.health import Health
+from leverframe.serving.invocations import invocation_example
 from leverframe.serving.lane import NORMAL, PRIORITIES
 from leverframe.serving.limits import LoadGate
 from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.message import JSON, Request, Response, error_response
-from leverframe.serving.permission import ANYONE, Permission, unknown_model
+from leverframe.serving.permission import Permission, unknown_model
 from leverframe.serving.rest import RestInference
 from leverframe.serving.routing import CompiledEndpoint, CompiledRoutes
 from leverframe.serving.telemetry import Telemetry
 
 PROMETHEUS = b"text/plain; version=0.0.4"
-EXTENSIONS = ["binary_tensor_data", "feedback"]
+EXTENSIONS = ["binary_tensor_data", "feedback", "invocations", "model_repository", "statistics"]
+_PROBES = (b"/v2/health/live", b"/v2/health/ready", b"/ping", b"/health")
+"""Open to everybody: the Open Inference Protocol's two, and those of MLflow's scoring server."""
+_INVOCATIONS_OF = ("endpoints", "serving-endpoints")
+"""Where other servers of MLflow's protocol have their named endpoints."""
 
 
 class Door:
@@ -62,7 +68,7 @@ class Door:
         """Answer ``request``, at once or later; nothing escapes but a response."""
         endpoint: CompiledEndpoint | None = None
         try:
-            if self._gate.shedding and not request.target.startswith(b"/v2/health"):
+            if self._gate.shedding and not request.target.startswith(_PROBES):
                 self._telemetry.shed += 1
                 raise self._gate.refusal()
             routes = self._permission.known
@@ -118,7 +124,7 @@ class Door:
 
     def _other(self, request: Request) -> Response | Awaitable[Response]:
         target = request.target.partition(b"?")[0]
-        if target in (b"/v2/health/live", b"/v2/health/ready"):
+        if target in _PROBES:
             _only(request, b"GET", b"HEAD")
             good = target.endswith(b"live") or (self.health is not None and self.health.ready)
             return Response(
@@ -127,15 +133,21 @@ class Door:
         if target in (b"/", b"/metrics", b"/v2") and self._permission.loopback:
             return self._about(request, target)
         routes = self._permission.routes()
-        self._permission.caller(routes, _authorization(request))
+        caller = self._permission.caller(routes, _authorization(request))
         if target in (b"/", b"/metrics", b"/v2"):
             return self._about(request, target)
         parts = [unquote_to_bytes(part).decode("utf-8", "replace") for part in target.split(b"/")[1:]]
+        if parts == ["v2", "models", "stats"]:
+            _only(request, b"GET", b"HEAD")
+            return self._statistics([e for e in routes.endpoints.values() if repository.may_use(caller, e.record)])
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
             return self._model(routes, request, parts[2], parts[3:])
-        if parts == ["v2", "repository", "index"]:
-            _only(request, b"POST")
-            return oip.json_response(self._index(routes, request))
+        if parts[:2] == ["v2", "repository"]:
+            return self._repository(routes, caller, request, parts[2:])
+        if parts == ["invocations"]:
+            return self._model(routes, request, self._only_endpoint(routes, caller), ["invocations"])
+        if len(parts) == 3 and parts[0] in _INVOCATIONS_OF and parts[2] == "invocations":
+            return self._model(routes, request, parts[1], ["invocations"])
         raise NotFound("no such resource", where=target[:100].decode("latin-1"), expected="/v2, /v2/models/<model>, /metrics or /")
 
     def _about(self, request: Request, target: bytes) -> Response:
@@ -167,11 +179,13 @@ class Door:
             "": (b"GET", lambda: self._metadata(endpoint, version)),
             "ready": (b"GET", lambda: Response(200, b'{"name":%b,"ready":true}' % json.dumps(name).encode())),
             "infer": (b"POST", lambda: self._inference.answer(endpoint, request, version, self._enter(routes, request, endpoint))),
+            "invocations": (b"POST", lambda: self._inference.invoke(endpoint, request, version, self._enter(routes, request, endpoint))),
+            "stats": (b"GET", lambda: self._statistics([endpoint], version)),
             "feedback": (b"POST", lambda: self._feedback(endpoint, request)),
         }
         action = "/".join(rest)
         if action not in actions:
-            raise NotFound("no such resource", where=f"model {name}", expected="infer, feedback, ready or nothing", got=action[:60])
+            raise NotFound("no such resource", where=f"model {name}", expected=", ".join(filter(None, actions)), got=action[:60])
         method, act = actions[action]
         _only(request, method, *((b"HEAD",) if method == b"GET" else ()))
         return act()
@@ -184,22 +198,82 @@ class Door:
     def _feedback(self, endpoint: CompiledEndpoint, request: Request) -> Response:
         return take_labels(endpoint.record.name, request, self._log, self._clock, self._body_bytes_max)
 
-    def _index(self, routes: CompiledRoutes, request: Request) -> list[dict[str, str]]:
-        caller = self._permission.caller(routes, _authorization(request))
-        return [
-            {"name": endpoint.record.name, "version": arm.version, "state": "READY", "reason": arm.arm.role}
-            for endpoint in routes.endpoints.values()
-            if caller is ANYONE or caller.tenant == endpoint.record.tenant
-            for arm in endpoint.arms
-        ]
+    def _repository(self, routes: CompiledRoutes, caller: Caller, request: Request, rest: list[str]) -> Response:
+        """The model repository extension; see :mod:`leverframe.serving.repository`."""
+        if rest != ["index"] and not (len(rest) == 3 and rest[0] == "models" and rest[2] in ("load", "unload")):
+            raise NotFound("no such resource", where="repository", expected="index, models/<model>/load or models/<model>/unload")
+        _only(request, b"POST")
+        asked = oip.read_object(request, self._body_bytes_max)
+        if rest == ["index"]:
+            return oip.json_response(repository.index(routes, caller, ready_only=asked.get("ready") is True))
+        endpoint = routes.endpoints.get(rest[1])
+        if endpoint is None or not repository.may_use(caller, endpoint.record):
+            raise repository.not_routed(rest[1])
+        if rest[2] == "unload":
+            raise repository.unload(endpoint)
+        parameters = asked.get("parameters")
+        repository.load(routes, endpoint, parameters if isinstance(parameters, dict) else {})
+        return oip.json_response({})
+
+    def _statistics(self, endpoints: list[CompiledEndpoint], version: str = "") -> Response:
+        assert self.health is not None
+        counts = self.health.arms()
+        chosen = {e.record.name: (e.named(version) if version else None) for e in endpoints}
+        return oip.json_response(
+            {
+                "model_stats": [
+                    oip.statistics(e.record.name, arm.version, counts.get((e.record.name, arm.version, arm.arm.role), arm.stats))
+                    for e in endpoints
+                    for arm in e.arms
+                    if chosen[e.record.name] in (None, arm)
+                ]
+            }
+        )
+
+    def _only_endpoint(self, routes: CompiledRoutes, caller: Caller) -> str:
+        """The name of the one endpoint that ``caller`` may use.
+
+        Raises
+        ------
+        InvalidInput: there are several, or none.
+        """
+        names = [e.record.name for e in routes.endpoints.values() if repository.may_use(caller, e.record)]
+        if len(names) != 1:
+            raise InvalidInput(
+                "which endpoint is not said",
+                where="/invocations",
+                expected="a caller of exactly one endpoint",
+                got=", ".join(names[:20]) or "a caller of none",
+                next_step=f"POST /v2/models/{names[0] if names else '<endpoint>'}/invocations",
+            )
+        return names[0]
 
     def _example(self, error: LeverframeError, request: Request, endpoint: CompiledEndpoint | None) -> object:
         """A correct request, for callers who may ask this model and asked it wrongly."""
         if not isinstance(error, InvalidInput):
             return None
-        if request.target.endswith(b"/feedback"):
+        path = request.target.partition(b"?")[0]
+        if path.endswith(b"/feedback"):
             return FEEDBACK_EXAMPLE
-        return endpoint.live.model.example if endpoint is not None else None
+        endpoint = endpoint or self._asked(request, path)
+        if endpoint is None:
+            return None
+        model = endpoint.live.model
+        return invocation_example(model.signature) if path.endswith(b"/invocations") else model.example
+
+    def _asked(self, request: Request, path: bytes) -> CompiledEndpoint | None:
+        """The endpoint that a refused request was for, if its sender may use it."""
+        routes = self._permission.known
+        parts = [unquote_to_bytes(part).decode("utf-8", "replace") for part in path.split(b"/")[1:]]
+        at = 2 if parts[:2] == ["v2", "models"] else 1 if parts[0] in _INVOCATIONS_OF else -1
+        if routes is None or not (parts == ["invocations"] or 0 < at < len(parts)):
+            return None
+        try:
+            caller = self._permission.caller(routes, _authorization(request))
+            endpoint = routes.endpoints.get(parts[at] if at > 0 else self._only_endpoint(routes, caller))
+        except LeverframeError:
+            return None
+        return endpoint if endpoint is not None and repository.may_use(caller, endpoint.record) else None
 
 
 def _authorization(request: Request) -> bytes:
@@ -213,7 +287,7 @@ def _only(request: Request, *methods: bytes) -> None:
 
 
 def _status(error: LeverframeError) -> int:
-    return 405 if error.where == "method" else 0
+    return {"method": 405, "Content-Type": 415}.get(error.where, 0)
 
 
 def _internal(request: Request, fault: Exception) -> Response:

@@ -5,6 +5,7 @@ Whichever worker of a fleet is asked answers for all of them: counts are sums, t
 
 import os
 import time
+from collections.abc import Mapping
 
 import msgspec
 
@@ -84,7 +85,7 @@ class Health:
             return (Colleague(report=own, state="serving", deaths=0, reason="", pid=os.getpid(), connections=own.connections),)
         return self._fleet.colleagues(own)
 
-    def arms(self) -> dict[ArmKey, ArmStats]:
+    def arms(self) -> Mapping[ArmKey, ArmStats]:
         """Endpoint, version and role to the counts of every worker together."""
         return together(each.report.telemetry for each in self._all()).arms()
 

@@ -23,6 +23,7 @@ _KNOWN = {
         b"accept-encoding",
         b"content-encoding",
         b"content-length",
+        b"content-type",
         b"expect",
         b"inference-header-content-length",
         b"traceparent",
@@ -32,7 +33,7 @@ _KNOWN = {
     for spelling in (name, name.title())
 }
 # Spared a second look-up: what nearly every request carries and the gateway has no use for.
-_KNOWN.update(dict.fromkeys((b"Host", b"host", b"Content-Type", b"content-type", b"User-Agent", b"Accept", b"Connection"), b""))
+_KNOWN.update(dict.fromkeys((b"Host", b"host", b"User-Agent", b"Accept", b"Connection"), b""))
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 EARLY_CHECK_BYTES = 65_536
 """A body announced larger than this is checked for permission before it is received."""

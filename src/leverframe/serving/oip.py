@@ -11,6 +11,7 @@ import msgspec
 from leverframe.core.errors import InvalidInput, LimitExceeded, SchemaMismatch
 from leverframe.core.schema import RequestField, Signature
 from leverframe.serving.message import JSON, Request, Response
+from leverframe.serving.telemetry import ArmStats
 from leverframe.serving.tensors import Tensor
 
 PLATFORM = "leverframe"
@@ -191,6 +192,36 @@ def example_value(field: RequestField) -> object:
     """A value this field takes: the declared example, or one that stands in for it."""
     stand_in: dict[str, object] = {"BYTES": "text", "BOOL": True}
     return field.example if field.example is not None else stand_in.get(field.datatype, 0 if "INT" in field.datatype else 0.0)
+
+
+def read_object(request: Request, bytes_max: int) -> dict[str, Any]:
+    """The body as a JSON object; an empty one is an object without fields.
+
+    Raises
+    ------
+    InvalidInput: not a JSON object.
+    """
+    body = body_of(request, bytes_max)
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any]) if body.strip() else {}
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput("not a JSON object", where="body", expected="a JSON object, or nothing", got=str(error)[:120]) from error
+
+
+def statistics(model: str, version: str, stats: ArmStats) -> dict[str, object]:
+    """One version's counts since the gateway started, in the form of Triton's statistics extension; times in nanoseconds.
+
+    Fallbacks are answers, errors and refusals are failures. Only their time together is measured, so it stands with the successes.
+    """
+    answered, failed = stats.ok + stats.fallbacks, stats.errors + stats.refused
+    return {
+        "name": model,
+        "version": version,
+        "inference_count": answered,
+        "execution_count": answered,
+        "inference_stats": {"success": {"count": answered, "ns": stats.latency_us_sum * 1000}, "fail": {"count": failed, "ns": 0}},
+        "batch_stats": [],
+    }
 
 
 def json_response(document: object, status: int = 200) -> Response:

@@ -14,6 +14,7 @@ from leverframe.serving.answers import Answer
 from leverframe.serving.express import Express
 from leverframe.serving.express_lookup import ExpressLookup
 from leverframe.serving.inference import Inference
+from leverframe.serving.invocations import invocation_response, read_invocation
 from leverframe.serving.lane import NORMAL
 from leverframe.serving.message import JSON, Request, Response
 from leverframe.serving.routing import CompiledEndpoint
@@ -60,6 +61,23 @@ class RestInference:
         if isinstance(answer, Answer):
             return response(answer, wanted, binary)
         return _respond(answer, wanted, binary)
+
+    def invoke(
+        self, endpoint: CompiledEndpoint, request: Request, version: str = "", priority: int = NORMAL
+    ) -> Response | Awaitable[Response]:
+        """Answer an invocation in MLflow's form, at once or later; raises as :meth:`answer` does."""
+        live = endpoint.live.model.signature
+        known = {field.name for field in live.request}
+        more = {f.name: f for arm in endpoint.arms if not arm.reads_as_live for f in arm.model.signature.request if f.name not in known}
+        body = oip.body_of(request, self._body_bytes_max)
+        document = read_invocation(body, request.headers.get(b"content-type", b""), live, tuple(more.values()))
+        deadline_ns = deadline_of(request)
+        answer = self._inference.infer(endpoint, document, request.arrived_ns, version=version, deadline_ns=deadline_ns, priority=priority)
+        return invocation_response(answer) if isinstance(answer, Answer) else _invoked(answer)
+
+
+async def _invoked(waiting: Awaitable[Answer]) -> Response:
+    return invocation_response(await waiting)
 
 
 async def _respond(waiting: Awaitable[Answer], wanted: list[tuple[str, bool]], binary: bool) -> Response:

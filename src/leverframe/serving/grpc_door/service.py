@@ -11,8 +11,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from leverframe.core.errors import DeadlineExceeded, InvalidInput, LeverframeError, NotFound, Refused
+from leverframe.core.errors import DeadlineExceeded, InvalidInput, LeverframeError, NotFound
 from leverframe.serving import oip as rest
+from leverframe.serving import repository
 from leverframe.serving.answers import Answer
 from leverframe.serving.grpc_door import oip_pb2 as oip
 from leverframe.serving.grpc_door.express import GrpcExpress
@@ -22,7 +23,7 @@ from leverframe.serving.grpc_door.transport import Call
 from leverframe.serving.inference import Inference
 from leverframe.serving.lane import PRIORITIES
 from leverframe.serving.limits import LoadGate
-from leverframe.serving.permission import ANYONE, Permission, unknown_model
+from leverframe.serving.permission import Permission, unknown_model
 from leverframe.serving.routing import CompiledEndpoint, CompiledRoutes
 from leverframe.serving.telemetry import Telemetry
 
@@ -187,23 +188,19 @@ class GrpcDoor:
     def _index(self, call: Call, asked: oip.RepositoryIndexRequest) -> Message:
         routes = self._permission.routes()
         caller = self._permission.caller(routes, _authorization(call))
-        models = [
-            oip.RepositoryIndexResponse.ModelIndex(name=endpoint.record.name, version=arm.version, state="READY", reason=arm.arm.role)
-            for endpoint in routes.endpoints.values()
-            if caller is ANYONE or caller.tenant == endpoint.record.tenant
-            for arm in endpoint.arms
-        ]
-        return oip.RepositoryIndexResponse(models=models)
+        entries = repository.index(routes, caller, ready_only=asked.ready)
+        return oip.RepositoryIndexResponse(models=[oip.RepositoryIndexResponse.ModelIndex(**entry) for entry in entries])
 
     def _load(self, call: Call, asked: oip.RepositoryModelLoadRequest | oip.RepositoryModelUnloadRequest) -> Message:
-        self._model(call, asked.model_name, "")
-        raise Refused(
-            "models are not loaded or unloaded by callers",
-            where=asked.model_name[:100],
-            expected="a release, which puts a version into the signed route table",
-            got=call.method.rpartition("/")[2],
-            next_step="lever release, or lever rollback",
-        )
+        routes = self._permission.routes()
+        caller = self._permission.caller(routes, _authorization(call))
+        endpoint = routes.endpoints.get(asked.model_name)
+        if endpoint is None or not repository.may_use(caller, endpoint.record):
+            raise repository.not_routed(asked.model_name)
+        if call.method.endswith("Unload"):
+            raise repository.unload(endpoint)
+        repository.load(routes, endpoint, dict(getattr(asked, "parameters", {})))
+        return oip.RepositoryModelLoadResponse()
 
     # ---- refusals ---------------------------------------------------------------------------------------------------------------------
 
