@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from leverframe.apps import client as client_module
 from leverframe.apps.cli import connection
 from leverframe.apps.cli.main import app
-from leverframe.apps.gateway import main as gateway_module
 from leverframe.apps.gateway_view.client import Look
 from leverframe.apps.gateway_view.traffic import between, quantile_ms
 from leverframe.core.errors import InvalidInput, LimitExceeded, NotFound
@@ -109,18 +108,6 @@ def test_latency_beyond_the_last_bound_is_that_bound():
     assert quantile_ms([(0.001, 0), (math.inf, 4)], 0.99) == 1.0
     assert quantile_ms([], 0.5) is None
     assert quantile_ms([(0.001, 0), (math.inf, 0)], 0.5) is None
-
-
-def test_serve_hands_an_installations_home_to_the_gateway(lever, monkeypatch, tmp_path):
-    started = []
-    monkeypatch.setattr(gateway_module, "run", started.append)
-    monkeypatch.setenv("LEVER_CLOCK", "replay:/x")
-    with pytest.raises(NotFound, match="no installation here"):
-        lever("serve")
-    (tmp_path / "keys").mkdir()
-    assert lever("serve", "--port", "0").exit_code == 0
-    (settings,) = started
-    assert (settings.home, settings.port, settings.environment, settings.clock) == (tmp_path, 0, "prod", "replay:/x")
 
 
 def test_the_gateways_address_is_where_lever_up_runs_it(monkeypatch, tmp_path):

@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +14,7 @@ import typer
 
 from leverframe.apps.cli.connection import connect, home_folder
 from leverframe.apps.cli.output import Environment, Json, console, print_facts, print_json, print_table, say, table_of
-from leverframe.core.errors import InvalidInput, LimitExceeded, NotFound
+from leverframe.core.errors import InvalidInput, LimitExceeded, NotFound, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from leverframe.apps.client import Client
     from leverframe.apps.gateway_view.client import Prediction
     from leverframe.apps.gateway_view.traffic import Traffic
+    from leverframe.core.route import Arm
     from leverframe.core.schema import RequestField
 
 PANEL = "Serving"
@@ -208,34 +211,85 @@ def _balance(seen: "Traffic") -> str:
 
 
 def serve(
+    target: Annotated[
+        str,
+        typer.Argument(help="An endpoint, model@version or bundle digest of the home, or a bundle's folder; none: its published routes."),
+    ] = "",
     home: Annotated[Path | None, typer.Option(help="Folder of the installation (default: LEVER_HOME or .leverframe).")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8401,
+    grpc_port: Annotated[int, typer.Option("--grpc-port", help="Port for gRPC; 0: none.", min=0, max=65535)] = 0,
+    workers: Annotated[str, typer.Option(help="Processes on the port; auto: one a usable core.")] = "1",
+    trust: Annotated[Path | None, typer.Option(help="Folder of public keys whose bundles are served (default: the home's).")] = None,
     environment: Environment = "prod",
     worker: Annotated[
         str, typer.Option(help="Name of this worker's log segments; of its own for each gateway of a home.")
     ] = "gateway-alone",
     json_output: Json = False,
 ) -> None:
-    """Start a gateway alone on an installation's published routes, with nothing else of it running; Ctrl-C ends it. Says JSON lines."""
-    from leverframe.apps.gateway import main as gateway
+    """Start a gateway alone, on an installation's published routes or on one model; prints where it listens and how to ask."""
+    from leverframe.apps.cli import serve_alone
+    from leverframe.apps.cli.gateway_child import run_gateway
 
-    folder = home or home_folder()
-    if not (folder / "keys").is_dir():
-        raise NotFound("no installation here", where=str(folder), expected="a folder that lever up made", next_step="lever up --home DIR")
-    given = os.environ
-    gateway.run(
-        gateway.GatewaySettings(
-            home=folder,
-            host=host,
-            port=port,
-            environment=environment,
-            worker=worker,
-            clock=given.get("LEVER_CLOCK", "system"),
-            artifacts_url=given.get("LEVER_ARTIFACTS_URL", ""),
-            publication_url=given.get("LEVER_PUBLICATION_URL", ""),
-        )
+    folder, given = home or home_folder(), os.environ
+    artifacts, publication = given.get("LEVER_ARTIFACTS_URL", ""), given.get("LEVER_PUBLICATION_URL", "")
+    options = ["--host", host, "--port", str(port), "--grpc-port", str(grpc_port), "--workers", workers, "--environment", environment]
+    options += ["--worker", worker, "--clock", given.get("LEVER_CLOCK", "system")]
+    with ExitStack() as opened:
+        if target and (Path(target).is_dir() or "/" in target):
+            alone = opened.enter_context(serve_alone.bundle_folder(Path(target), trust or folder / "keys", environment))
+        elif not (folder / "keys").is_dir():
+            raise NotFound(
+                "no installation here", where=str(folder), expected="a folder that lever up made", next_step="lever up --home DIR"
+            )
+        elif target:
+            arm = serve_alone.arm_called(serve_alone.published_table(folder, environment, publication), target) or _registered(target)
+            alone = opened.enter_context(serve_alone.bundle_of_home(folder, arm, environment, artifacts))
+        else:
+            alone = None
+        if alone is not None:
+            options += ["--home", str(alone.home), "--artifacts-url", alone.artifacts_url, "--publication-url", ""]
+            example: tuple[str, tuple[RequestField, ...]] | None = (alone.endpoint, alone.fields)
+            what = f"{alone.version} as endpoint {alone.endpoint}; what it answers is logged in a temporary folder and gone afterwards"
+        else:
+            options += ["--home", str(folder), "--artifacts-url", artifacts, "--publication-url", publication]
+            table = serve_alone.published_table(folder, environment, publication)
+            example = serve_alone.first_endpoint(folder, table, artifacts)
+            what = f"the published routes of {folder}: {', '.join(e.name for e in table.endpoints) if table else 'none yet'}"
+        code = run_gateway(options, lambda said: _announce(said, what, example, grpc_port), echo=json_output)
+    if code:
+        raise typer.Exit(code)
+
+
+def _registered(name: str) -> "Arm":
+    """The bundle of a registered version (``model@v2``), asked of the control plane."""
+    from leverframe.core.route import Arm
+
+    missing = NotFound(
+        "nothing of this name is published here",
+        where=name[:80],
+        expected="an endpoint, a model@version, a digest that a route names, or a bundle's folder",
+        next_step="lever status lists endpoints; while lever up runs, every registered model@version can be served",
     )
+    if "@" not in name:
+        raise missing
+    try:
+        with connect() as client:
+            version = client.training.version(name).version
+    except (NotFound, Unavailable, Unauthenticated) as error:
+        raise missing from error
+    return Arm(version=name, bundle=version.bundle, envelope=version.envelope, role="live", weight=100.0)
+
+
+def _announce(said: dict[str, Any], what: str, example: "tuple[str, tuple[RequestField, ...]] | None", grpc_port: int) -> None:
+    from leverframe.apps.console.snippets import snippets
+
+    address = f"http://{said['host']}:{said['port']}"
+    say(f"Serving {what}.", f"It listens at {address}" + (f", gRPC at {said['host']}:{grpc_port}" if grpc_port else "") + ".")
+    if example is not None:
+        say("", "Ask it (LEVER_TOKEN matters only where the routes name callers):", snippets(address, *example)[0].text)
+    say("", "Ctrl-C stops it, a second one at once.")
+    sys.stdout.flush()
 
 
 def register(app: typer.Typer) -> None:
