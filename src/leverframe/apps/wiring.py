@@ -10,7 +10,7 @@ from leverframe.apps.settings import Settings
 from leverframe.core.command import Handles
 from leverframe.data.commands import HANDLERS as DATA
 from leverframe.features.commands import HANDLERS as FEATURES
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online_address import open_for_writing
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.commands import HANDLERS as GOVERNANCE
 from leverframe.governance.ledger.store import Ledger
@@ -48,7 +48,7 @@ def open_parts(settings: Settings) -> Parts:
         artifacts=ArtifactStore(settings.artifact_store_url),
         key=key,
         trust=trust,
-        online=LmdbOnlineStore(settings.online_folder),
+        online=open_for_writing(settings.online_url, settings.online_folder),
         queue=DurableQueue(settings.durable_url),
         publisher=Publisher(ledger, publication, key, trust, clock, settings.environment),
         probe=GatewayProbe(settings.gateway_host, settings.gateway_port),

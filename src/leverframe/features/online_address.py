@@ -1,23 +1,37 @@
-"""The online store that a gateway reads, by its address."""
+"""The online store at an address: a Redis server, or with no address the LMDB folder of the installation."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leverframe.core.errors import InvalidInput, Unavailable
+from leverframe.features.online import OnlineStore
 from leverframe.features.online_guarded import TIMEOUT_S, GuardedOnlineStore
 from leverframe.features.online_lmdb import LmdbOnlineStore
 
+if TYPE_CHECKING:
+    from leverframe.features.online_redis import RedisOnlineStore
+
 REDIS = ("redis://", "rediss://", "unix://")
+WRITE_TIMEOUT_S = 10.0
+"""A write sends thousands of rows in one command."""
 
 
 def open_for_reading(url: str, folder: Path, timeout_s: float = TIMEOUT_S) -> LmdbOnlineStore | GuardedOnlineStore:
-    """The Redis server at ``url``, guarded by timeouts and a circuit breaker; for an empty ``url`` the LMDB store in ``folder``.
+    """What a gateway reads: a Redis server behind timeouts and a circuit breaker; for an empty ``url`` the LMDB store in ``folder``.
 
     Raises
     ------
     InvalidInput: another kind of address.    Unavailable: the Redis client is not installed. A server that is down is no error.
     """
-    if not url:
-        return LmdbOnlineStore(folder, read_only=True)
+    return GuardedOnlineStore(_redis(url, timeout_s)) if url else LmdbOnlineStore(folder, read_only=True)
+
+
+def open_for_writing(url: str, folder: Path) -> OnlineStore:
+    """What features are written to; raises as :func:`open_for_reading` does."""
+    return _redis(url, WRITE_TIMEOUT_S) if url else LmdbOnlineStore(folder)
+
+
+def _redis(url: str, timeout_s: float) -> "RedisOnlineStore":
     if not url.startswith(REDIS):
         raise InvalidInput("no such online store", where="LEVER_ONLINE_URL", expected=" or ".join(REDIS), got=url.partition(":")[0][:20])
     try:
@@ -29,4 +43,4 @@ def open_for_reading(url: str, folder: Path, timeout_s: float = TIMEOUT_S) -> Lm
             expected="the extra 'redis'",
             next_step="install leverframe[redis]",
         ) from error
-    return GuardedOnlineStore(RedisOnlineStore.at(url, timeout_s))
+    return RedisOnlineStore.at(url, timeout_s)

@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--worker", default="gateway-0", help="name of the log segments; of a fleet's, with the worker's number")
     parser.add_argument("--artifacts-url", default=given.get("LEVER_ARTIFACTS_URL", ""))
     parser.add_argument("--publication-url", default=given.get("LEVER_PUBLICATION_URL", ""))
+    parser.add_argument("--online-url", default=given.get("LEVER_ONLINE_URL", ""), help="redis:// address of the online store")
     parser.add_argument("--segment-bytes", type=int, default=SEGMENT_BYTES)
     parser.add_argument("--seal-s", type=float, default=SEAL_S)
     try:

@@ -46,6 +46,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     hung_s: float = HUNG_S
     artifacts_url: str = ""
     publication_url: str = ""
+    online_url: str = ""
     segment_bytes: int = SEGMENT_BYTES
     seal_s: float = SEAL_S
     limits: HttpLimits = HttpLimits()

@@ -7,7 +7,7 @@ from leverframe.apps.gateway_view.probe import GatewayProbe
 from leverframe.apps.publishing import Publisher
 from leverframe.apps.settings import Settings
 from leverframe.core.clock import Clock
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online import OnlineStore
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.ledger.store import Ledger
 from leverframe.governance.policy import Policy
@@ -25,7 +25,7 @@ class Parts:
     artifacts: ArtifactStore
     key: SigningKey
     trust: TrustStore
-    online: LmdbOnlineStore
+    online: OnlineStore
     queue: DurableQueue
     publisher: Publisher
     probe: GatewayProbe
