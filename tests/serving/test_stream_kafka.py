@@ -10,6 +10,9 @@ from tests.serving.installation import Installation, table
 
 from leverframe.core.route import Endpoint
 
+PARTITIONS = 4
+"""Of each topic: what the mock cluster makes."""
+
 
 class Kafka:
     """A cluster of one broker inside this process, and clients of it."""
@@ -31,18 +34,17 @@ class Kafka:
         assert self._producer.flush(10) == 0
 
     def read(self, topic: str, enough: int, timeout_s: float = 20.0) -> list[tuple[str, Any]]:
-        """(key, message) of the first ``enough`` records and whatever follows within a second."""
-        from confluent_kafka import Consumer
+        """(key, message) of the first ``enough`` records and whatever follows within half a second."""
+        from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-        about = {"bootstrap.servers": self.server, "group.id": f"test-{time.monotonic_ns()}", "auto.offset.reset": "earliest"}
-        consumer = Consumer(about | {"log_level": 0})
-        consumer.subscribe([topic])
+        consumer = Consumer({"bootstrap.servers": self.server, "group.id": "unused", "log_level": 0})
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(PARTITIONS)])
         found: list[tuple[str, Any]] = []
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             found += [(one.key().decode(), json.loads(one.value())) for one in consumer.consume(500, 0.2) if not one.error()]
             if len(found) >= enough:
-                deadline = min(deadline, time.monotonic() + 1.0)
+                deadline = min(deadline, time.monotonic() + 0.5)
         consumer.close()
         return found
 
@@ -59,6 +61,19 @@ def home(tmp_path) -> Any:
     return tmp_path
 
 
+def test_a_topic_is_scored_and_what_cannot_be_is_set_aside(kafka, home):
+    kafka.send("rows", [(row(number), f"r{number}") for number in range(50)] + [(b"{bad", "k"), (row(5), "r5")])
+    with worker(settings_for(home, kafka.url, id_from="key")) as running:
+        answers = kafka.read("scores", 50)
+        letters = kafka.read("scores.dead", 1)
+        said = running.stop()
+    assert sorted(key for key, _ in answers) == sorted(f"r{number}" for number in range(50))
+    assert all(key == answer["id"] for key, answer in answers)
+    assert [letter["code"] for _, letter in letters] == ["invalid_input"]
+    assert (said["answered"], said["dead"], said["repeated"]) == (50, 1, 1)
+
+
+@pytest.mark.slow
 def test_a_worker_that_dies_publishes_the_same_bytes_under_the_same_key_and_loses_nothing(kafka, home):
     kafka.send("rows", [(row(number, f"r{number}"), f"k{number % 3}") for number in range(50)] + [(b"{bad", "k")])
     dying = Worker(settings_for(home, kafka.url), DIES_BEFORE_SETTLING)

@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.serving.installation import FLIGHT, PLAIN
 
@@ -89,6 +89,7 @@ def test_bounds():
         read(b'{"id":"' + b"x" * 201 + b'"}')
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200) | st.recursive(st.none() | st.floats() | st.text(), lambda x: st.dictionaries(st.text(), x)).map(json.dumps))
 def test_any_bytes_are_a_document_or_refused(body):
     message = Incoming(body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass"), "rows.7")
