@@ -1,15 +1,17 @@
-"""The peer: Ray Serve, one replica and one proxy on this machine, with the switches its documentation lists for throughput. Runs in its own
+"""The peer: Ray Serve, one replica behind its HAProxy ingress, with the switches its documentation lists for throughput. Runs in its own
 environment.
+
+Source: Ray's documentation, "Enable High Throughput on Ray Serve".
 
 ``python peer_ray.py <model.onnx> <port>``
 """
 
 import os
 import sys
-import tempfile
 import time
+from pathlib import Path
 
-os.environ.update(RAY_SERVE_THROUGHPUT_OPTIMIZED="1", RAY_USAGE_STATS_ENABLED="0", RAY_DEDUP_LOGS="0")
+os.environ.update(RAY_SERVE_THROUGHPUT_OPTIMIZED="1", RAY_SERVE_ENABLE_HA_PROXY="1", RAY_USAGE_STATS_ENABLED="0", RAY_DEDUP_LOGS="0")
 
 import numpy as np
 import onnxruntime
@@ -37,8 +39,8 @@ class Classifier:
 
 
 if __name__ == "__main__":
-    # Unix socket paths are short, so the session's folder is too.
-    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
+    # Ray's sockets lie deep in its folder, and their paths must be short.
+    folder = str(Path(sys.argv[1]).parents[1] / "r")
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _temp_dir=folder)
     quiet = LoggingConfig(log_level="ERROR", enable_access_log=False)
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=int(sys.argv[2])), logging_config=quiet)

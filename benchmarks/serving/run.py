@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     for server in servers:
         report.versions.update(requirement.split("==") for requirement in server.requirements[:1])
     pin_load()
-    with tempfile.TemporaryDirectory(prefix="lever-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="lever-bench-", ignore_cleanup_errors=True) as folder:
         scene = set_up(Path(folder))
         ceiling(scene, effort, report)
         start_and_memory(scene, effort, report)

@@ -15,7 +15,7 @@ from benchmarks.peers import REASON_CHARS_MAX, PeerUnavailable
 from benchmarks.serving.load import Answers
 from benchmarks.serving.products import Protocol
 
-START_S_MAX = 90.0
+START_S_MAX, END_S_MAX = 120.0, 10.0
 ASK_S_MAX = 5.0
 LOOK_S = 0.005
 """Between two looks whether a server that starts answers: as exact as its cold start is told."""
@@ -76,10 +76,18 @@ def running(command: list[str], port: int, log: Path, *, ask: bytes, protocol: P
         _check(answer, protocol, expected)
         yield Running(port, mark, cold_start_s)
     finally:
-        for pid in _processes(mark):
+        _end(mark)
+        process.wait()
+
+
+def _end(mark: str) -> None:
+    """Kill all processes of a server, those too that it starts meanwhile."""
+    until = time.monotonic() + END_S_MAX
+    while (pids := _processes(mark)) and time.monotonic() < until:
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        process.wait()
+        time.sleep(LOOK_S)
 
 
 def _answer(port: int, ask: bytes) -> bytes:
