@@ -112,7 +112,7 @@ def test_a_crash_loop_ends_in_quarantine(tmp_path: Path) -> None:
             until(lambda: answers(model), 20)
             with pytest.raises(Unavailable):
                 model.score_now(order(EXIT))
-        until(lambda: model.state == "quarantined", 10)
+        until(lambda: model.phase == "quarantined", 10)
         assert "5 deaths within 60 s; the last: ended with exit code 7" in str(model.snapshot()["reason"])
         with pytest.raises(Unavailable, match="quarantined"):
             model.score_now(order(0))
@@ -179,7 +179,7 @@ def test_a_lock_that_cannot_be_had_refuses_the_start(tmp_path: Path) -> None:
     model = isolated(tmp_path, HOSTILE, Bounds(open_files=10**9))
     with pytest.raises(Unavailable, match="cannot be locked down"):
         model.start()
-    assert model.state == "failed"
+    assert model.phase == "failed"
 
 
 def test_the_child_dies_with_its_gateway(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leverframe.core.errors import Integrity
-from leverframe.core.model import GOLDEN, MODEL_LIGHTGBM, MODEL_ONNX, SIGNATURE, Golden
+from leverframe.core.errors import Integrity, Refused
+from leverframe.core.model import GOLDEN, ISOLATED, MODEL_LIGHTGBM, MODEL_ONNX, PYFUNC, SIGNATURE, Golden
 from leverframe.core.route import Arm
 from leverframe.core.schema import Signature
 from leverframe.serving import oip
@@ -21,17 +21,24 @@ from leverframe.serving.outputs import OutputPlan
 from leverframe.serving.row import RowPlan
 from leverframe.serving.runtimes.lightgbm import LightgbmRuntime
 from leverframe.serving.runtimes.onnx import OnnxRuntime
-from leverframe.serving.runtimes.runtime import Runtime
+from leverframe.serving.runtimes.runtime import RemoteRuntime, Runtime
 from leverframe.serving.runtimes.trees import TreesRuntime
 from leverframe.serving.runtimes.trees_text import Declined
 
 Float = npt.NDArray[np.float64]
 
 DATA_SUFFIXES = (".onnx", ".txt", ".json", ".md")
-"""A bundle holds data only; a file that ends otherwise (pickle, joblib, a library) makes the whole bundle unwelcome."""
+"""A bundle holds data only; a file that ends otherwise (pickle, joblib, a library) makes the whole bundle unwelcome.
+
+What lies under ``pyfunc/`` of a bundle with ``isolated.json`` is the exception: only a locked-down child opens it.
+"""
 GOLDEN_ROWS_MAX = 1024
 INLINE_S_MAX = 0.0005
 """A model whose single row takes longer than this, measured as it is loaded, gets a lane of its own beside the event loop."""
+
+
+OpenIsolated = Callable[[str, Mapping[str, bytes], Signature], RemoteRuntime]
+"""Starts the model of a bundle with ``isolated.json``, from its name, files and signature."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,15 @@ class LoadedVersion:
     """Where a costly model is scored; None: at once, on the event loop."""
     cache: AnswerCache | None = None
     """Answers kept, of a costly model that declares itself deterministic."""
+    remote: RemoteRuntime | None = None
+    """The process of a model that has one of its own."""
 
     def close(self) -> None:
         """Let go of what the version holds beside memory."""
         if self.lane is not None:
             self.lane.close()
+        if self.remote is not None:
+            self.remote.stop()
 
 
 def _golden_matrix(golden: Golden, signature: Signature, width: int) -> tuple[Float, Float]:
@@ -103,19 +114,33 @@ def _check_golden(scores: Float, expected: Float, tolerance: float, runtime: str
         )
 
 
-def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes]) -> LoadedVersion:
+def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes], open_isolated: OpenIsolated | None = None) -> LoadedVersion:
     """Load the version of ``arm`` from its bundle's verified ``files``, try it on its golden rows and warm it up.
+
+    Parameters
+    ----------
+    open_isolated: starts models that run in a process of their own; None: this process allows none.
 
     Raises
     ------
     Integrity: a file that is not data, a model that does not fit its signature, or answers that differ from the golden ones.
+    Refused: a model that needs a process of its own, and none is allowed.    Unavailable: its process is not ready, or not yet.
     """
-    foreign = sorted(name for name in files if not name.endswith(DATA_SUFFIXES))
+    isolated = ISOLATED in files
+    foreign = sorted(name for name in files if not (name.endswith(DATA_SUFFIXES) or (isolated and name.startswith(PYFUNC))))
     if foreign:
         raise Integrity("a bundle holds data only", where=arm.version, expected=", ".join(DATA_SUFFIXES), got=", ".join(foreign)[:200])
     signature, golden = _records(arm.version, files)
     outputs = OutputPlan(signature)
     matrix, expected = _golden_matrix(golden, signature, outputs.width)
+    if isolated:
+        remote = _remote(endpoint, arm, files, signature, open_isolated)
+        try:
+            _check_golden(remote.score_now(matrix), expected, golden.tolerance, remote.name, arm.version)
+        except BaseException:
+            remote.stop()
+            raise
+        return _remote_version(endpoint, arm, signature, outputs, remote)
     engines = _engines(files, len(signature.columns), outputs.width)
     for engine in engines:
         _check_golden(engine.score(matrix), expected, golden.tolerance, engine.name, arm.version)
@@ -162,6 +187,44 @@ def _records(version: str, files: Mapping[str, bytes]) -> tuple[Signature, Golde
         return msgspec.json.decode(files[SIGNATURE], type=Signature), msgspec.json.decode(files[GOLDEN], type=Golden)
     except msgspec.MsgspecError as error:
         raise Integrity("the bundle's records cannot be read", where=version, got=str(error)[:200]) from error
+
+
+def _remote(endpoint: str, arm: Arm, files: Mapping[str, bytes], signature: Signature, open_isolated: OpenIsolated | None) -> RemoteRuntime:
+    if open_isolated is None:
+        raise Refused(
+            "this model runs foreign code in a process of its own, and this process does not allow that",
+            where=arm.version,
+            expected="isolation allowed by the operator",
+            got="not allowed",
+            next_step="start the gateway with --allow-isolated (LEVER_ALLOW_ISOLATED=1), or release a version in a data-only format",
+        )
+    return open_isolated(f"{endpoint} {arm.version}", files, signature)
+
+
+def _remote_version(endpoint: str, arm: Arm, signature: Signature, outputs: OutputPlan, remote: RemoteRuntime) -> LoadedVersion:
+    """A version in a process of its own: always asked through a lane, a batch at a time."""
+    output = signature.outputs[0]
+    return LoadedVersion(
+        version=arm.version,
+        bundle=arm.bundle,
+        signature=signature,
+        raw=_without_defaults(signature),
+        inputs=InputPlan(signature),
+        plan=RowPlan(signature),
+        score_row=lambda row: float(remote.score_now(np.frombuffer(row, dtype="<f8").reshape(1, len(signature.columns))).flat[0]),
+        score=remote.score_now,
+        runtimes=(remote.name,),
+        outputs=outputs,
+        answer_start=oip.answer_start(endpoint, arm.version),
+        answer_outputs=oip.answer_outputs(output.name, output.datatype),
+        output=output.name,
+        output_type=output.datatype,
+        example=oip.example(signature),
+        entity_fields=tuple(field.name for field in signature.request if field.entity),
+        lane=Lane(f"{endpoint} {arm.version}", later=remote.score),
+        cache=AnswerCache() if signature.deterministic else None,
+        remote=remote,
+    )
 
 
 def _engines(files: Mapping[str, bytes], columns: int, width: int) -> list[Runtime]:

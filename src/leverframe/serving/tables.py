@@ -19,7 +19,7 @@ from leverframe.core.errors import Integrity, LeverframeError
 from leverframe.core.route import Arm, RouteTable, check_endpoint
 from leverframe.governance.durable_files import write_durably
 from leverframe.governance.signing import TrustStore
-from leverframe.serving.models import LoadedVersion, load_version
+from leverframe.serving.models import LoadedVersion, OpenIsolated, load_version
 from leverframe.serving.routing import CompiledRoutes, compile_routes
 from leverframe.serving.telemetry import Telemetry
 
@@ -77,6 +77,7 @@ class TableFollower:
     trust: gives the keys whose signatures count; asked anew for each new table.
     open_bundle: fetches and verifies bundles, keeping local copies.
     folder: the gateway's own; the last-good table lives there.
+    open_isolated: starts models in processes of their own; None: such models are refused.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class TableFollower:
         open_bundle: OpenBundle,
         folder: Path,
         telemetry: Telemetry,
+        open_isolated: OpenIsolated | None = None,
     ) -> None:
         self.routes: CompiledRoutes | None = None
         self.source = "none"
@@ -97,6 +99,7 @@ class TableFollower:
         self._published = published
         self._trust = trust
         self._open_bundle = open_bundle
+        self._open_isolated = open_isolated
         self._last_good = folder / f"{routes_name(environment)}.last-good"
         self._telemetry = telemetry
         self._loaded: OrderedDict[tuple[str, str, Digest], LoadedVersion] = OrderedDict()
@@ -200,7 +203,7 @@ class TableFollower:
         key = (endpoint, arm.version, arm.bundle)
         loaded = self._loaded.get(key)
         if loaded is None:
-            loaded = self._loaded[key] = load_version(endpoint, arm, self._open_bundle(arm.bundle, arm.envelope))
+            loaded = self._loaded[key] = load_version(endpoint, arm, self._open_bundle(arm.bundle, arm.envelope), self._open_isolated)
         self._loaded.move_to_end(key)
         return loaded
 
@@ -238,3 +241,5 @@ class TableFollower:
         self._stopped.set()
         if self._thread is not None:
             self._thread.join(5.0)
+        for loaded in self._loaded.values():
+            loaded.close()

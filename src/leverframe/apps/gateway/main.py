@@ -48,6 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--artifacts-url", default=given.get("LEVER_ARTIFACTS_URL", ""))
     parser.add_argument("--publication-url", default=given.get("LEVER_PUBLICATION_URL", ""))
     parser.add_argument("--online-url", default=given.get("LEVER_ONLINE_URL", ""), help="redis:// address of the online store")
+    parser.add_argument(
+        "--allow-isolated",
+        action="store_true",
+        default=given.get("LEVER_ALLOW_ISOLATED", "") in ("1", "true"),
+        help="run signed foreign models (MLflow pyfunc), each in a locked-down process of its own",
+    )
     parser.add_argument("--segment-bytes", type=int, default=SEGMENT_BYTES)
     parser.add_argument("--seal-s", type=float, default=SEAL_S)
     try:

@@ -37,6 +37,8 @@ from leverframe.serving.telemetry import Telemetry
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MAINTAIN_S = 0.2
+UNSEEN_GRACE_S = 2.0
+"""At a stop, unseen arms have this long to finish what they were given; the rest is dropped and counted."""
 
 
 def _follower(settings: GatewaySettings, telemetry: Telemetry) -> TableFollower:
@@ -50,6 +52,12 @@ def _follower(settings: GatewaySettings, telemetry: Telemetry) -> TableFollower:
         opened = open_bundle(artifacts, trust(), bundle, envelope)
         return {name: opened.read(name) for name in opened.names}
 
+    open_isolated = None
+    if settings.allow_isolated:
+        # Loaded only where it is allowed: its drivers are an extra.
+        from leverframe.serving.runtimes.isolated.opening import IsolatedOpener
+
+        open_isolated = IsolatedOpener(home).open
     return TableFollower(
         environment=settings.environment,
         published=Publication(settings.publication_url or str(home / "published")),
@@ -57,6 +65,7 @@ def _follower(settings: GatewaySettings, telemetry: Telemetry) -> TableFollower:
         open_bundle=open_files,
         folder=folder,
         telemetry=telemetry,
+        open_isolated=open_isolated,
     )
 
 
@@ -101,7 +110,6 @@ async def serve(settings: GatewaySettings) -> None:
         shadows=shadows,
         id_prefix=f"{secrets.token_hex(6)}-",
     )
-    shadows.score = inference.score_unseen
     permission = Permission(tables, Quotas(settings.workers), loopback=loopback)
     door = Door(
         permission=permission,
@@ -154,7 +162,7 @@ async def serve(settings: GatewaySettings) -> None:
         _say("listening", host=settings.host, port=port, worker=settings.worker, generation=generation, problem=tables.problem)
     await stop.wait()
     await asyncio.gather(listener.stop(), *([grpc.stop()] if grpc else []))
-    shadows.drain()
+    await inference.unseen.finish(UNSEEN_GRACE_S)
     tables.stop()
     gate.stop()
     maintaining.cancel()

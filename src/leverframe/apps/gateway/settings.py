@@ -49,6 +49,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     online_url: str = ""
     segment_bytes: int = SEGMENT_BYTES
     seal_s: float = SEAL_S
+    allow_isolated: bool = False
     limits: HttpLimits = HttpLimits()
     grpc_limits: GrpcLimits = GrpcLimits()
     fleet: FleetPlace | None = None

@@ -30,6 +30,10 @@ class RemoteRuntime(Protocol):
         """As :meth:`Runtime.score`; raises Unavailable when the process fails or takes too long."""
         ...
 
+    def score_now(self, matrix: Float) -> Float:
+        """The same, waiting in the caller's thread."""
+        ...
+
     def state(self) -> str:
         """One word and the reason, for the health page."""
         ...

@@ -5,6 +5,7 @@ MLflow's (``mlflow.pyfunc.load_model``), or ``_load_pyfunc`` of the model's load
 ``python_function`` and needs nothing but the module.
 """
 
+import importlib
 import importlib.util
 import json
 import os
@@ -57,9 +58,7 @@ def _load(config: dict[str, Any]) -> Callable[[Any], Any]:
     """The model's function from a table to its answers."""
     model = config["model"]
     if config["loader"] == "mlflow":
-        from mlflow import pyfunc  # type: ignore[import-not-found]
-
-        loaded: Any = pyfunc.load_model(model)
+        loaded: Any = importlib.import_module("mlflow.pyfunc").load_model(model)
         return lambda table: loaded.predict(table)
     sys.path.insert(0, os.path.join(model, config["code"]) if config["code"] else model)
     module: Any = importlib.import_module(config["module"])
@@ -78,9 +77,7 @@ def _table(columns: dict[str, Any], config: dict[str, Any]) -> Any:
             columns[name] = values.astype(kind)
     if config["frame"] == "columns":
         return columns
-    import pandas
-
-    return pandas.DataFrame(columns)
+    return importlib.import_module("pandas").DataFrame(columns)
 
 
 def _packed(answers: Any, rows: int, frames: Any) -> bytes:
@@ -105,7 +102,7 @@ def main() -> int:
     except lockdown.NotLocked as reason:
         frames.write_frame(fd, frames.UNLOCKED, str(reason).encode()[: frames.FAULT_BYTES_MAX])
         return _NOT_LOCKED
-    sys.stdout = sys.stderr = BoundedOutput(2)  # type: ignore[assignment]
+    sys.stdout = sys.stderr = BoundedOutput(2)
     try:
         arrow = _beside("arrow")
         predict = _load(config)

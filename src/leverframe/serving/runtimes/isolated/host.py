@@ -4,6 +4,7 @@ Whatever the child does, its callers get scores or an error within their time, a
 """
 
 import asyncio
+import shutil
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -63,7 +64,7 @@ class IsolatedModel:
         self, name: str, runtime: IsolatedRuntime, *, python: Path, model: Path, folder: Path, bounds: Bounds | None = None
     ) -> None:
         self.title = name
-        self.state = "stopped"
+        self.phase = "stopped"
         """``starting``, ``ready``, ``failed`` (could not be started at first), ``quarantined`` or ``stopped``."""
         self.reason = ""
         """Why the last process ended, or could not be started."""
@@ -100,15 +101,15 @@ class IsolatedModel:
         self._life = keep(self._keep_alive())
 
     def stop(self) -> None:
-        """End the child; returns at once."""
-        self.state = "stopped"
+        """End the child and remove its folder; returns at once."""
+        self.phase = "stopped"
         keep(self._stop())
 
     def release(self) -> None:
         """Try again after a quarantine."""
-        if self.state == "quarantined":
+        if self.phase == "quarantined":
             self._deaths.clear()
-            self.state = "starting"
+            self.phase = "starting"
             self._life = keep(self._keep_alive())
 
     async def score(self, matrix: Float, *, timeout_s: float | None = None) -> Float:
@@ -138,9 +139,13 @@ class IsolatedModel:
         columns = self._of_matrix(matrix)
         return keep(self._score(columns, len(matrix), self._time(timeout_s))).result()
 
+    def state(self) -> str:
+        """The phase, and why the last process ended."""
+        return f"{self.phase}: {self.reason}" if self.reason else self.phase
+
     def snapshot(self) -> dict[str, object]:
         """For the health page."""
-        return {"name": self.title, "state": self.state, "reason": self.reason, "locks": list(self.locks), **asdict(self.counts)}
+        return {"name": self.title, "state": self.phase, "reason": self.reason, "locks": list(self.locks), **asdict(self.counts)}
 
     @property
     def pid(self) -> int:
@@ -185,9 +190,9 @@ class IsolatedModel:
 
     async def _exchange(self, columns: Sequence[Column], rows: int, timeout_s: float) -> Float:
         child = self._child
-        if self.state != "ready" or child is None:
+        if self.phase != "ready" or child is None:
             raise Unavailable(
-                f"the model's process is {self.state}", where=self.title, got=self.reason, next_step="operators: lever rollback"
+                f"the model's process is {self.phase}", where=self.title, got=self.reason, next_step="operators: lever rollback"
             )
         content = self._writer.write(columns, rows)
         if len(content) > frames.MESSAGE_BYTES_MAX:
@@ -214,12 +219,12 @@ class IsolatedModel:
         ------
         Unavailable: with the reason.
         """
-        self.state = "starting"
+        self.phase = "starting"
         self.counts.starts += 1
         try:
             process, ours = start_process(self._python, self._config, self._folder, self._bounds)
         except OSError as error:
-            self.state, self.reason = "failed", f"cannot be started: {type(error).__name__}"
+            self.phase, self.reason = "failed", f"cannot be started: {type(error).__name__}"
             raise Unavailable("the model's process cannot be started", where=self.title, got=type(error).__name__) from error
         child = Child(process, self._folder)
         await child.open(ours)
@@ -227,23 +232,23 @@ class IsolatedModel:
         try:
             kind, content = await child.answer(None, self._bounds.start_s, frames.FAULT_BYTES_MAX)
         except Unavailable as error:
-            self.state, self.reason = "failed", error.got
+            self.phase, self.reason = "failed", error.got
             raise Unavailable(
                 "the model's process does not start", where=self.title, got=error.got, next_step=f"read {self._folder / 'model.log'}"
             ) from error
         if kind != frames.READY:
             what = "cannot be locked down" if kind == frames.UNLOCKED else "cannot load its model"
-            self.state, self.reason = "failed", f"{what}: {_text(content)}"
+            self.phase, self.reason = "failed", f"{what}: {_text(content)}"
             child.kill(self.reason)
             raise Unavailable(
                 f"the model's process {what}", where=self.title, got=_text(content)[:300], next_step="nothing weaker is tried"
             )
         self.locks = tuple(_text(content).removeprefix('{"locks": ["').removesuffix('"]}').split('", "'))
-        self.state = "ready"
+        self.phase = "ready"
 
     async def _keep_alive(self) -> None:
         """Replace the child whenever it dies, until it dies too often."""
-        while self.state != "stopped":
+        while self.phase != "stopped":
             child = self._child
             if child is not None:
                 await self._watch(child)
@@ -252,10 +257,10 @@ class IsolatedModel:
                 self._note_death(child.reason)
             recent = sum(time.monotonic() - death < DEATHS_WINDOW_S for death in self._deaths)
             if recent >= DEATHS_MAX:
-                self.state = "quarantined"
+                self.phase = "quarantined"
                 self.reason = f"{DEATHS_MAX} deaths within {DEATHS_WINDOW_S:g} s; the last: {self.reason}"
                 return
-            self.state = "starting"
+            self.phase = "starting"
             if recent > 1:
                 await asyncio.sleep(PAUSE_S * 2 ** (recent - 2))
             if self._stopped():
@@ -267,7 +272,7 @@ class IsolatedModel:
 
     def _stopped(self) -> bool:
         """Asked after every wait: another thread may have stopped the model meanwhile."""
-        return self.state == "stopped"
+        return self.phase == "stopped"
 
     async def _watch(self, child: Child) -> None:
         while not child.ended.is_set():
@@ -285,6 +290,7 @@ class IsolatedModel:
         if self._child is not None:
             self._child.kill("stopped")
             await self._child.ended.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _decoded(column: IsolatedColumn, values: Float) -> Column:

@@ -30,6 +30,6 @@ class Bounds:
     open_files: int = 256
     file_bytes: int = 64 * 1024**2
     folder_bytes: int = 256 * 1024**2
-    idle_cpu_s: float = 0.5
+    idle_cpu_s: float = 0.2
     start_s: float = 60.0
     score_s: float = 10.0

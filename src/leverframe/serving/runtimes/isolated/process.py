@@ -88,7 +88,8 @@ class Child:
             raise self._gone()
         self.busy = True
         self._size_max = max(size_max, frames.FAULT_BYTES_MAX)
-        self._answer = waiting = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        self._answer = waiting
         try:
             if content is not None:
                 self._writer.write(frames.HEADER.pack(frames.SCORE, len(content)))
@@ -112,12 +113,12 @@ class Child:
         try:
             while True:
                 kind, size = frames.HEADER.unpack(await self._reader.readexactly(frames.HEADER.size))
-                if self._answer is None or self._answer.done() or size > self._size_max:
+                if self._waited_for() is None or size > self._size_max:
                     self.kill(f"it sent {size} bytes that nobody waited for")
                     break
                 content = await self._reader.readexactly(size)
-                if self._answer is not None and not self._answer.done():
-                    self._answer.set_result((kind, content))
+                if (waiting := self._waited_for()) is not None:
+                    waiting.set_result((kind, content))
         except (asyncio.IncompleteReadError, OSError):
             pass
         finally:
@@ -136,8 +137,11 @@ class Child:
         code = self._process.returncode
         self.reason = self.reason or (f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}")
         self.ended.set()
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(self._gone())
+        if (waiting := self._waited_for()) is not None:
+            waiting.set_exception(self._gone())
+
+    def _waited_for(self) -> "asyncio.Future[tuple[int, bytes]] | None":
+        return self._answer if self._answer is not None and not self._answer.done() else None
 
     def look(self, bounds: Bounds) -> None:
         """End a child that burns processor time while nobody asks it, or that fills its folder."""
