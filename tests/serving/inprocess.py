@@ -78,7 +78,7 @@ class Worker:
 
     async def finish(self, grace_s: float = 10.0) -> None:
         """Work off unseen jobs."""
-        await self.inference.finish_unseen(grace_s)
+        await self.inference.unseen.finish(grace_s)
 
     def close(self) -> tuple[list[LogRecord], Counts]:
         """Stop; what the log holds."""

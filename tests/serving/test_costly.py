@@ -68,7 +68,7 @@ async def test_p14_no_call_starts_after_expiry(loop_worker, protected, monkeypat
     if not protected:  # negative control: the lane is not told of deadlines
         lane = worker.endpoint.live.model.lane
         submit = lane.submit
-        monkeypatch.setattr(lane, "submit", lambda matrix, deadline_ns=0, priority=1: submit(matrix, priority=priority))
+        monkeypatch.setattr(lane, "submit", lambda matrix, deadline_ns=0, **more: submit(matrix, **more))
     asked = time.perf_counter_ns()
     tasks = []
     for i in range(12):

@@ -20,6 +20,7 @@ from leverframe.features.online import entity_keys
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.signing import TrustStore
 from leverframe.serving import express
+from leverframe.serving import inference as inference_module
 from leverframe.serving.inference import Inference
 from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.lookup import Lookup
@@ -141,7 +142,7 @@ def test_records_and_counts(ways):
 
 def test_the_short_way_is_taken(ways, monkeypatch):
     """Without this, the equality above could be of the general way with itself."""
-    monkeypatch.setattr(Inference, "_score", None)
+    monkeypatch.setattr(inference_module, "score_now", None)
     assert ways[0].ask(body([0.1, 0.2, 0.3, 0.4]))[0] == 200
     with pytest.raises(TypeError):
         ways[1].ask(body([0.1, 0.2, 0.3, 0.4]))

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from leverframe.core.errors import DeadlineExceeded, LeverframeError, Overloaded, Unavailable
 from leverframe.serving.cost import Cost
+from leverframe.serving.trace import MODEL, QUEUE, Trace
 
 Float = npt.NDArray[np.float64]
 ScoreLater = Callable[[Float], Awaitable[Float]]
@@ -42,6 +43,8 @@ class _Job:
     matrix: Float
     deadline_ns: int
     future: asyncio.Future[Float]
+    trace: Trace | None
+    came_ns: int
 
 
 @dataclass(slots=True)
@@ -104,7 +107,7 @@ class Lane:
         """Rows that wait for a batch."""
         return self._rows
 
-    def submit(self, matrix: Float, *, deadline_ns: int = 0, priority: int = NORMAL) -> asyncio.Future[Float]:
+    def submit(self, matrix: Float, *, deadline_ns: int = 0, priority: int = NORMAL, trace: Trace | None = None) -> asyncio.Future[Float]:
         """The scores of ``matrix``, some time. ``deadline_ns`` is on the clock of ``time.perf_counter_ns``; 0: none.
 
         Raises
@@ -121,7 +124,7 @@ class Lane:
         rows = len(matrix)
         if self._pump is not None:
             self._admit(rows, now_ns, deadline_ns, priority)
-        job = _Job(matrix, deadline_ns, asyncio.get_running_loop().create_future())
+        job = _Job(matrix, deadline_ns, asyncio.get_running_loop().create_future(), trace, now_ns)
         self._waiting[priority].append(job)
         self._rows += rows
         if self._pump is None:
@@ -220,9 +223,13 @@ class Lane:
             return
         finally:
             self._running_until_ns = 0
-        self.cost.observe(len(matrix), (perf_counter_ns() - started_ns) / 1e9)
+        ended_ns = perf_counter_ns()
+        self.cost.observe(len(matrix), (ended_ns - started_ns) / 1e9)
         at = 0
         for job in jobs:
+            if job.trace is not None:
+                job.trace.stage(QUEUE, job.came_ns, started_ns)
+                job.trace.stage(MODEL, started_ns, ended_ns)
             end = at + len(job.matrix)
             if not job.future.done():
                 job.future.set_result(scores[at:end])

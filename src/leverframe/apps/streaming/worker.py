@@ -39,6 +39,8 @@ from leverframe.serving.telemetry import Telemetry
 
 MAINTAIN_S = 0.2
 """How often the log is looked after."""
+UNSEEN_GRACE_S = 2.0
+"""At a stop, unseen arms have this long to finish what they were given; the rest is dropped and counted."""
 
 
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +171,6 @@ async def serve(settings: StreamSettings) -> None:
     log = SegmentLog(settings.home / "log", settings.worker, clock)
     lookup = Lookup(LmdbOnlineStore(settings.home / "online", read_only=True), entity_keys)
     inference = Inference(clock=clock, log=log, lookup=lookup, shadows=shadows, id_prefix=f"{secrets.token_hex(6)}-")
-    shadows.score = inference.score_unseen
     scorer = StreamScorer(settings.endpoint, find, inference, window, id_from=settings.id_from)
     one_at_a_time, faults = asyncio.Lock(), list[BaseException]()
 
@@ -198,7 +199,7 @@ async def serve(settings: StreamSettings) -> None:
     finally:
         await source.stop()
         await sink.close()
-        shadows.drain()
+        await inference.unseen.finish(UNSEEN_GRACE_S)
         tables.stop()
         maintaining.cancel()
         log.close()
