@@ -50,7 +50,7 @@ def _score(model: LoadedVersion, source: Path, target: Path, workers: int) -> fl
     started = time.perf_counter()
     rows = open_files([source], SIGNATURE_OF_20, id_column="id")
     job = Job(
-        version="m@v1", bundle=DIGEST, inputs=rows.digests, rows=rows.rows(), rows_per_part=ROWS_PER_PART,
+        version="m@v1", bundle=DIGEST, rows=rows.rows(), inputs=rows.digests, rows_per_part=ROWS_PER_PART,
         id_column=rows.id_column, kept=rows.kept,
     )  # fmt: skip
     folder = OutputFolder(target)

@@ -7,6 +7,7 @@ import difflib
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,8 @@ class BatchInput:
 
     Parameters
     ----------
-    frame: the rows.    name: what messages call them.    digests: what they are.
-    files: looked at again when all was read: a file that changed meanwhile is no input.
+    frame: the rows.    name: what messages call them.    digests: what they are, unless they are ``files``.
+    files: digested at once by a thread, and looked at again when all was read: a file that changed meanwhile is no input.
     as_of: column of each row's moment (microseconds UTC); empty when none is needed.
     id_column: must be there and different in every row; empty: the row number alone names a row.
     keep: further columns for the output.
@@ -60,7 +61,7 @@ class BatchInput:
         signature: Signature,
         *,
         name: str,
-        digests: tuple[Digest, ...],
+        digests: tuple[Digest, ...] = (),
         files: Sequence[Path] = (),
         as_of: str = "",
         id_column: str = "",
@@ -69,12 +70,21 @@ class BatchInput:
         self._frame = frame
         self._signature = signature
         self._name = name
-        self.digests = digests
+        self._digests = digests
+        # First, so that it has seen the files before their bytes are named: a change in between is a change.
         self._files = {path: _state(path) for path in files}
+        with_digests = ThreadPoolExecutor(1, thread_name_prefix="digest")
+        self._named = [with_digests.submit(file_digest, path) for path in files]
+        with_digests.shutdown(wait=False)
         self._as_of = as_of
         self.id_column = id_column
         entities = [field.name for field in signature.request if field.entity]
         self.kept = tuple(dict.fromkeys(name for name in (id_column, *entities, as_of, *keep) if name))
+
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        """What the rows are; waits until their files have been read for it."""
+        return self._digests or tuple(named.result() for named in self._named)
 
     def rows(self) -> int:
         """How many rows there are, once columns, types and ids have been found usable.
@@ -85,14 +95,15 @@ class BatchInput:
         """
         try:
             self._check_columns(self._frame.collect_schema())
-            rows = int(self._frame.select(pl.len()).collect(engine="streaming").item())
+            ids = [pl.col(self.id_column).drop_nulls().n_unique()] if self.id_column else []
+            rows, *different = self._frame.select(pl.len().alias(ROW), *ids).collect(engine="streaming").row(0)
             if rows == 0:
                 raise InvalidInput("there are no rows to score", where=self._name, expected="at least 1 row", got="0")
-            if self.id_column:
-                self._check_ids()
+            if different and different[0] < rows:
+                raise self._wrong_ids()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise self._unreadable(error) from error
-        return rows
+        return int(rows)
 
     def parts(self, rows_per_part: int, skip: frozenset[int]) -> Iterator[Part]:
         """See ``leverframe.serving.batch.Reader``."""
@@ -145,18 +156,17 @@ class BatchInput:
                 faults=faults,
             )
 
-    def _check_ids(self) -> None:
+    def _wrong_ids(self) -> InvalidInput:
         ids = self._frame.select(pl.col(self.id_column)).with_row_index(ROW)
         wrong = ids.filter(pl.col(self.id_column).is_null() | pl.col(self.id_column).is_duplicated()).select(ROW).collect()
-        if wrong.height:
-            shown = ", ".join(str(row) for row in wrong[ROW].head(EXAMPLES_MAX))
-            raise InvalidInput(
-                "an id is missing or given twice",
-                where=f"{self._name}, column {self.id_column}",
-                expected="a different id in every row",
-                got=f"{wrong.height} rows, the first at {shown}",
-                next_step="correct the file, or leave --id away: rows are named by their number as well",
-            )
+        shown = ", ".join(str(row) for row in wrong[ROW].head(EXAMPLES_MAX))
+        return InvalidInput(
+            "an id is missing or given twice",
+            where=f"{self._name}, column {self.id_column}",
+            expected="a different id in every row",
+            got=f"{wrong.height} rows, the first at {shown}",
+            next_step="correct the file, or leave --id away: rows are named by their number as well",
+        )
 
     def _unreadable(self, error: Exception) -> InvalidInput:
         # The first line of Polars' message names column and type; the rest is advice about its own options.
@@ -195,10 +205,7 @@ def open_files(
         frame = _scan(format, paths, types)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InvalidInput("the file cannot be read", where=name, expected=format, got=str(error).partition("\n")[0][:200]) from error
-    # Made first, so that it has seen the files before their bytes are named: a change in between is a change.
-    opened = BatchInput(frame, signature, name=name, digests=(), files=paths, as_of=as_of, id_column=id_column, keep=keep)
-    opened.digests = tuple(file_digest(path) for path in paths)
-    return opened
+    return BatchInput(frame, signature, name=name, files=paths, as_of=as_of, id_column=id_column, keep=keep)
 
 
 def _scan(format: str, paths: Sequence[Path], types: dict[str, Any]) -> pl.LazyFrame:
@@ -217,7 +224,8 @@ def _scan(format: str, paths: Sequence[Path], types: dict[str, Any]) -> pl.LazyF
 def encode_part(job: Job, scored: ScoredPart, output: str) -> bytes:
     """A scored part as Parquet: ``row``, the kept columns, the score (null: none), ``code``, ``missing``, ``model_version``."""
     part = scored.part
-    names = pl.Series(CODE, CODES, dtype=pl.String)
+    # Polars writes a column of nothing but "" slowly unless it is an Enum; readers of the file find strings.
+    names = pl.Series(CODE, CODES, dtype=pl.Enum(CODES))
     frame = pl.DataFrame(
         [
             pl.Series(ROW, np.arange(part.first_row, part.first_row + part.rows, dtype=np.int64)),
@@ -255,6 +263,8 @@ def _column(field: RequestField, frame: pl.DataFrame, unreadable: npt.NDArray[np
     series = frame[field.name].cast(_DTYPES[kind])
     if kind == "text":
         return series.to_list()
+    if series.null_count() == 0:
+        return series.to_numpy()
     if kind == "float":
         return series.fill_null(np.nan).to_numpy()
     unreadable |= series.is_null().to_numpy()

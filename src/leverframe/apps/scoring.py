@@ -109,8 +109,8 @@ class Scoring(AbstractContextManager["Scoring"]):
         job = Job(
             version=request.version,
             bundle=version.bundle,
+            rows=rows.rows(),  # looked at while a thread digests the files
             inputs=rows.digests,
-            rows=rows.rows(),
             rows_per_part=request.rows_per_part,
             features=_features_said(request, {name: snapshot.digest for name, snapshot in sources.items()}),
             id_column=request.id_column,

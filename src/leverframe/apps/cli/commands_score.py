@@ -28,7 +28,7 @@ def score(
     keep: Annotated[list[str] | None, typer.Option("--keep", help="Further input column for the output; repeatable.")] = None,
     rows_per_part: Annotated[int, typer.Option("--rows-per-part", help="Rows of each part file.")] = ROWS_PER_PART,
     to_online: Annotated[str, typer.Option("--to-online", help="Put the scores into the online store too, under this name, by --id.")] = "",
-    workers: Annotated[int, typer.Option("--workers", help="Threads; 0: one a core.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", help="Threads; 0: one a usable core.")] = 0,
     json_output: Json = False,
 ) -> None:
     """Score a file or a snapshot here, into part files; repeat it after a crash and it goes on where it was."""
@@ -47,7 +47,7 @@ def score(
         keep=tuple(keep or ()),
         rows_per_part=rows_per_part,
         to_online=to_online,
-        workers=workers if workers > 0 else os.cpu_count() or 1,
+        workers=workers if workers > 0 else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
     )
     with Scoring(Settings()) as scoring, _Bar(version, quiet=json_output) as bar:
         manifest = scoring.run(scoring.authenticate(token), request, bar.show)

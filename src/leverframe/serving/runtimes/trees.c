@@ -19,11 +19,12 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-enum { LINE = 64, TILE = 16, FEATURES_MAX = 1024 }; /* FEATURES_MAX as in trees_table.py: bounds the stack to 64 KiB */
+enum { LINE = 64, HALF = LINE / 2, TILE = 64, FEATURES_MAX = 512 }; /* FEATURES_MAX as in trees_table.py: bounds the stack to 128 KiB */
 enum { IDENTITY = 0, LOGISTIC = 1 };
 
-typedef uint32_t line32 __attribute__((vector_size(LINE)));
-typedef uint64_t line64 __attribute__((vector_size(LINE)));
+/* Half lines: what GCC makes of whole ones on a processor without 64-byte registers is six times slower. */
+typedef uint32_t half32 __attribute__((vector_size(HALF)));
+typedef uint64_t half64 __attribute__((vector_size(HALF)));
 
 typedef struct {
     int64_t columns;            /* width of a row */
@@ -58,6 +59,16 @@ INLINE uint32_t category(double value, uint32_t categories) {
     return value > -1.0 && value < (double)categories ? (uint32_t)(int32_t)value : categories;
 }
 
+/* How many of `count` ascending thresholds lie below the value, without a branch that the processor could guess wrongly. */
+INLINE uint32_t below(const double *threshold, uint32_t count, double value) {
+    const double *at = threshold;
+    for (uint32_t left = count; left > 1; left -= left / 2) {
+        const uint64_t half = left / 2;
+        at += half & -(uint64_t)(at[half - 1] < value);
+    }
+    return (uint32_t)(at - threshold) + (*at < value);
+}
+
 /* positions [rows, features] of the rows' values. All rows search in step, so that one's loads hide another's. */
 INLINE void find_positions(const Model *m, const unsigned char *rows, int count, uint32_t *positions) {
     for (int64_t f = 0; f < m->features; f++) {
@@ -70,14 +81,17 @@ INLINE void find_positions(const Model *m, const unsigned char *rows, int count,
         } else {
             const double *threshold = m->threshold + m->start[f];
             const uint32_t all = (uint32_t)(m->start[f + 1] - m->start[f]);
-            for (int r = 0; r < count; r++) at[r] = 0;
-            uint32_t left = all;
-            for (; left > 1; left -= left / 2) {
-                const uint32_t half = left / 2;
-                for (int r = 0; r < count; r++) at[r] += threshold[at[r] + half - 1] < value[r] ? half : 0;
+            if (count == 1) {
+                at[0] = below(threshold, all, value[0]);
+            } else {
+                for (int r = 0; r < count; r++) at[r] = 0;
+                for (uint32_t left = all; left > 1; left -= left / 2) {
+                    const uint32_t half = left / 2;
+                    for (int r = 0; r < count; r++) at[r] += threshold[at[r] + half - 1] < value[r] ? half : 0;
+                }
+                for (int r = 0; r < count; r++) at[r] += threshold[at[r]] < value[r];
             }
             for (int r = 0; r < count; r++) {
-                at[r] += threshold[at[r]] < value[r];
                 if (value[r] == 0.0) at[r] = all + 1;
                 if (value[r] != value[r]) at[r] = all + 2;
             }
@@ -86,31 +100,36 @@ INLINE void find_positions(const Model *m, const unsigned char *rows, int count,
     }
 }
 
-#define SCORE_BLOCKS(NAME, LINE_TYPE, MASK, BITS, CTZ)                                                                          \
-    INLINE void NAME(const Model *m, const uint32_t *positions, int count, double *sums) {                                      \
-        enum { LANES = LINE / sizeof(MASK) };                                                                                   \
-        for (int64_t block = 0; block * LANES < m->trees; block++) {                                                            \
-            const uint16_t *line_of = m->line_of + block * m->positions;                                                        \
-            const LINE_TYPE *lines = (const LINE_TYPE *)(m->lines + LINE * m->block_line[block]);                               \
-            const double *leaf = m->leaf + block * LANES * BITS;                                                                \
-            const int64_t rest = m->trees - block * LANES;                                                                      \
-            for (int r = 0; r < count; r++) {                                                                                   \
-                const uint32_t *position = positions + r * m->features;                                                         \
-                LINE_TYPE possible = ~(LINE_TYPE){0};                                                                           \
-                for (int64_t f = 0; f < m->features; f++) possible &= lines[line_of[position[f]]];                              \
-                MASK mask[LANES];                                                                                               \
-                memcpy(mask, &possible, sizeof mask);                                                                           \
-                double sum = sums[r];                                                                                           \
-                if (rest >= LANES)                                                                                              \
-                    for (int tree = 0; tree < LANES; tree++) sum += leaf[tree * BITS + CTZ(mask[tree])];                        \
-                else                                                                                                            \
-                    for (int tree = 0; tree < rest; tree++) sum += leaf[tree * BITS + CTZ(mask[tree])];                         \
-                sums[r] = sum;                                                                                                  \
-            }                                                                                                                   \
-        }                                                                                                                       \
+#define SCORE_BLOCKS(NAME, HALF_LINE, MASK, BITS, CTZ)                                                                \
+    INLINE void NAME(const Model *m, const uint32_t *positions, int count, double *sums) {                            \
+        enum { LANES = LINE / sizeof(MASK) };                                                                         \
+        for (int64_t block = 0; block * LANES < m->trees; block++) {                                                  \
+            const uint16_t *line_of = m->line_of + block * m->positions;                                              \
+            const HALF_LINE *lines = (const HALF_LINE *)(m->lines + LINE * m->block_line[block]);                     \
+            const double *leaf = m->leaf + block * LANES * BITS;                                                      \
+            const int64_t rest = m->trees - block * LANES;                                                            \
+            for (int r = 0; r < count; r++) {                                                                         \
+                const uint32_t *position = positions + r * m->features;                                               \
+                HALF_LINE low = ~(HALF_LINE){0}, high = low;                                                          \
+                for (int64_t f = 0; f < m->features; f++) {                                                           \
+                    const HALF_LINE *line = lines + 2 * (uint32_t)line_of[position[f]];                               \
+                    low &= line[0];                                                                                   \
+                    high &= line[1];                                                                                  \
+                }                                                                                                     \
+                MASK mask[LANES];                                                                                     \
+                memcpy(mask, &low, HALF);                                                                             \
+                memcpy(mask + LANES / 2, &high, HALF);                                                                \
+                double sum = sums[r];                                                                                 \
+                if (rest >= LANES)                                                                                    \
+                    for (int tree = 0; tree < LANES; tree++) sum += leaf[tree * BITS + CTZ(mask[tree])];              \
+                else                                                                                                  \
+                    for (int tree = 0; tree < rest; tree++) sum += leaf[tree * BITS + CTZ(mask[tree])];               \
+                sums[r] = sum;                                                                                        \
+            }                                                                                                         \
+        }                                                                                                             \
     }
-SCORE_BLOCKS(score_blocks_32, line32, uint32_t, 32, __builtin_ctz)
-SCORE_BLOCKS(score_blocks_64, line64, uint64_t, 64, __builtin_ctzll)
+SCORE_BLOCKS(score_blocks_32, half32, uint32_t, 32, __builtin_ctz)
+SCORE_BLOCKS(score_blocks_64, half64, uint64_t, 64, __builtin_ctzll)
 
 INLINE void score_tile(const Model *m, const unsigned char *rows, int count, double *scores) {
     uint32_t positions[TILE * FEATURES_MAX];

@@ -100,5 +100,5 @@ class TreesRuntime:
         if matrix.ndim != 2 or matrix.shape[1] != self._columns:
             raise ValueError(f"a matrix has {self._columns} columns")
         scores = np.empty(len(matrix), dtype=np.float64)
-        self._rows(self._address, matrix.ctypes.data, len(matrix), scores.ctypes.data)
+        self._rows(self._address, matrix.__array_interface__["data"][0], len(matrix), scores.__array_interface__["data"][0])
         return scores

@@ -16,7 +16,7 @@ from leverframe.serving.runtimes.trees_text import MISSING_NONE, MISSING_ZERO, D
 LINE = 64
 TABLE_BYTES_MAX = 32 << 20
 """Of one model; one that would need more is left to LightGBM."""
-FEATURES_MAX = 1024
+FEATURES_MAX = 512
 """Columns that trees read; as in ``trees.c``. A model that reads more is left to LightGBM."""
 _LINES_MAX = 1 << 16
 
