@@ -17,11 +17,11 @@ from benchmarks.peers import PeerUnavailable, peer_pythons
 from benchmarks.report import Report
 from benchmarks.serving.figures import Effort, Seen, beside, ceiling, own_figures, start_and_memory
 from benchmarks.serving.products import OURS, OURSELVES, SERVERS, Server
-from benchmarks.serving.servers import free_port, pin_load, running
+from benchmarks.serving.servers import free_port, pin_load, running, unpin
 from benchmarks.serving.setup import Scene, set_up
 
-MORE = ("fleet",)
-"""Modules beside this one that add figures of their own: ``add_figures(scene, effort, report)``."""
+MORE = {"fleet": "two_workers"}
+"""Modules beside this one that add figures of their own, on all cores: ``function(scene, effort, report)``."""
 
 
 def _options(arguments: Sequence[str]) -> tuple[list[Server], Effort, list[str], bool]:
@@ -33,6 +33,9 @@ def _options(arguments: Sequence[str]) -> tuple[list[Server], Effort, list[str],
     parser.add_argument("--seconds", type=float, default=Effort.seconds, help="of each measurement")
     given = parser.parse_args(arguments)
     only = [part for part in given.only.split(",") if part]
+    unknown = [part for part in only if not any(part in name for name in (OURS, *names, *MORE))]
+    if unknown:
+        parser.error(f"nobody is called {', '.join(unknown)}; there are: {OURS}, {', '.join([*names, *MORE])}")
     chosen = [server for server in SERVERS if not only or any(part in server.name for part in only)]
     more = [name for name in MORE if (not only or name in only) and find_spec(f"benchmarks.serving.{name}") is not None]
     return chosen, Effort(given.rounds, given.seconds), more, not only
@@ -51,8 +54,9 @@ def main(arguments: Sequence[str] = ()) -> None:
         ceiling(scene, effort, report)
         start_and_memory(scene, effort, report)
         _measure_all(scene, servers, pythons, effort, report)
+        unpin()
         for name in more:
-            import_module(f"benchmarks.serving.{name}").add_figures(scene, effort, report)
+            getattr(import_module(f"benchmarks.serving.{name}"), MORE[name])(scene, effort, report)
     if whole:
         report.write()
     else:

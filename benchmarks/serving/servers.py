@@ -39,9 +39,15 @@ class Running:
 
 
 def pin_load() -> None:
-    """This process and the threads it will have go to the load generator's core."""
+    """This process and what it starts without a core of its own go to the load generator's core."""
     if _two_cores():
         os.sched_setaffinity(0, {LOAD_CORE})
+
+
+def unpin() -> None:
+    """This process and what it starts may use every core."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
 def free_port() -> int:
