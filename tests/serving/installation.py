@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -201,11 +201,11 @@ class Gateway:
         return self.process.wait(15)
 
 
-def start_gateway(home: Path, *arguments: str, preexec: Callable[[], None] | None = None) -> Gateway:
-    """Start a gateway on a free port and wait until it listens."""
+def start_gateway(home: Path, *arguments: str, preexec: Callable[[], None] | None = None, command: Sequence[str] | None = None) -> Gateway:
+    """Start a gateway on a free port (or by another ``command``) and wait until it listens."""
     started = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "leverframe.apps.gateway", "--home", str(home), "--port", "0", *arguments],
+        command or [sys.executable, "-m", "leverframe.apps.gateway", "--home", str(home), "--port", "0", *arguments],
         stdout=subprocess.PIPE,
         stderr=(home / "gateway.err").open("ab"),
         env={k: v for k, v in os.environ.items() if not k.startswith("LEVER_")},
