@@ -11,6 +11,8 @@ from leverframe.core.verdict import Answer, GateRule
 # File names inside a bundle. Every one is data and none can carry code, but those under ``PYFUNC``: only an isolated child ever opens them.
 MODEL_ONNX = "model.onnx"
 MODEL_LIGHTGBM = "model.lightgbm.txt"
+MODEL_XGBOOST_UBJ = "model.xgboost.ubj"
+MODEL_XGBOOST_JSON = "model.xgboost.json"
 SIGNATURE = "signature.json"
 SPEC = "spec.json"
 PROFILE = "profile.json"
@@ -167,6 +169,8 @@ __all__ = [
     "Lineage",
     "MODEL_LIGHTGBM",
     "MODEL_ONNX",
+    "MODEL_XGBOOST_JSON",
+    "MODEL_XGBOOST_UBJ",
     "ModelSpec",
     "ModelVersion",
     "PROFILE",

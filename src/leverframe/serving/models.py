@@ -10,7 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from leverframe.core.errors import Integrity, Refused
-from leverframe.core.model import GOLDEN, ISOLATED, MODEL_LIGHTGBM, MODEL_ONNX, PYFUNC, SIGNATURE, Golden
+from leverframe.core.model import (
+    GOLDEN,
+    ISOLATED,
+    MODEL_LIGHTGBM,
+    MODEL_ONNX,
+    MODEL_XGBOOST_JSON,
+    MODEL_XGBOOST_UBJ,
+    PYFUNC,
+    SIGNATURE,
+    Golden,
+)
 from leverframe.core.route import Arm
 from leverframe.core.schema import Signature
 from leverframe.serving import oip
@@ -24,10 +34,11 @@ from leverframe.serving.runtimes.onnx import OnnxRuntime
 from leverframe.serving.runtimes.runtime import RemoteRuntime, Runtime
 from leverframe.serving.runtimes.trees import TreesRuntime
 from leverframe.serving.runtimes.trees_text import Declined
+from leverframe.serving.runtimes.xgboost import XgboostRuntime
 
 Float = npt.NDArray[np.float64]
 
-DATA_SUFFIXES = (".onnx", ".txt", ".json", ".md")
+DATA_SUFFIXES = (".onnx", ".txt", ".json", ".md", ".ubj")
 """A bundle holds data only; a file that ends otherwise (pickle, joblib, a library) makes the whole bundle unwelcome.
 
 What lies under ``pyfunc/`` of a bundle with ``isolated.json`` is the exception: only a locked-down child opens it.
@@ -151,6 +162,8 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes], open_isola
         if (trees := _trees(files[MODEL_LIGHTGBM], row, matrix)) is not None:
             engines.insert(0, trees)
             batch, row, score_row, score_alike = trees, trees, trees.score_row, trees.score
+    elif isinstance(row, XgboostRuntime):
+        score_row = row.score_row
     slow = _row_seconds(score_row, matrix) > INLINE_S_MAX
     if not slow:  # a costly model is asked for matrices only
         first = np.array([score_row(each.tobytes()) for each in matrix])
@@ -232,6 +245,9 @@ def _engines(files: Mapping[str, bytes], columns: int, width: int) -> list[Runti
     engines: list[Runtime] = []
     if MODEL_LIGHTGBM in files:
         engines.append(LightgbmRuntime(files[MODEL_LIGHTGBM], columns))
+    for name in (MODEL_XGBOOST_UBJ, MODEL_XGBOOST_JSON):
+        if name in files:
+            engines.append(XgboostRuntime(files[name], columns, width))
     if MODEL_ONNX in files:
         engines.append(OnnxRuntime(files[MODEL_ONNX], columns, width))
     if not engines:
