@@ -25,6 +25,7 @@ from leverframe.serving.permission import Permission, unknown_model
 from leverframe.serving.rest import RestInference
 from leverframe.serving.routing import CompiledEndpoint, CompiledRoutes
 from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.traced import TracedInference
 
 PROMETHEUS = b"text/plain; version=0.0.4"
 EXTENSIONS = ["binary_tensor_data", "feedback", "invocations", "model_repository", "statistics"]
@@ -46,7 +47,7 @@ class Door:
         self,
         *,
         permission: Permission,
-        inference: RestInference,
+        inference: RestInference | TracedInference,
         log: SegmentLog,
         clock: Clock,
         gate: LoadGate,

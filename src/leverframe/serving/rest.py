@@ -18,6 +18,7 @@ from leverframe.serving.invocations import invocation_response, read_invocation
 from leverframe.serving.lane import NORMAL
 from leverframe.serving.message import JSON, Request, Response
 from leverframe.serving.routing import CompiledEndpoint
+from leverframe.serving.trace import Trace
 
 TIMEOUT_MS_MAX = 600_000
 """The longest deadline a caller can name; a longer one is no deadline."""
@@ -39,7 +40,7 @@ class RestInference:
         self._express_lookup = ExpressLookup(inference)
 
     def answer(
-        self, endpoint: CompiledEndpoint, request: Request, version: str = "", priority: int = NORMAL
+        self, endpoint: CompiledEndpoint, request: Request, version: str = "", priority: int = NORMAL, trace: Trace | None = None
     ) -> Response | Awaitable[Response]:
         """Answer ``request``, at once or later.
 
@@ -49,7 +50,7 @@ class RestInference:
         Unavailable, Refused: an arm was asked and could not answer; that is logged.
         """
         # A known head says that the body is plain JSON.
-        if request.head is not None and not version:
+        if request.head is not None and not version and trace is None:
             usual = self._express.answer(endpoint, request) if endpoint.usual else self._express_lookup.answer(endpoint, request)
             if usual is not None:
                 return usual
@@ -57,13 +58,15 @@ class RestInference:
         wanted = oip.wishes(document) if document.outputs else []
         binary = bool(document.parameters.get("binary_data_output", False)) if document.parameters else False
         deadline_ns = deadline_of(request)
-        answer = self._inference.infer(endpoint, document, request.arrived_ns, version=version, deadline_ns=deadline_ns, priority=priority)
+        answer = self._inference.infer(
+            endpoint, document, request.arrived_ns, version=version, deadline_ns=deadline_ns, priority=priority, trace=trace
+        )
         if isinstance(answer, Answer):
             return response(answer, wanted, binary)
         return _respond(answer, wanted, binary)
 
     def invoke(
-        self, endpoint: CompiledEndpoint, request: Request, version: str = "", priority: int = NORMAL
+        self, endpoint: CompiledEndpoint, request: Request, version: str = "", priority: int = NORMAL, trace: Trace | None = None
     ) -> Response | Awaitable[Response]:
         """Answer an invocation in MLflow's form, at once or later; raises as :meth:`answer` does."""
         live = endpoint.live.model.signature
@@ -72,7 +75,9 @@ class RestInference:
         body = oip.body_of(request, self._body_bytes_max)
         document = read_invocation(body, request.headers.get(b"content-type", b""), live, tuple(more.values()))
         deadline_ns = deadline_of(request)
-        answer = self._inference.infer(endpoint, document, request.arrived_ns, version=version, deadline_ns=deadline_ns, priority=priority)
+        answer = self._inference.infer(
+            endpoint, document, request.arrived_ns, version=version, deadline_ns=deadline_ns, priority=priority, trace=trace
+        )
         return invocation_response(answer) if isinstance(answer, Answer) else _invoked(answer)
 
 

@@ -54,6 +54,12 @@ def main(arguments: list[str] | None = None) -> int:
         default=given.get("LEVER_ALLOW_ISOLATED", "") in ("1", "true"),
         help="run signed foreign models (MLflow pyfunc), each in a locked-down process of its own",
     )
+    parser.add_argument(
+        "--traces-url", default=given.get("LEVER_TRACES_URL", ""), help="OTLP collector of traces (http://host:4318/v1/traces)"
+    )
+    parser.add_argument(
+        "--traces-share", type=float, default=float(given.get("LEVER_TRACES_SHARE", "0")), help="traced of what comes untraced"
+    )
     parser.add_argument("--segment-bytes", type=int, default=SEGMENT_BYTES)
     parser.add_argument("--seal-s", type=float, default=SEAL_S)
     try:

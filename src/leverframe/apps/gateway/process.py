@@ -7,6 +7,7 @@ import secrets
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -34,6 +35,10 @@ from leverframe.serving.rest import RestInference
 from leverframe.serving.shadow import ShadowQueue
 from leverframe.serving.tables import TableFollower
 from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.traced import TracedInference
+
+if TYPE_CHECKING:
+    from leverframe.apps.gateway.tracing import OtlpTracing
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MAINTAIN_S = 0.2
@@ -111,9 +116,10 @@ async def serve(settings: GatewaySettings) -> None:
         id_prefix=f"{secrets.token_hex(6)}-",
     )
     permission = Permission(tables, Quotas(settings.workers), loopback=loopback)
+    rest, tracing = RestInference(inference, body_bytes_max), _tracing(settings)
     door = Door(
         permission=permission,
-        inference=RestInference(inference, body_bytes_max),
+        inference=TracedInference(rest, tracing) if tracing else rest,
         log=log,
         clock=clock,
         gate=gate,
@@ -168,7 +174,33 @@ async def serve(settings: GatewaySettings) -> None:
     maintaining.cancel()
     log.close()
     health.publish()
+    if tracing is not None:
+        await loop.run_in_executor(None, tracing.stop)
     _say("stopped", worker=settings.worker, **msgspec.to_builtins(log.counts))
+
+
+def _tracing(settings: GatewaySettings) -> "OtlpTracing | None":
+    """Traces, when a collector is set.
+
+    Raises
+    ------
+    Refused: one is set, and what sends traces is not installed.
+    """
+    if not settings.traces_url:
+        return None
+    try:
+        from leverframe.apps.gateway.tracing import OtlpTracing
+    except ImportError as error:
+        raise Refused(
+            "traces are wanted and OpenTelemetry is not installed", where="LEVER_TRACES_URL", next_step="pip install 'leverframe[otel]'"
+        ) from error
+    return OtlpTracing(
+        settings.traces_url,
+        settings.traces_share,
+        worker=settings.worker,
+        environment=settings.environment,
+        version=version("leverframe"),
+    )
 
 
 async def _maintain(log: SegmentLog, health: Health) -> None:

@@ -52,6 +52,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     allow_isolated: bool = False
     limits: HttpLimits = HttpLimits()
     grpc_limits: GrpcLimits = GrpcLimits()
+    traces_url: str = ""
+    traces_share: float = 0.0
     fleet: FleetPlace | None = None
 
     @property
