@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.peers import Report
+from benchmarks.report import Report
 from benchmarks.serving.figures import Effort
 from benchmarks.serving.load import measure
 from benchmarks.serving.products import OURSELVES
