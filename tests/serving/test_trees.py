@@ -271,7 +271,7 @@ def test_tables_are_small_and_aligned():
     text, _ = trained(5, rounds=200)
     tables = build_tables(read_forest(text, COLUMNS))
     assert tables.lines.ctypes.data % 64 == 0
-    assert tables.bytes < 1 << 20
+    assert tables.size_bytes < 1 << 20
 
 
 @pytest.mark.slow

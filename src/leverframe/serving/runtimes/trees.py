@@ -83,9 +83,9 @@ class TreesRuntime:
         self._address = ctypes.addressof(self._model)
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Memory of the tables."""
-        return self._tables.bytes
+        return self._tables.size_bytes
 
     def score_row(self, row: bytes) -> float:
         """The score of one row, given as its columns in little-endian float64."""

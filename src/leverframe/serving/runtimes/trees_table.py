@@ -38,7 +38,7 @@ class Tables:
     leaf: npt.NDArray[np.float64]
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Memory of the tables."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
 
@@ -57,7 +57,7 @@ def build_tables(forest: Forest) -> Tables:
     blocks = -(-trees // lanes)
     column, feature = np.unique(forest.column, return_inverse=True)
     features = len(column)
-    block, lane, mask = forest.tree // lanes, forest.tree % lanes, ~forest.left_leaves.astype(dtype)
+    block, lane, mask = forest.tree // lanes, forest.tree % lanes, np.invert(forest.left_leaves.astype(dtype))
     categories = _categories(forest, feature, features)
     numeric = categories[feature] == 0
 

@@ -82,7 +82,7 @@ def _damaged(expected: str, got: str) -> Integrity:
 
 
 def _fields(block: bytes) -> dict[bytes, bytes]:
-    return dict(line.split(b"=", 1) for line in block.splitlines() if b"=" in line)  # type: ignore[misc]
+    return dict(line.split(b"=", 1) for line in block.splitlines() if b"=" in line)
 
 
 def _sigmoid(header: dict[bytes, bytes]) -> float | None:
