@@ -49,3 +49,11 @@ def test_the_read_path_does_not_load_polars() -> None:
     """Gateways import these files; Polars would cost them 80 MB and a quarter of a second at start."""
     code = "import sys, leverframe.features.online_lmdb, leverframe.features.online_redis; print({'polars', 'pandas'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+
+
+@given(
+    st.lists(st.one_of(st.text(max_size=5), st.sampled_from(["JFK", "\x1f", "a\x1bb", "", "x" * 256, "é" * 129]), st.none(), st.integers()))
+)
+def test_keys_of_a_column_are_the_keys_of_its_values(column):
+    """Columns of plain text are keyed all at once."""
+    assert entity_keys([column]) == [entity_key([value]) for value in column]

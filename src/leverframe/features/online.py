@@ -167,7 +167,19 @@ def entity_keys(columns: Sequence[Sequence[object] | npt.NDArray[np.generic]]) -
     >>> entity_keys([["JFK", None], ["AA", "AA"]])
     [b'JFK\\x1fAA', b'']
     """
+    if len(columns) == 1 and isinstance(columns[0], list) and (plain := _plain_keys(columns[0])) is not None:
+        return plain
     return [entity_key(parts) for parts in zip(*columns, strict=True)]
+
+
+def _plain_keys(column: Sequence[object]) -> list[bytes] | None:
+    """The keys of a column of texts that are stored as they are; None when any value is of another kind, empty, long or to be escaped."""
+    if set(map(type, column)) != {str}:
+        return None
+    keys = [text.encode() for text in column]  # type: ignore[attr-defined]  # all are text
+    lengths = set(map(len, keys))
+    together = b"".join(keys)
+    return None if min(lengths) == 0 or max(lengths) > KEY_BYTES_MAX or b"\x1f" in together or b"\x1b" in together else keys
 
 
 def missing_row(features: int) -> bytes:

@@ -176,8 +176,7 @@ class LmdbOnlineStore:
         env = self._environment()
         try:
             with env.begin(buffers=True) as txn:
-                get = txn.get
-                packed = bytearray().join([get(prefix + key, missing) for key in keys])
+                packed = _joined(txn, prefix, missing, keys)
         except lmdb.Error:
             packed = self._read_again(prefix, missing, keys)
         return unpack_rows(packed, len(keys), binding, now_us)
@@ -205,7 +204,7 @@ class LmdbOnlineStore:
     def _read_again(self, prefix: bytes, missing: bytes, keys: Sequence[bytes]) -> bytearray:
         """The slow road after a failed read: adopts a grown map, or says what is wrong."""
         with self._reading() as txn:
-            return bytearray().join([txn.get(prefix + key, missing) for key in keys])
+            return _joined(txn, prefix, missing, keys)
 
     def meta(self, view: str, view_version: str = "") -> ViewMeta | None:
         """What is held of a version (empty: the active one)."""
@@ -254,6 +253,15 @@ class LmdbOnlineStore:
                 self._env.sync(True)
             self._env.close()
             self._env = None
+
+
+def _joined(txn: Any, prefix: bytes, missing: bytes, keys: Sequence[bytes]) -> bytearray:
+    """The stored rows of ``keys``, one after the other; candidates of one request share entities, and each is read once."""
+    get = txn.get
+    if len(keys) == 1:
+        return bytearray(get(prefix + keys[0], missing))
+    found = {key: get(prefix + key, missing) for key in set(keys)}
+    return bytearray().join([found[key] for key in keys])
 
 
 def _meta_key(view: str, view_version: str) -> bytes:

@@ -197,6 +197,7 @@ class Lookup:
         values: dict[str, Float] = {}
         gaps: dict[str, Gap] = {}
         ages: dict[str, int] = {}
+        made: dict[tuple[str, ...], list[bytes]] = {}  # views of one entity share its keys
         for binding in bindings:
             view, keep = binding.view, binding.view in remember
             if view in skip:
@@ -204,7 +205,8 @@ class Lookup:
                 continue
             keys: list[bytes] = []
             try:
-                keys = self._keys([columns[field] for field in binding.entity_fields])
+                keys = made.get(binding.entity_fields) or self._keys([columns[field] for field in binding.entity_fields])
+                made[binding.entity_fields] = keys
                 found = self._store.read(binding, keys, now_us) if self._store is not None else None
             except LeverframeError:
                 found = None
