@@ -51,12 +51,16 @@ def main(arguments: Sequence[str] = ()) -> None:
     pin_load()
     with tempfile.TemporaryDirectory(prefix="lever-bench-", ignore_cleanup_errors=True) as folder:
         scene = set_up(Path(folder))
-        ceiling(scene, effort, report)
-        start_and_memory(scene, effort, report)
-        _measure_all(scene, servers, pythons, effort, report)
-        unpin()
-        for name in more:
-            getattr(import_module(f"benchmarks.serving.{name}"), MORE[name])(scene, effort, report)
+        try:
+            ceiling(scene, effort, report)
+            start_and_memory(scene, effort, report)
+            _measure_all(scene, servers, pythons, effort, report)
+            unpin()
+            for name in more:
+                getattr(import_module(f"benchmarks.serving.{name}"), MORE[name])(scene, effort, report)
+        except BaseException:
+            report.show()  # what was measured before it went wrong
+            raise
     if whole:
         report.write()
     else:

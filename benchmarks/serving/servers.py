@@ -37,6 +37,10 @@ class Running:
         """The tree's proportional set size: what it holds alone, and its share of what it holds with others."""
         return sum(_pss_kib(pid) for pid in _processes(self.mark)) / 1024
 
+    def processor_s(self) -> float:
+        """Processor time the tree has taken so far, its own and the kernel's for it."""
+        return sum(_processor_ticks(pid) for pid in _processes(self.mark)) / os.sysconf("SC_CLK_TCK")
+
 
 def pin_load() -> None:
     """This process and what it starts without a core of its own go to the load generator's core."""
@@ -138,6 +142,13 @@ def _processes(mark: str) -> list[int]:
             if wanted in (entry / "environ").read_bytes():
                 found.append(int(entry.name))
     return found
+
+
+def _processor_ticks(pid: int) -> int:
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+    return 0
 
 
 def _pss_kib(pid: int) -> int:
