@@ -1,0 +1,146 @@
+"""A model made elsewhere becomes a bundle: read by the training room, tried in the runtime that will serve it."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from leverframe.core.digest import canonical_json, digest_bytes
+from leverframe.core.errors import Integrity
+from leverframe.core.evaluation import EvaluationReport
+from leverframe.core.model import (
+    CARD,
+    ENVIRONMENT,
+    EVALUATION,
+    GOLDEN,
+    ISOLATED,
+    LINEAGE,
+    MODEL_LIGHTGBM,
+    PROVENANCE,
+    SIGNATURE,
+    SPEC,
+    Golden,
+    Lineage,
+    ModelSpec,
+)
+from leverframe.serving.runtimes.isolated.environment import BUILD_S_MAX, lock
+from leverframe.serving.runtimes.isolated.limits import Bounds
+from leverframe.serving.runtimes.isolated.opening import IsolatedOpener
+from leverframe.training.importers.mlflow import Floats, MlflowModel, read_mlflow
+from leverframe.training.provenance import provenance_statement
+from leverframe.training.trainers.lightgbm import LightGBMModel
+
+IMPORTED = "imported"
+READER = "nanoarrow==0.9.0"
+"""What the child reads its columns with; added to every model's requirements."""
+TOLERANCE = 1e-6
+"""How far a golden answer may be from the first one: the child's libraries may add in another order on another machine."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The files of a bundle, its declaration, its report, and the runtime it was made for."""
+
+    spec: ModelSpec
+    files: dict[str, bytes]
+    report: EvaluationReport
+    runtime: str
+
+
+def import_mlflow(folder: Path, *, home: Path, name: str, team: str, owner: str, now_us: int, risk_tier: str = "high") -> Imported:
+    """Read the MLflow model in ``folder`` and run it once on its own example: what it answers is kept as golden rows.
+
+    A model that is not data runs for that in an isolated child, in the very environment that will serve it (building it asks the index).
+
+    Raises
+    ------
+    InvalidInput, NotFound: the folder cannot be imported.    Unavailable: environment or child cannot be had.
+    """
+    model = read_mlflow(folder)
+    if model.booster:
+        runtime, environment = "lightgbm", "\n".join(model.requirements) + "\n"
+        files = {MODEL_LIGHTGBM: model.booster.encode()}
+        scores = LightGBMModel(model.booster).predict(model.example)
+    else:
+        runtime = "isolated"
+        python = model.runtime.python or f"3.{sys.version_info.minor}"
+        record = msgspec.structs.replace(model.runtime, python=python, requirements=lock((*model.requirements, READER), python))
+        environment = "\n".join(record.requirements) + "\n"
+        files = {**model.pyfunc_files(), ISOLATED: canonical_json(record)}
+        scores = _tried(home, name, files, model)
+    width = 1 if scores.ndim == 1 else scores.shape[1]
+    if not np.isfinite(scores).all():
+        raise Integrity("the model gives no finite numbers on its own example", where=name, next_step="only numeric predictions are served")
+    outputs = tuple(msgspec.structs.replace(output, width=width) for output in model.signature.outputs)
+    signature = msgspec.structs.replace(model.signature, outputs=outputs)
+    spec = ModelSpec(
+        name=name,
+        description=f"Imported from {model.made_by}.",
+        owner=owner,
+        team=team,
+        runbook="none yet",
+        dataset=IMPORTED,
+        label=IMPORTED,
+        request=signature.request,
+        columns=signature.columns,
+        outputs=signature.outputs,
+        risk_tier="low" if risk_tier == "low" else "high",
+    )
+    report = EvaluationReport(
+        model=name, rows=0, positives=0, metrics=(), slices=(), baseline=(), calibration=(), gates=(), answer="inconclusive"
+    )
+    files |= {
+        SIGNATURE: canonical_json(signature),
+        GOLDEN: canonical_json(_golden(model, scores.reshape(len(scores), width))),
+        SPEC: canonical_json(spec),
+        EVALUATION: canonical_json(report),
+        ENVIRONMENT: environment.encode(),
+        CARD: _card(model, name, runtime).encode(),
+    }
+    lineage = Lineage(
+        run_id=IMPORTED,
+        code_commit=IMPORTED,
+        code_digest=model.digest,
+        dataset=IMPORTED,
+        snapshots={},
+        training_set=model.digest,
+        feature_views={},
+        params={"imported_from": model.made_by, "folder": model.digest},
+        environment_digest=digest_bytes(environment.encode()),
+        seed=0,
+        rows_fit=0,
+        rows_holdout=0,
+        window=("", ""),
+    )
+    files[LINEAGE] = canonical_json(lineage)
+    files[PROVENANCE] = provenance_statement(name, files, lineage, started_at_us=now_us, finished_at_us=now_us)
+    return Imported(spec=spec, files=files, report=report, runtime=runtime)
+
+
+def _tried(home: Path, name: str, files: dict[str, bytes], model: MlflowModel) -> Floats:
+    """The answers of an isolated child to the example, once."""
+    opener = IsolatedOpener(home, patience_s=BUILD_S_MAX + Bounds().start_s)
+    child = opener.open(name, files, model.signature)
+    try:
+        return child.score_now(model.example)
+    finally:
+        child.stop()
+
+
+def _golden(model: MlflowModel, scores: Floats) -> Golden:
+    return Golden(
+        columns=tuple(column.name for column in model.signature.columns),
+        rows=tuple(tuple(None if np.isnan(value) else float(value) for value in row) for row in model.example),
+        expected=tuple(tuple(float(score) for score in row) for row in scores),
+        tolerance=TOLERANCE,
+    )
+
+
+def _card(model: MlflowModel, name: str, runtime: str) -> str:
+    return (
+        f"# {name}\n\nImported from {model.made_by}, not trained here: nothing is known of its data, and it was not evaluated.\n\n"
+        f"- folder: `{model.digest}`\n- runtime: {runtime}\n"
+        f"- golden rows: its own input example ({len(model.example)} rows), answered once at import\n"
+    )
