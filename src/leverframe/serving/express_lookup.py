@@ -30,6 +30,9 @@ from leverframe.serving.oip import ID_CHARS_MAX
 from leverframe.serving.routing import CompiledArm, CompiledEndpoint
 
 _encode = msgspec.json.encode
+_alone: Any = tuple
+_literal: Any = Literal
+"""Types that are made of an endpoint's fields, not of names that a type checker could know."""
 _VALUES: dict[str, Any] = {"BYTES": str, "FP64": float, "FP32": float}
 _VALUES |= {f"INT{bits}": Annotated[int, msgspec.Meta(ge=-(2 ** (bits - 1)), le=2 ** (bits - 1) - 1)] for bits in (8, 16, 32, 64)}
 """Datatypes of usual fields, and what their single value is in JSON."""
@@ -43,17 +46,17 @@ def _decoder(fields: Sequence[RequestField]) -> Callable[[bytes], Any] | None:
         msgspec.defstruct(
             "Field",
             [
-                ("name", Literal[field.name]),
-                ("shape", tuple[Literal[1]]),
-                ("datatype", Literal[field.datatype]),
-                ("data", tuple[_VALUES[field.datatype]]),  # type: ignore[misc]  # a type made of a record
+                ("name", _literal[field.name]),
+                ("shape", _alone[Literal[1]]),
+                ("datatype", _literal[field.datatype]),
+                ("data", _alone[_VALUES[field.datatype]]),
             ],
             forbid_unknown_fields=True,
             gc=False,
         )
         for field in fields
     )
-    document = msgspec.defstruct("Fields", [("inputs", tuple[tensors]), ("id", str, "")], forbid_unknown_fields=True, gc=False)  # type: ignore[valid-type]
+    document = msgspec.defstruct("Fields", [("inputs", _alone[tensors]), ("id", str, "")], forbid_unknown_fields=True, gc=False)
     return msgspec.json.Decoder(document).decode
 
 
@@ -102,7 +105,8 @@ def _arm_plan(arm: CompiledArm, lookup: Lookup) -> _ArmPlan | None:
     at = {field.name: index for index, field in enumerate(signature.request)}
     steps: list[tuple[int, Callable[[Any], float]]] = []
     own = [column for column in signature.columns if column.source != "view"]
-    base, places = len(own), {}
+    base = len(own)
+    places: dict[tuple[str, str], int] = {}
     for binding in signature.views:
         places |= {(binding.view, feature): base + 2 + index for index, feature in enumerate(binding.features)}
         base += 2 + len(binding.features)

@@ -174,7 +174,7 @@ class Lookup:
                 if binding.ttl_us and event_us <= now_us - binding.ttl_us:
                     over = np.array([now_us - binding.ttl_us - event_us], dtype=np.int64)
                     gaps[view] = Gap(False, np.ones(1, dtype=bool), np.array([values], dtype=np.float64), over)
-                    values = [nan] * len(values)
+                    values = (nan,) * len(values)
             views[view] = values
         return Looked(views, gaps, ages)
 

@@ -50,7 +50,7 @@ def lacking_facts(lacking: Lacking) -> bytes:
 class ViewColumn(NamedTuple):
     """A looked-up column: where its values lie, and what becomes of one that has expired or is out of reach (empty: as a missing one)."""
 
-    index: int
+    at: int
     view: str
     position: int
     on_stale: str
@@ -125,7 +125,7 @@ class MissingPolicy:
         degraded: list[int] = []
         for column in self.looked_up if gaps else ():
             gap = gaps.get(column.view)
-            if gap is not None and column.index not in self.off:
+            if gap is not None and column.at not in self.off:
                 self._fill(column, gap, matrix, left, refused, stale, degraded)
         for index, default in self.defaults.items():
             matrix[left[:, index], index] = default
@@ -151,7 +151,7 @@ class MissingPolicy:
         degraded: list[int],
     ) -> None:
         """Decide the cells of one column that are stale or unreachable; those for which it has nothing special stay ``left``."""
-        index, spare = column.index, gap.spare[:, column.position]
+        index, spare = column.at, gap.spare[:, column.position]
         known = ~np.isnan(spare)
         cells = gap.rows if gap.unreachable else gap.rows & known
         if not cells.any():
@@ -210,7 +210,7 @@ def missing_policy(signature: Signature, disabled_features: Sequence[str]) -> Mi
 
 def _view_column(index: int, column: InputColumn, position: int) -> ViewColumn:
     return ViewColumn(
-        index=index,
+        at=index,
         view=column.view,
         position=position,
         on_stale=column.on_stale,
