@@ -289,6 +289,8 @@ def test_a_file_that_is_taken_away_is_unreachable_and_a_new_one_is_read(local, f
     running, home = local
     until_well(running)
     ask(running, "degrading")
+    assert all(0 <= seen["age_s"] < 600 for seen in running.page()["views"].values())
+    assert sorted(running.page()["views"]) == VIEWS.split(",")
     data = home / "online" / "data.mdb"
     # The new file is made elsewhere and put in place whole, as a copy from another machine would be.
     store = LmdbOnlineStore(home / f"new {fault}")

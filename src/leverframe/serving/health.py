@@ -28,6 +28,7 @@ class Health:
     ----------
     fleet: the fleet that the worker belongs to, if it does.
     started_ns: when the gateway was started (monotonic clock); 0: now.
+    newest_event_us: the newest event time that look-ups have seen in each view, kept current by who does them.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Health:
         listener: Listener,
         fleet: Fleet | None = None,
         started_ns: int = 0,
+        newest_event_us: Mapping[str, int] | None = None,
     ) -> None:
         self._worker = worker
         self._clock = clock
@@ -52,6 +54,7 @@ class Health:
         self._listener = listener
         self._fleet = fleet
         self._started_ns = started_ns or time.monotonic_ns()
+        self._newest_event_us = {} if newest_event_us is None else newest_event_us
 
     @property
     def ready(self) -> bool:
@@ -114,6 +117,9 @@ class Health:
             "answers": {
                 f"{endpoint}/{version}/{role}": {"ok": s.ok, "fallback": s.fallbacks, "error": s.errors, "refused": s.refused}
                 for (endpoint, version, role), s in telemetry.arms().items()
+            },
+            "views": {
+                view: {"newest_event_us": event_us, "age_s": (now_us - event_us) / 1e6} for view, event_us in self._newest_event_us.items()
             },
             "refusals": telemetry.refusals,
             "table_swaps": telemetry.swaps,

@@ -144,6 +144,7 @@ async def serve(settings: GatewaySettings) -> None:
         listener=listener,
         fleet=fleet,
         started_ns=settings.fleet.started_ns if settings.fleet else 0,
+        newest_event_us=inference.lookup.newest_event_us,
     )
     stop = stop_signals(listener)
     raise_file_limit()
