@@ -9,19 +9,18 @@ written.
 import argparse
 import tempfile
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.peers import PeerUnavailable, peer_pythons
 from benchmarks.report import Report
 from benchmarks.serving.figures import Effort, Seen, beside, ceiling, own_figures, start_and_memory
+from benchmarks.serving.fleet import two_workers
 from benchmarks.serving.products import OURS, OURSELVES, SERVERS, Server
 from benchmarks.serving.servers import free_port, pin_load, running, unpin
 from benchmarks.serving.setup import Scene, set_up
 
-MORE = {"fleet": "two_workers"}
-"""Modules beside this one that add figures of their own, on all cores: ``function(scene, effort, report)``."""
+MORE = {"fleet": two_workers}
+"""Figures that are measured on all cores: ``function(scene, effort, report)``."""
 
 
 def _options(arguments: Sequence[str]) -> tuple[list[Server], Effort, list[str], bool]:
@@ -37,7 +36,7 @@ def _options(arguments: Sequence[str]) -> tuple[list[Server], Effort, list[str],
     if unknown:
         parser.error(f"nobody is called {', '.join(unknown)}; there are: {OURS}, {', '.join([*names, *MORE])}")
     chosen = [server for server in SERVERS if not only or any(part in server.name for part in only)]
-    more = [name for name in MORE if (not only or name in only) and find_spec(f"benchmarks.serving.{name}") is not None]
+    more = [name for name in MORE if not only or name in only]
     return chosen, Effort(given.rounds, given.seconds), more, not only
 
 
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str] = ()) -> None:
             _measure_all(scene, servers, pythons, effort, report)
             unpin()
             for name in more:
-                getattr(import_module(f"benchmarks.serving.{name}"), MORE[name])(scene, effort, report)
+                MORE[name](scene, effort, report)
         except BaseException:
             report.show()  # what was measured before it went wrong
             raise
