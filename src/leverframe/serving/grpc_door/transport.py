@@ -4,7 +4,7 @@ The only importer of ``grpc``. The library offers two servers: one that keeps a 
 head and no message occupies for good, and one on asyncio whose coroutines cost more than the model. This is a third on the same foundation
 (``grpc._cython.cygrpc``, what ``grpc.server`` itself is made of): one thread waits for the library's events, starts the reception of each
 call's message, and hands whole calls to the loop, several at one wake-up. No thread ever waits for a client. The foundation is not a
-promised interface, so the version is bounded in pyproject.toml; decision 0010 has the measurement.
+promised interface, so the version is bounded in pyproject.toml; decision 0012 has the measurement.
 """
 
 import asyncio
