@@ -221,7 +221,7 @@ client = TestClient(init(mlflow.pyfunc.load_model(folder)))
 answers = []
 for kind, body in json.loads(bodies):
     answer = client.post("/invocations", content=body, headers={"Content-Type": kind})
-    answers.append([answer.status_code, answer.json().get("predictions")])
+    answers.append([answer.status_code, answer.json()["predictions"] if answer.status_code == 200 else None])
 print(json.dumps(answers))
 """
 

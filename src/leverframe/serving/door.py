@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from leverframe.core.clock import Clock
 from leverframe.core.errors import InvalidInput, LeverframeError, NotFound
 from leverframe.core.route import Caller
-from leverframe.serving import oip, repository
+from leverframe.serving import oip, openapi, repository
 from leverframe.serving.feedback import FEEDBACK_EXAMPLE, take_labels
 from leverframe.serving.health import Health
 from leverframe.serving.invocations import invocation_example
@@ -141,6 +141,10 @@ class Door:
         if parts == ["v2", "models", "stats"]:
             _only(request, b"GET", b"HEAD")
             return self._statistics([e for e in routes.endpoints.values() if repository.may_use(caller, e.record)])
+        if parts == ["openapi.json"]:
+            _only(request, b"GET", b"HEAD")
+            usable = [e for e in routes.endpoints.values() if repository.may_use(caller, e.record)]
+            return oip.json_response(openapi.document(self._version, usable))
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
             return self._model(routes, request, parts[2], parts[3:])
         if parts[:2] == ["v2", "repository"]:
@@ -149,7 +153,7 @@ class Door:
             return self._model(routes, request, self._only_endpoint(routes, caller), ["invocations"])
         if len(parts) == 3 and parts[0] in _INVOCATIONS_OF and parts[2] == "invocations":
             return self._model(routes, request, parts[1], ["invocations"])
-        raise NotFound("no such resource", where=target[:100].decode("latin-1"), expected="/v2, /v2/models/<model>, /metrics or /")
+        raise NotFound("no such resource", where=target[:100].decode("latin-1"), expected="what /openapi.json lists, /metrics or /")
 
     def _about(self, request: Request, target: bytes) -> Response:
         _only(request, b"GET", b"HEAD")
