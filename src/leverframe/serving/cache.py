@@ -31,6 +31,10 @@ class AnswerCache:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def facts(self) -> dict[str, int]:
+        """For the health page."""
+        return {"kept": len(self._kept), "bytes": self._bytes, "hits": self.hits, "misses": self.misses}
+
     def get(self, key: bytes) -> list[float] | None:
         """The scores kept for ``key``, if any."""
         scores = self._kept.get(key)

@@ -112,7 +112,7 @@ class Health:
                 "seen_s_ago": round(time.monotonic() - tables.looked_at, 3) if tables.looked_at else None,
                 "problem": problem,
             },
-            "endpoints": [_endpoint(endpoint) for endpoint in routes.endpoints.values()] if routes else [],
+            "endpoints": [_endpoint(endpoint, routes.problems) for endpoint in routes.endpoints.values()] if routes else [],
             "log": {**msgspec.to_builtins(counts), "adds_up": counts.adds_up, "problem": "; ".join(_each(serving, "log_problem"))},
             "answers": {
                 f"{endpoint}/{version}/{role}": {"ok": s.ok, "fallback": s.fallbacks, "error": s.errors, "refused": s.refused}
@@ -190,7 +190,8 @@ def _worker(each: Colleague) -> dict[str, object]:
     }
 
 
-def _endpoint(endpoint: CompiledEndpoint) -> dict[str, object]:
+def _endpoint(endpoint: CompiledEndpoint, problems: Mapping[str, str]) -> dict[str, object]:
+    """One endpoint as this worker serves it; lanes and kept answers are the worker's own."""
     record = endpoint.record
     return {
         "name": record.name,
@@ -199,6 +200,9 @@ def _endpoint(endpoint: CompiledEndpoint) -> dict[str, object]:
         "pinned": record.pinned,
         "disabled_features": record.disabled_features,
         "fallback": record.fallback.value,
+        "last_good": endpoint.last_good.version if endpoint.last_good else None,
+        "deadline_ms": record.deadline_ms,
+        "problem": problems.get(record.name, ""),
         "arms": [
             {
                 "version": arm.version,
@@ -207,6 +211,8 @@ def _endpoint(endpoint: CompiledEndpoint) -> dict[str, object]:
                 "mirror": arm.arm.mirror,
                 "bundle": arm.arm.bundle,
                 "runtimes": arm.model.runtimes,
+                "lane": arm.model.lane.facts() if arm.model.lane else None,
+                "cache": arm.model.cache.facts() if arm.model.cache else None,
             }
             for arm in endpoint.arms
         ],

@@ -97,7 +97,7 @@ class Lane:
         self._patience_ns = int(patience_s * 1e9)
         self._stuck_s = stuck_s
         self._waiting: tuple[deque[_Job], ...] = tuple(deque() for _ in range(4))
-        self._rows = 0
+        self._rows_at = [0] * len(self._waiting)
         self._running_until_ns = 0
         self._pump: asyncio.Task[None] | None = None
         self._thread: ThreadPoolExecutor | None = None
@@ -105,7 +105,25 @@ class Lane:
     @property
     def waiting_rows(self) -> int:
         """Rows that wait for a batch."""
-        return self._rows
+        return sum(self._rows_at)
+
+    def facts(self) -> dict[str, object]:
+        """For the health page: what became of the jobs, and what one row and a full batch are expected to cost."""
+        rows = self._batch_rows()
+        return {
+            "waiting_rows": self.waiting_rows,
+            "stuck": self.stuck,
+            "row_ms": round(1000 * self.cost.of(1), 3),
+            "batch_rows_max": rows,
+            "batch_ms": round(1000 * self.cost.of(rows), 3),
+            "batches": self.counts.batches,
+            "rows": self.counts.rows,
+            "largest": self.counts.largest,
+            "sizes": {f"<{2**power}": count for power, count in enumerate(self.counts.sizes) if count},
+            "expired": self.counts.expired,
+            "shed": self.counts.shed,
+            "failed": self.counts.failed,
+        }
 
     def submit(self, matrix: Float, *, deadline_ns: int = 0, priority: int = NORMAL, trace: Trace | None = None) -> asyncio.Future[Float]:
         """The scores of ``matrix``, some time. ``deadline_ns`` is on the clock of ``time.perf_counter_ns``; 0: none.
@@ -122,11 +140,10 @@ class Lane:
             self.counts.failed += 1
             raise self._stuck_error()
         rows = len(matrix)
-        if self._pump is not None:
-            self._admit(rows, now_ns, deadline_ns, priority)
+        self._admit(rows, now_ns, deadline_ns, priority)
         job = _Job(matrix, deadline_ns, asyncio.get_running_loop().create_future(), trace, now_ns)
         self._waiting[priority].append(job)
-        self._rows += rows
+        self._rows_at[priority] += rows
         if self._pump is None:
             self._pump = asyncio.ensure_future(self._work())
         return job.future
@@ -138,15 +155,26 @@ class Lane:
 
     # ---- admission --------------------------------------------------------------------------------------------------------------------
 
+    def admit(self, deadline_ns: int, priority: int) -> None:
+        """Raise what :meth:`submit` would raise for one more row: asked before a request is even read, refusing costs next to nothing.
+
+        Raises
+        ------
+        Overloaded: it would wait too long.
+        """
+        self._admit(1, perf_counter_ns(), deadline_ns, priority)
+
     def _admit(self, rows: int, now_ns: int, deadline_ns: int, priority: int) -> None:
         """Refuse what would be late by what batches were measured to cost, and what there is no room for."""
-        ahead = sum(len(job.matrix) for jobs in self._waiting[: priority + 1] for job in jobs)
+        ahead = sum(self._rows_at[: priority + 1])
+        if self._pump is None or not ahead:
+            return
         wait_ns = max(0, self._running_until_ns - now_ns) + int(1e9 * self.cost.of_all(ahead + rows, self._batch_rows()))
         allowed_ns = deadline_ns - now_ns if deadline_ns else self._patience_ns
-        if ahead and wait_ns > allowed_ns:
+        if wait_ns > allowed_ns:
             self._shed(f"an answer within {allowed_ns / 1e9:.3g} s", f"{wait_ns / 1e9:.2g} s of work waiting")
-        if self._rows + rows > self._waiting_rows_max and not self._make_room(rows, priority):
-            self._shed(f"at most {self._waiting_rows_max} rows waiting", f"{self._rows + rows}")
+        if self.waiting_rows + rows > self._waiting_rows_max and not self._make_room(rows, priority):
+            self._shed(f"at most {self._waiting_rows_max} rows waiting", f"{self.waiting_rows + rows}")
 
     def _shed(self, expected: str, got: str) -> None:
         self.counts.shed += 1
@@ -161,13 +189,13 @@ class Lane:
     def _make_room(self, rows: int, priority: int) -> bool:
         """Drop the newest jobs of lower priority until ``rows`` more fit; False when that is not enough."""
         for lower in range(UNSEEN, priority, -1):
-            while self._waiting[lower] and self._rows + rows > self._waiting_rows_max:
+            while self._waiting[lower] and self.waiting_rows + rows > self._waiting_rows_max:
                 job = self._waiting[lower].pop()
-                self._rows -= len(job.matrix)
+                self._rows_at[lower] -= len(job.matrix)
                 self.counts.shed += 1
                 if not job.future.done():
                     job.future.set_exception(Overloaded("a more urgent request took its place", where=self.name))
-        return self._rows + rows <= self._waiting_rows_max
+        return self.waiting_rows + rows <= self._waiting_rows_max
 
     # ---- batches ----------------------------------------------------------------------------------------------------------------------
 
@@ -179,14 +207,14 @@ class Lane:
         taken: list[_Job] = []
         rows, rows_max, now_ns = 0, self._batch_rows(), perf_counter_ns()
         width = -1
-        for jobs in self._waiting:
+        for priority, jobs in enumerate(self._waiting):
             while jobs:
                 job = jobs[0]
                 size = len(job.matrix)
                 if taken and (rows + size > rows_max or job.matrix.shape[1] != width):
                     return taken
                 jobs.popleft()
-                self._rows -= size
+                self._rows_at[priority] -= size
                 if job.future.done():
                     continue
                 if job.deadline_ns and now_ns >= job.deadline_ns:
@@ -201,7 +229,7 @@ class Lane:
         try:
             # The other requests that arrived with this one are read before the first batch is made.
             await asyncio.sleep(0)
-            while self._rows:
+            while self.waiting_rows:
                 jobs = self._take()
                 if jobs:
                     await self._run(jobs)
@@ -270,7 +298,7 @@ class Lane:
             waiting = [job for queue in self._waiting for job in queue]
             for queue in self._waiting:
                 queue.clear()
-            self._rows = 0
+            self._rows_at = [0] * len(self._waiting)
             for job in waiting:
                 if not job.future.done():
                     job.future.set_exception(error)

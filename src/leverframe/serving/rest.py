@@ -54,10 +54,12 @@ class RestInference:
             usual = self._express.answer(endpoint, request) if endpoint.usual else self._express_lookup.answer(endpoint, request)
             if usual is not None:
                 return usual
+        deadline_ns = deadline_of(request)
+        if endpoint.gate is not None:
+            endpoint.gate.admit(deadline_ns, priority)
         document = oip.read_document(request, self._body_bytes_max)
         wanted = oip.wishes(document) if document.outputs else []
         binary = bool(document.parameters.get("binary_data_output", False)) if document.parameters else False
-        deadline_ns = deadline_of(request)
         answer = self._inference.infer(
             endpoint, document, request.arrived_ns, version=version, deadline_ns=deadline_ns, priority=priority, trace=trace
         )

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from leverframe.core.errors import Integrity, LeverframeError
-from leverframe.core.route import Arm, Caller, Endpoint, RouteTable
+from leverframe.core.route import Arm, Caller, Endpoint, Fallback, RouteTable
+from leverframe.serving.lane import Lane
 from leverframe.serving.missing import MissingPolicy, missing_policy
 from leverframe.serving.models import LoadedVersion
 from leverframe.serving.telemetry import ArmStats, Telemetry
@@ -79,6 +80,8 @@ class CompiledEndpoint:
     last_good: CompiledArm | None
     """The version that answers when an arm cannot; it has no share of the traffic."""
     point: Callable[[str], float]
+    gate: Lane | None
+    """Whose word is asked before a request is read: the only model's, when a refusal of it is all there would be."""
     usual: bool
     """Whether :mod:`leverframe.serving.express` may be asked first."""
 
@@ -173,7 +176,14 @@ def _compile_endpoint(
     placed = [(low, high, arm) for (low, high), arm in zip(intervals([a.arm.weight for a in others]), others, strict=True) if high > low]
     unseen = tuple(compiled for compiled in arms if compiled.arm.role == "shadow" or compiled.arm.mirror)
     usual = not unseen and not endpoint.killed and all(_usual(arm) for arm in arms)
-    return CompiledEndpoint(endpoint, generation, live, tuple(arms), tuple(placed), unseen, last_good, points(endpoint.salt), usual)
+    return CompiledEndpoint(
+        endpoint, generation, live, tuple(arms), tuple(placed), unseen, last_good, points(endpoint.salt), _gate(endpoint, live), usual
+    )
+
+
+def _gate(endpoint: Endpoint, live: CompiledArm) -> Lane | None:
+    alone = len(endpoint.arms) == 1 and endpoint.fallback == Fallback() and not endpoint.killed
+    return live.model.lane if alone and live.model.cache is None else None
 
 
 def _reads(model: LoadedVersion) -> list[tuple[object, ...]]:

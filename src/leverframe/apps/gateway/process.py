@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MAINTAIN_S = 0.2
+SWITCH_S = 0.0005
+"""How long the event loop may keep the interpreter from a lane's thread that comes back with scores (Python's default is ten times this)."""
 UNSEEN_GRACE_S = 2.0
 """At a stop, unseen arms have this long to finish what they were given; the rest is dropped and counted."""
 
@@ -97,6 +99,7 @@ def _check_exposure(settings: GatewaySettings, tables: TableFollower) -> bool:
 async def serve(settings: GatewaySettings) -> None:
     """Run one worker until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
+    sys.setswitchinterval(SWITCH_S)
     clock = open_clock(settings.clock)
     telemetry = Telemetry()
     fleet = join_fleet(settings, telemetry)
