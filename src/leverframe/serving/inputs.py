@@ -115,8 +115,10 @@ class InputPlan:
         values = read_values(tensor, "FP64", rows * width)
         if isinstance(values, Fault):
             return {}, rows, [values]
-        if rows == 1 and isinstance(values, list):
-            return PackedRow(self.positions, values), rows, []
+        if rows == 1:
+            # Python's floats: of a single row they are cheaper to look at than an array's elements.
+            row = values if isinstance(values, list) else np.asarray(values, dtype=np.float64).tolist()
+            return PackedRow(self.positions, row), rows, []
         return PackedTable(self.positions, np.asarray(values, dtype=np.float64).reshape(rows, width)), rows, []
 
     def _read_fields(self, inputs: list[Tensor]) -> tuple[Mapping[str, Any], int, list[Fault]]:
