@@ -1,17 +1,17 @@
 """Sticky assignment: who is asked stays the same, and a change of weights moves only its own share."""
 
+from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
-from tests.serving.installation import PLAIN
+from tests.serving.installation import PLAIN, bundle_files
 
 from leverframe.core.route import Arm, Endpoint
-from leverframe.serving.inputs import InputPlan
+from leverframe.serving.models import load_version
 from leverframe.serving.routing import _compile_endpoint, position
-from leverframe.serving.row import RowPlan
 from leverframe.serving.telemetry import Telemetry
 
+LOADED = load_version("m", Arm(version="m@v1", bundle="b", envelope="e", role="live", weight=100.0), bundle_files(PLAIN, 1))
 KEYS = [f"customer-{n}" for n in range(20_000)]
 
 
@@ -19,8 +19,7 @@ def compiled(*weights: float, salt: str = "s"):
     """A live arm with what is left, and one canary arm a weight."""
     canaries = [Arm(version=f"m@v{n + 2}", bundle="b", envelope="e", role="canary", weight=w) for n, w in enumerate(weights)]
     live = Arm(version="m@v1", bundle="b", envelope="e", role="live", weight=100 - sum(weights))
-    parts = {"inputs": InputPlan(PLAIN), "plan": RowPlan(PLAIN), "entity_fields": (), "answer_outputs": b""}
-    load = lambda endpoint, arm: SimpleNamespace(version=arm.version, signature=PLAIN, **parts)  # noqa: E731
+    load = lambda endpoint, arm: replace(LOADED, version=arm.version)  # noqa: E731
     return _compile_endpoint(Endpoint(name="m", arms=(live, *canaries), salt=salt), 1, load, Telemetry())
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MAINTAIN_S = 0.2
 SWITCH_S = 0.0005
-"""How long the event loop may keep the interpreter from a lane's thread that comes back with scores (Python's default is ten times this)."""
+"""How long the event loop may keep the interpreter from a lane's thread that comes back with scores (Python's default is 5 ms)."""
 UNSEEN_GRACE_S = 2.0
 """At a stop, unseen arms have this long to finish what they were given; the rest is dropped and counted."""
 
