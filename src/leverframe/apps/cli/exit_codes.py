@@ -22,6 +22,7 @@ EXIT_OF_CODE = {
     "conflict": CONFLICT,
     "unavailable": UNAVAILABLE,
     "overloaded": UNAVAILABLE,
+    "quota_exceeded": UNAVAILABLE,
     "deadline_exceeded": UNAVAILABLE,
     "internal": INTERNAL,
 }

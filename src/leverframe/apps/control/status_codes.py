@@ -18,6 +18,7 @@ STATUS_OF_CODE = {
     "refused": 412,
     "integrity": 500,
     "overloaded": 429,
+    "quota_exceeded": 429,
     "unavailable": 503,
     "deadline_exceeded": 504,
     "internal": 500,
