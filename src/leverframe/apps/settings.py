@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     gateway_workers: str = Field(default="1", description="gateway processes on that port; 'auto': one a usable core")
     allow_exposure: bool = Field(default=False, description="permit listening beyond loopback (put TLS in front)")
     traces_url: str = Field(default="", description="OTLP collector that gateways send traces of sampled requests to; empty: none")
-    traces_share: float = Field(default=0.0, ge=0.0, le=1.0, description="share traced of the requests whose callers say nothing of tracing")
+    traces_share: float = Field(default=0.0, ge=0.0, le=1.0, description="share traced of the requests that come without a trace")
     alarms_per_month: float = Field(default=1.0, gt=0, description="false alarms the owner accepts, over all columns of a model")
     look_interval_ms: int = Field(default=50, ge=1, description="pause between two looks of the release controller")
 
