@@ -136,6 +136,10 @@ class FakeTraining:
             raise NotFound("no such version", where=name, next_step="lever models list")
         return records.version_view(int(name[-1]))
 
+    def register_import(self, actor: Actor, model: str, request: views.ImportRequest, *, key: str) -> dict[str, object]:
+        self._calls.write(self._access, actor, "Training.RegisterVersion", key, request)
+        return {"version": f"{model}@v4", "number": 4}
+
 
 class FakeRelease:
     def __init__(self, calls: Calls, access: FakeAccess) -> None:

@@ -103,6 +103,8 @@ def test_served_from_its_own_process_and_replaced_when_killed(home: Path) -> Non
     with gateway(home, "--allow-isolated") as running:
         running.wait(lambda page: len(page["endpoints"]) == 2, 20)
         assert lengths(running) == [3.0, 6.0, 2.0, 10.0]
+        words = next(endpoint for endpoint in running.page()["endpoints"] if endpoint["name"] == "words")
+        assert words["arms"][0]["process"] == "ready"
         (child,) = children(home)
         os.kill(child, signal.SIGKILL)
         started = time.monotonic()

@@ -105,6 +105,10 @@ class TrainingClient:
         """Every registered version of ``model``."""
         return self._transport.get(_path("models", model, "versions"), tuple[ModelVersion, ...])
 
+    def register_import(self, model: str, request: views.ImportRequest, *, key: str | None = None) -> dict[str, Any]:
+        """Register a signed bundle of a model made elsewhere."""
+        return self._transport.send("POST", _path("models", model, "versions"), dict[str, Any], request, key=key)
+
     def version(self, name: str) -> views.VersionView:
         """One version (``model@v2``) with its evidence."""
         return self._transport.get(_path("versions", name), views.VersionView)

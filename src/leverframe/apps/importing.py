@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from leverframe.core.digest import canonical_json, digest_bytes
+from leverframe.apps.settings import Settings
+from leverframe.core.digest import Digest, canonical_json, digest_bytes
 from leverframe.core.errors import Integrity
 from leverframe.core.evaluation import EvaluationReport
 from leverframe.core.model import (
@@ -15,6 +16,7 @@ from leverframe.core.model import (
     ENVIRONMENT,
     EVALUATION,
     GOLDEN,
+    IMPORTED,
     ISOLATED,
     LINEAGE,
     MODEL_LIGHTGBM,
@@ -25,6 +27,9 @@ from leverframe.core.model import (
     Lineage,
     ModelSpec,
 )
+from leverframe.governance.artifacts import ArtifactStore
+from leverframe.governance.bundles import write_bundle
+from leverframe.governance.signing import load_or_create
 from leverframe.serving.runtimes.isolated.environment import BUILD_S_MAX, lock
 from leverframe.serving.runtimes.isolated.limits import Bounds
 from leverframe.serving.runtimes.isolated.opening import IsolatedOpener
@@ -32,7 +37,6 @@ from leverframe.training.importers.mlflow import Floats, MlflowModel, read_mlflo
 from leverframe.training.provenance import provenance_statement
 from leverframe.training.trainers.lightgbm import LightGBMModel
 
-IMPORTED = "imported"
 READER = "nanoarrow==0.9.0"
 """What the child reads its columns with; added to every model's requirements."""
 TOLERANCE = 1e-6
@@ -47,6 +51,7 @@ class Imported:
     files: dict[str, bytes]
     report: EvaluationReport
     runtime: str
+    at_us: int
 
 
 def import_mlflow(folder: Path, *, home: Path, name: str, team: str, owner: str, now_us: int, risk_tier: str = "high") -> Imported:
@@ -116,7 +121,14 @@ def import_mlflow(folder: Path, *, home: Path, name: str, team: str, owner: str,
     )
     files[LINEAGE] = canonical_json(lineage)
     files[PROVENANCE] = provenance_statement(name, files, lineage, started_at_us=now_us, finished_at_us=now_us)
-    return Imported(spec=spec, files=files, report=report, runtime=runtime)
+    return Imported(spec=spec, files=files, report=report, runtime=runtime, at_us=now_us)
+
+
+def write_imported(home: Path, made: Imported) -> tuple[Digest, Digest]:
+    """Keep and sign the bundle in the installation under ``home``; the digests of manifest and envelope."""
+    settings = Settings(home=home)
+    key = load_or_create(settings.keys_folder)
+    return write_bundle(ArtifactStore(settings.artifact_store_url), key, model=made.spec.name, files=made.files, created_at_us=made.at_us)
 
 
 def _tried(home: Path, name: str, files: dict[str, bytes], model: MlflowModel) -> Floats:

@@ -26,6 +26,9 @@ CARD = "card.md"
 ISOLATED = "isolated.json"
 PYFUNC = "pyfunc/"
 
+# The run id of a version that was not trained here.
+IMPORTED = "imported"
+
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a team declares about a model; frozen into each bundle.
@@ -162,6 +165,7 @@ __all__ = [
     "EVALUATION",
     "GOLDEN",
     "Golden",
+    "IMPORTED",
     "ISOLATED",
     "IsolatedColumn",
     "IsolatedRuntime",

@@ -211,6 +211,7 @@ def _endpoint(endpoint: CompiledEndpoint, problems: Mapping[str, str]) -> dict[s
                 "mirror": arm.arm.mirror,
                 "bundle": arm.arm.bundle,
                 "runtimes": arm.model.runtimes,
+                "process": arm.model.remote.state() if arm.model.remote else None,
                 "lane": arm.model.lane.facts() if arm.model.lane else None,
                 "cache": arm.model.cache.facts() if arm.model.cache else None,
             }

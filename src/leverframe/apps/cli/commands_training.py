@@ -1,12 +1,13 @@
 """``lever train`` and ``models``."""
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leverframe.apps.cli.code_commit import code_commit
-from leverframe.apps.cli.connection import connect
+from leverframe.apps.cli.connection import connect, home_folder
 from leverframe.apps.cli.exit_codes import INTERNAL, REFUSED
 from leverframe.apps.cli.moments import moment_us
 from leverframe.apps.cli.output import Json, print_json, print_table, say
@@ -125,6 +126,39 @@ def list_models(json_output: Json = False) -> None:
     for name, versions in found.items():
         if not versions:
             say(f"{name} has no version yet", f"next: lever train {name} --from MOMENT --to MOMENT")
+
+
+@models.command("import")
+def import_model(
+    folder: Annotated[Path, typer.Argument(help="A folder with an MLflow model (the one that holds MLmodel).")],
+    name: Annotated[str, typer.Option(help="Name of the model here.")],
+    team: Annotated[str, typer.Option(help="The owning team.")],
+    owner: Annotated[str, typer.Option(help="Who answers for it.")] = "",
+    risk: Annotated[str, typer.Option(help="Risk tier: high or low.")] = "high",
+    note: Annotated[str, typer.Option(help="Kept with the version.")] = "",
+    json_output: Json = False,
+) -> None:
+    """Make a signed version of an MLflow model folder and register it.
+
+    Runs on the installation's own machine, with its signing key. A model that is not data is run once, in a locked-down process.
+    """
+    from leverframe.apps.importing import import_mlflow, write_imported
+    from leverframe.apps.platform.views import ImportRequest
+
+    with connect() as client:
+        made = import_mlflow(
+            folder, home=home_folder(), name=name, team=team, owner=owner or team, now_us=time.time_ns() // 1000, risk_tier=risk
+        )
+        bundle, envelope = write_imported(home_folder(), made)
+        if name not in {spec.name for spec in client.training.models()}:
+            client.training.apply_model(made.spec)
+        registered = client.training.register_import(name, ImportRequest(bundle=bundle, envelope=envelope, note=note))
+    if json_output:
+        print_json({**registered, "bundle": bundle, "runtime": made.runtime})
+        return
+    say(f"{registered['version']}  runtime: {made.runtime}  gates: {made.report.answer}", f"bundle {bundle}")
+    if made.runtime == "isolated":
+        say("gateways serve it when they are started with --allow-isolated")
 
 
 @models.command("show")

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from leverframe.apps.control.route import Route
-from leverframe.apps.platform.views import RunView, TrainRequest, VersionView
+from leverframe.apps.platform.views import ImportRequest, RunView, TrainRequest, VersionView
 from leverframe.core.model import ModelSpec, ModelVersion
 
 
@@ -54,6 +54,17 @@ ROUTES: tuple[Route, ...] = (
         run=lambda call: call.platform.training.versions(call.path["model"]),
         gives=tuple[ModelVersion, ...],
         summary="Every registered version of a model",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/models/{model}/versions",
+        permission="Training.RegisterVersion",
+        resource="model/{model}",
+        run=lambda call: call.platform.training.register_import(call.actor, call.path["model"], call.body, key=call.key),
+        takes=ImportRequest,
+        gives=dict[str, Any],
+        example={"bundle": "sha256:" + "0" * 64, "envelope": "sha256:" + "1" * 64, "note": "from the team's MLflow"},
+        summary="Register a signed bundle of a model made elsewhere",
     ),
     Route(
         method="GET",

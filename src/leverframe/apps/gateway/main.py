@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--allow-isolated",
         action="store_true",
-        default=given.get("LEVER_ALLOW_ISOLATED", "") in ("1", "true"),
+        default=given.get("LEVER_ALLOW_ISOLATED", "").lower() in ("1", "true"),
         help="run signed foreign models (MLflow pyfunc), each in a locked-down process of its own",
     )
     parser.add_argument(

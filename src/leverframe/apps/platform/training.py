@@ -4,20 +4,20 @@ import msgspec
 
 from leverframe.apps.platform.data import latest_snapshot
 from leverframe.apps.platform.parts import Parts
-from leverframe.apps.platform.views import RunView, StepView, TrainRequest, VersionView
+from leverframe.apps.platform.views import ImportRequest, RunView, StepView, TrainRequest, VersionView
 from leverframe.core.actor import Actor
-from leverframe.core.digest import canonical_json, digest_bytes
-from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.digest import canonical_json, check_digest, digest_bytes
+from leverframe.core.errors import InvalidInput, NotFound, Refused
 from leverframe.core.evaluation import EvaluationReport
 from leverframe.core.feature import FeatureView
-from leverframe.core.model import CARD, EVALUATION, LINEAGE, SPEC, Lineage, ModelSpec, ModelVersion
+from leverframe.core.model import CARD, EVALUATION, IMPORTED, LINEAGE, SPEC, Lineage, ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.features.bindings import signature
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.definitions import view_version
 from leverframe.governance.bundles import open_bundle
 from leverframe.release.records import KIND_ENDPOINT
-from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, ApplyModel, StartRun, version_id_of
+from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, ApplyModel, RegisterVersion, StartRun, version_id_of
 from leverframe.training.recipe import TrainingRequest
 from leverframe.training.runs import KIND_RUN, RunRecord
 from leverframe.training.spec_check import check_spec
@@ -130,6 +130,38 @@ class Training:
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         """Versions of a model, newest first."""
         return tuple(reversed(self._parts.ledger.find(KIND_MODEL_VERSION, ModelVersion, prefix=f"{model}/")))
+
+    def register_import(self, actor: Actor, model: str, request: ImportRequest, *, key: str) -> dict[str, object]:
+        """Register a model made elsewhere as the next version of the declared ``model``; its signature and every file are checked first.
+
+        Raises
+        ------
+        NotFound: no such model.    Integrity: the bundle is damaged or unsigned.    Refused: it was trained here, or another model's.
+        """
+        parts = self._parts
+        spec = parts.ledger.get(KIND_MODEL, model, ModelSpec)
+        if spec is None:
+            raise NotFound("no such model", where=model[:120], next_step="lever models import FOLDER declares it")
+        bundle = open_bundle(parts.artifacts, parts.trust, check_digest(request.bundle), check_digest(request.envelope))
+        lineage = msgspec.json.decode(bundle.read(LINEAGE), type=Lineage)
+        if lineage.run_id != IMPORTED or bundle.manifest.model != model:
+            raise Refused(
+                "only an imported bundle of this model is registered this way",
+                where=model,
+                got=f"{bundle.manifest.model}, {lineage.run_id}",
+            )
+        report = msgspec.json.decode(bundle.read(EVALUATION), type=EvaluationReport)
+        command = RegisterVersion(
+            model=model,
+            owning_team=spec.team,
+            bundle=request.bundle,
+            envelope=request.envelope,
+            run_id=IMPORTED,
+            risk_tier=spec.risk_tier,
+            gates=report.answer,
+            note=request.note,
+        )
+        return dict(parts.ledger.write(actor, command, key=key).result)
 
     def version(self, name: str) -> VersionView:
         """One version with the evidence out of its bundle, verified again on the way.

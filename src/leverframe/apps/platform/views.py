@@ -85,6 +85,14 @@ class TrainRequest(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed bundle of a model made elsewhere, which is in the installation's artifacts already."""
+
+    bundle: str
+    envelope: str
+    note: str = ""
+
+
 class VersionView(msgspec.Struct, frozen=True, kw_only=True):
     """A model version with the evidence out of its bundle, and where it is routed now."""
 
