@@ -66,9 +66,9 @@ class InputColumn(msgspec.Struct, frozen=True, kw_only=True):
                           with ``params``;
         ``view``          feature ``feature`` of feature view ``view``, looked up by the view's entity key.
 
-    ``on_missing`` says what a serving process does without a value: feed NaN, feed ``default``, or refuse the request. A looked-up value can
-    also be there but expired (``on_stale``), or its store out of reach (``on_unreachable``); empty means as ``on_missing``. ``degrade`` feeds
-    the last known value while it is at most ``grace_us`` beyond its time, and says so in the answer; past that it is missing.
+    ``on_missing`` says what a serving process does without a value: feed NaN, feed ``default``, or refuse the request. A looked-up value
+    can also be there but expired (``on_stale``), or its store out of reach (``on_unreachable``); empty means as ``on_missing``. ``degrade``
+    feeds the last known value while it is at most ``grace_us`` beyond its time, and says so in the answer; past that it is missing.
     """
 
     name: str

@@ -162,7 +162,7 @@ class Door:
             return Response(200, self.health.metrics(), PROMETHEUS)
         if target == b"/v2":
             return oip.json_response({"name": oip.PLATFORM, "version": self._version, "extensions": EXTENSIONS})
-        return oip.json_response(self.health.page())
+        return oip.json_response(self.health.page() | {"requests": self._inference.forms.page()})
 
     def _model(self, routes: CompiledRoutes, request: Request, name: str, rest: list[str]) -> Response | Awaitable[Response]:
         endpoint = routes.endpoints.get(name)

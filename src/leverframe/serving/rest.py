@@ -13,6 +13,7 @@ from leverframe.serving import oip
 from leverframe.serving.answers import Answer
 from leverframe.serving.express import Express
 from leverframe.serving.express_lookup import ExpressLookup
+from leverframe.serving.forms import USUAL_EVERY, SeenForms
 from leverframe.serving.inference import Inference
 from leverframe.serving.invocations import invocation_response, read_invocation
 from leverframe.serving.lane import NORMAL
@@ -38,6 +39,8 @@ class RestInference:
         self._body_bytes_max = body_bytes_max
         self._express = Express(inference)
         self._express_lookup = ExpressLookup(inference)
+        self._usual = 0
+        self.forms = SeenForms()
 
     def answer(
         self, endpoint: CompiledEndpoint, request: Request, version: str = "", priority: int = NORMAL, trace: Trace | None = None
@@ -53,6 +56,9 @@ class RestInference:
         if request.head is not None and not version and trace is None:
             usual = self._express.answer(endpoint, request) if endpoint.usual else self._express_lookup.answer(endpoint, request)
             if usual is not None:
+                self._usual += 1
+                if self._usual % USUAL_EVERY == 0:
+                    self._note(endpoint, oip.read_document(request, self._body_bytes_max), USUAL_EVERY)
                 return usual
         deadline_ns = deadline_of(request)
         if endpoint.gate is not None:
@@ -63,9 +69,13 @@ class RestInference:
         answer = self._inference.infer(
             endpoint, document, request.arrived_ns, version=version, deadline_ns=deadline_ns, priority=priority, trace=trace
         )
+        self._note(endpoint, document)
         if isinstance(answer, Answer):
             return response(answer, wanted, binary)
         return _respond(answer, wanted, binary)
+
+    def _note(self, endpoint: CompiledEndpoint, document: oip.InferDocument, requests: int = 1) -> None:
+        self.forms.note(endpoint.record.name, document, endpoint.live.model.inputs.positions, requests)
 
     def invoke(
         self, endpoint: CompiledEndpoint, request: Request, version: str = "", priority: int = NORMAL, trace: Trace | None = None
@@ -80,6 +90,7 @@ class RestInference:
         answer = self._inference.infer(
             endpoint, document, request.arrived_ns, version=version, deadline_ns=deadline_ns, priority=priority, trace=trace
         )
+        self._note(endpoint, document)
         return invocation_response(answer) if isinstance(answer, Answer) else _invoked(answer)
 
 

@@ -74,6 +74,7 @@ def make_plan(
     strategy: Annotated[str, typer.Option(help="initial, canary, shadow_canary or blue_green.")] = "shadow_canary",
     hash_field: Annotated[str, typer.Option(help="Request field that sticks a caller to an arm.")] = "",
     note: Annotated[str, typer.Option(help="Kept with the plan.")] = "",
+    major: Annotated[bool, typer.Option("--major", help="Callers must change with this release, and know it.")] = False,
     json_output: Json = False,
 ) -> None:
     """Show exactly what a release would do; nothing runs yet."""
@@ -88,6 +89,7 @@ def make_plan(
         "strategy": strategy,
         "hash_field": hash_field,
         "note": note,
+        "overrides": {"major": True} if major else {},
     }
     try:
         request = msgspec.convert(facts, PlanRequest)

@@ -1,8 +1,11 @@
 """What the gateway says of itself: the running state, beside the desired one."""
 
 import http.client
+from collections.abc import Mapping
 
 import msgspec
+
+from leverframe.core.compatibility import SeenForm
 
 PROBE_TIMEOUT_S = 1.0
 PAGE_BYTES_MAX = 1 << 20
@@ -19,6 +22,12 @@ class GatewayState(msgspec.Struct, frozen=True, kw_only=True):
     logged: int = 0
     dropped: int = 0
     table_age_s: float = 0.0
+    forms: Mapping[str, tuple[SeenForm, ...]] = {}
+    """Endpoint to the shapes of requests that one of its workers has seen."""
+
+
+class _Requests(msgspec.Struct, frozen=True):
+    forms: tuple[SeenForm, ...] = ()
 
 
 class _Table(msgspec.Struct, frozen=True):
@@ -47,6 +56,7 @@ class _Page(msgspec.Struct, frozen=True):
     table: _Table = _Table()
     log: _Log = _Log()
     workers: tuple[_Worker, ...] = ()
+    requests: dict[str, _Requests] = {}
 
     def sentence(self) -> str:
         who = self.worker if len(self.workers) < 2 else f"{sum(w.state == 'serving' for w in self.workers)} of {len(self.workers)} workers"
@@ -93,4 +103,5 @@ class GatewayProbe:
             logged=page.log.logged,
             dropped=page.log.dropped,
             table_age_s=page.table.age_s or 0.0,
+            forms={name: requests.forms for name, requests in page.requests.items()},
         )

@@ -18,11 +18,15 @@ from leverframe.apps.platform.views import (
 )
 from leverframe.core.actor import Actor
 from leverframe.core.command import Command
-from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.compatibility import incompatibilities
+from leverframe.core.digest import Digest
+from leverframe.core.errors import Fault, InvalidInput, NotFound, Refused
 from leverframe.core.feature import FeatureView
-from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.model import SIGNATURE, ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
+from leverframe.core.schema import Signature
 from leverframe.features.commands import KIND_VIEW
+from leverframe.governance.bundles import open_bundle
 from leverframe.release import history
 from leverframe.release.operate import (
     DisableFeature,
@@ -50,6 +54,8 @@ from leverframe.release.records import (
 )
 from leverframe.release.rollout import AbortRelease, PauseRelease, ResumeRelease, Rollback
 
+NOTE_CHARS_MAX = 2000
+"""A longer note is cut."""
 APPROVALS_NEEDED = {"low": 1, "high": 2}
 """What the shipped policy asks for (``governance/policies``); shown to people, decided by the policy alone."""
 
@@ -61,6 +67,8 @@ class _Overrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rules: tuple[MetricRule, ...] | None = None
     watch_us: int | None = None
     supersede: bool = False
+    major: bool = False
+    """Whether callers must change with this release, and know it."""
 
 
 class Releases:
@@ -79,6 +87,18 @@ class Releases:
             overrides = msgspec.convert(request.overrides, _Overrides)
         except msgspec.ValidationError as error:
             raise InvalidInput("the plan's overrides cannot be read", where="overrides", got=str(error)) from error
+        broken = self._incompatibilities(request, version)
+        if broken and not overrides.major:
+            raise Refused(
+                "callers of this endpoint would break: " + "; ".join(f"{fault.where}: {fault.what}" for fault in broken)[:300],
+                where=f"{request.environment}/{request.endpoint}",
+                expected=broken[0].expected,
+                got=broken[0].got,
+                next_step="keep the old inputs and outputs, release to a new endpoint, or: lever release plan --major",
+                faults=broken,
+            )
+        # What was accepted as breaking is part of what is approved: the note is under the plan's digest.
+        note = "; ".join([*filter(None, [request.note]), *(f"major change, {fault.where}: {fault.what}" for fault in broken)])
         command = PlanRelease(
             environment=request.environment,
             endpoint=request.endpoint,
@@ -90,10 +110,24 @@ class Releases:
             watch_us=overrides.watch_us,
             supersede=overrides.supersede,
             hash_field=request.hash_field,
-            note=request.note,
+            note=note[:NOTE_CHARS_MAX],
         )
         receipt = self._parts.ledger.write(actor, command, key=key)
         return self.plan_of(str(receipt.result["plan"]))
+
+    def _incompatibilities(self, request: PlanRequest, candidate: ModelVersion) -> tuple[Fault, ...]:
+        """What today's callers of the endpoint would run into, by the gateway's own account of what they send."""
+        parts = self._parts
+        endpoint = parts.ledger.get(KIND_ENDPOINT, f"{request.environment}/{request.endpoint}", Endpoint)
+        live = endpoint.live if endpoint is not None else None
+        if live is None or live.bundle == candidate.bundle:
+            return ()
+        seen = parts.probe.state().forms.get(request.endpoint, ()) if request.environment == parts.settings.environment else ()
+        return incompatibilities(self._signature(live.bundle, live.envelope), self._signature(candidate.bundle, candidate.envelope), seen)
+
+    def _signature(self, bundle: Digest, envelope: Digest) -> Signature:
+        opened = open_bundle(self._parts.artifacts, self._parts.trust, bundle, envelope)
+        return msgspec.json.decode(opened.read(SIGNATURE), type=Signature)
 
     def plan_of(self, digest: str) -> PlanView:
         """One plan by its digest.
