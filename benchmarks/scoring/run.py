@@ -21,7 +21,7 @@ from benchmarks.classifier import COLUMNS, SIGNATURE_OF_20, bundle_files, train
 from benchmarks.peers import PeerUnavailable, peer_python
 from benchmarks.report import Report
 
-from leverframe.apps.batch_files import encode_part, open_files
+from leverframe.apps.scoring.files import encode_part, open_files
 from leverframe.core.route import Arm
 from leverframe.serving.batch import run_batch
 from leverframe.serving.batch_output import Job, OutputFolder

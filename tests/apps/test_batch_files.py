@@ -5,7 +5,7 @@ import pytest
 from tests.serving.batch_jobs import batch, flights, scores
 from tests.serving.installation import FLIGHT
 
-from leverframe.apps.batch_files import open_files
+from leverframe.apps.scoring.files import open_files
 from leverframe.core.errors import Conflict, InvalidInput, NotFound, SchemaMismatch
 
 

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from tests.whole_program import ENDPOINT, FROM_US, NOW_US, clear_environment, copy_home, world
 
-from leverframe.apps.batch_online import scores_binding
 from leverframe.apps.cli.commands_score import ROWS_PER_PART as TYPED
-from leverframe.apps.scoring import ScoreRequest, Scoring
+from leverframe.apps.scoring.job import ScoreRequest, Scoring
+from leverframe.apps.scoring.online import scores_binding
 from leverframe.apps.settings import Settings
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from leverframe.core.model import MODEL_LIGHTGBM, SIGNATURE, ModelVersion

@@ -13,8 +13,8 @@ import polars as pl
 from tests.serving.installation import FLIGHT, bundle_files
 
 import leverframe.serving.batch_output
-from leverframe.apps.batch_features import OnlineFeatures
-from leverframe.apps.batch_files import encode_part, open_files
+from leverframe.apps.scoring.features import OnlineFeatures
+from leverframe.apps.scoring.files import encode_part, open_files
 from leverframe.core.route import Arm
 from leverframe.core.schema import Signature
 from leverframe.features.online import EntityRows, ViewMeta, entity_keys

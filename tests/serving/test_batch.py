@@ -11,7 +11,7 @@ from tests.serving.batch_jobs import DIGEST, NOW_US, batch, files_of, flights, k
 from tests.serving.installation import FLIGHT, PLAIN, bundle_files
 from tests.serving.online import answer_rows
 
-from leverframe.apps.batch_features import OnlineFeatures
+from leverframe.apps.scoring.features import OnlineFeatures
 from leverframe.core.errors import Conflict, Integrity, Unavailable
 from leverframe.core.model import MODEL_ONNX
 from leverframe.serving.batch import Progress

@@ -32,7 +32,7 @@ def score(
     json_output: Json = False,
 ) -> None:
     """Score a file or a snapshot here, into part files; repeat it after a crash and it goes on where it was."""
-    from leverframe.apps.scoring import ScoreRequest, Scoring
+    from leverframe.apps.scoring.job import ScoreRequest, Scoring
     from leverframe.apps.settings import Settings
 
     _, token = load(home_folder())

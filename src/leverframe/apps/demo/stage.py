@@ -24,7 +24,7 @@ from leverframe.apps.settings import Settings
 from leverframe.apps.supervisor import Supervisor
 from leverframe.apps.wiring import open_platform
 from leverframe.core.clock import DAY_US, SECOND_US
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online_address import open_for_writing
 
 ENDPOINT = "flight-delay"
 ENVIRONMENT = "prod"
@@ -135,7 +135,7 @@ class Stage:
     def prepare_replay(self, until_us: int) -> None:
         """Build the questions of ``[now, until_us)`` and the feeds that fill the online store meanwhile."""
         now_us = self.clock.now_us()
-        store = LmdbOnlineStore(self.settings.online_folder)
+        store = open_for_writing(self.settings.online_url, self.settings.online_folder)
         arrival = {"departures": "departed_at", "weather": "known_at", "planes": "valid_from"}
         sources = {
             name: self.world[name] if name == "planes" else between(self.world[name], column, now_us - FEED_HISTORY_US, until_us)

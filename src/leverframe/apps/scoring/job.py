@@ -1,7 +1,7 @@
 """``lever score``: a batch on the machine it is asked on, against an installation's home. Files are opened here and never by a server."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import msgspec
 
-from leverframe.apps.batch_features import OnlineFeatures, PastFeatures
-from leverframe.apps.batch_files import BatchInput, encode_part, open_files
-from leverframe.apps.batch_online import put_online
 from leverframe.apps.clocks import SystemClock, open_clock
+from leverframe.apps.scoring.features import OnlineFeatures, PastFeatures
+from leverframe.apps.scoring.files import BatchInput, encode_part, open_files
+from leverframe.apps.scoring.online import put_online
 from leverframe.apps.settings import Settings
 from leverframe.apps.wiring import HANDLERS
 from leverframe.core.actor import Actor
@@ -28,7 +28,7 @@ from leverframe.data.contracts import Contract
 from leverframe.data.snapshots import read_snapshot
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.definitions import view_version
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online_address import open_for_reading, open_for_writing
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.decision import require
@@ -42,6 +42,9 @@ from leverframe.serving.batch_parts import Features, PartScorer
 from leverframe.serving.commands import FinishScoring, StartScoring
 from leverframe.serving.models import LoadedVersion, load_version
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, version_id_of
+
+ONLINE_TIMEOUT_S = 10.0
+"""A read of one part's keys that a remote online store does not answer in this time ends the job; finished parts stay."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -118,7 +121,8 @@ class Scoring(AbstractContextManager["Scoring"]):
             moment_us=self._clock.now_us() if request.now else 0,
         )
         folder = OutputFolder(request.output)
-        with folder.held():
+        with ExitStack() as held:
+            held.enter_context(folder.held())
             job = folder.begin(job)
             start = StartScoring(job=job.digest, version=job.version, bundle=job.bundle, inputs=job.inputs, rows=job.rows, owning_team=team)
             self._ledger.write(actor, start, key=f"score/{job.digest}/start")
@@ -126,13 +130,13 @@ class Scoring(AbstractContextManager["Scoring"]):
             if request.as_of:
                 features = PastFeatures(model.signature, [(view, read_snapshot(self._artifacts, sources[view.name])) for view in views])
             elif model.signature.views:
-                features = OnlineFeatures(model.signature, LmdbOnlineStore(self._settings.online_folder, read_only=True), job.moment_us)
+                store = open_for_reading(self._settings.online_url, self._settings.online_folder, ONLINE_TIMEOUT_S)
+                features = OnlineFeatures(model.signature, held.enter_context(closing(store)), job.moment_us)
             encode = partial(encode_part, output=model.output)
             manifest = run_batch(job, rows, PartScorer(model, features), encode, folder, workers=request.workers, progress=progress)
             if request.to_online:
-                store = LmdbOnlineStore(self._settings.online_folder)
-                put_online(manifest, request.output, store, view=request.to_online, output=model.output, now_us=self._clock.now_us())
-                store.close()
+                with closing(open_for_writing(self._settings.online_url, self._settings.online_folder)) as target:
+                    put_online(manifest, request.output, target, view=request.to_online, output=model.output, now_us=self._clock.now_us())
             finish = FinishScoring(
                 job=job.digest,
                 manifest=digest_record(manifest),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from leverframe.apps.batch_files import CODE
+from leverframe.apps.scoring.files import CODE
 from leverframe.core.schema import ViewBinding
 from leverframe.features.online import EntityRows, OnlineStore, ViewMeta, entity_keys
 from leverframe.serving.batch_output import Manifest
