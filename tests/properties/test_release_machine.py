@@ -21,6 +21,7 @@ from leverframe.release.commands import (
     Pin,
     ResumeRelease,
     Rollback,
+    SetFallback,
     UnfreezeReleases,
     Unkill,
     Unpin,
@@ -40,6 +41,8 @@ class ReleaseMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.rig = Rig()
+        self.rig.write(ALICE, SetFallback(last_good=True, **AT))
+        self.was_live: set[str] = set()
         self.plans: list[str] = []
         self.generation = self.rig.generation()
         self.route = self.rig.endpoint()
@@ -134,6 +137,25 @@ class ReleaseMachine(RuleBasedStateMachine):
         assert endpoint.live is not None
 
     @invariant()
+    def what_stands_in_was_live_is_not_live_and_was_not_taken_back(self) -> None:
+        endpoint = self.rig.endpoint()
+        live, good = endpoint.live, endpoint.fallback.last_good
+        assert live is not None
+        self.was_live.add(live.version)
+        if good is None:
+            return
+        SEEN.add("last good")
+        assert good.version != live.version
+        assert good.version in self.was_live
+        decided = {"watching", "completed", "rolled_back", "aborted"}
+        states = [
+            r.state
+            for r in sorted(self.releases(), key=lambda r: r.log[0].generation)
+            if r.candidate == good.version and r.state in decided
+        ]
+        assert states[-1] in ("watching", "completed")
+
+    @invariant()
     def at_most_one_release_under_way_and_it_owns_the_route(self) -> None:
         active = [release for release in self.releases() if release.state in ACTIVE]
         assert len(active) <= 1
@@ -166,5 +188,5 @@ TestReleaseMachine = ReleaseMachine.TestCase
 
 def test_the_histories_explored_above_went_everywhere() -> None:
     """Invariants over histories in which nothing happens would prove nothing."""
-    assert {"apply", "proven", "harm", "watched"} <= SEEN
+    assert {"apply", "proven", "harm", "watched", "last good"} <= SEEN
     assert SEEN & {"pause", "abort", "rollback", "supersede"}

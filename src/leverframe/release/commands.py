@@ -1,7 +1,8 @@
 """Every command of the room, bound to the function that carries it out and to the facts its policy decides on."""
 
 from leverframe.core.command import Handles
-from leverframe.release import operate, planning, rollout
+from leverframe.release import bounds, operate, planning, rollout
+from leverframe.release.bounds import SetLimits, SetTenantQuota
 from leverframe.release.operate import (
     DisableFeature,
     EnableFeature,
@@ -44,6 +45,8 @@ HANDLERS: tuple[Handles, ...] = (
     Handles(command=Kill, run=operate.kill),
     Handles(command=Unkill, run=operate.unkill),
     Handles(command=SetFallback, run=operate.set_fallback),
+    Handles(command=SetLimits, run=bounds.set_limits),
+    Handles(command=SetTenantQuota, run=bounds.set_tenant_quota),
     Handles(command=DisableFeature, run=operate.disable_feature),
     Handles(command=EnableFeature, run=operate.enable_feature),
     Handles(command=ExpireLever, run=operate.expire_lever),
@@ -71,6 +74,8 @@ __all__ = [
     "ResumeRelease",
     "Rollback",
     "SetFallback",
+    "SetLimits",
+    "SetTenantQuota",
     "UnfreezeReleases",
     "Unkill",
     "Unpin",

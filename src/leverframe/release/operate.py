@@ -3,14 +3,16 @@
 A lever that is pulled is a record, so that the console can show it and the controller can put it back when it expires.
 """
 
+import math
 from typing import Any, ClassVar
 
 import msgspec
 
 from leverframe.core.command import Command, Transaction
-from leverframe.core.errors import InvalidInput, NotFound, Refused
-from leverframe.core.route import Endpoint, Fallback
+from leverframe.core.errors import Fault, InvalidInput, NotFound, Refused
+from leverframe.core.route import Condition, Endpoint, Fallback, Rule
 from leverframe.release.approvals import freeze_id
+from leverframe.release.last_good import LAST_GOOD_LEVER, last_good_lever
 from leverframe.release.machine import allowed
 from leverframe.release.records import KIND_ENDPOINT, KIND_FREEZE, KIND_LEVER, KIND_RELEASE, Freeze, Lever, Release
 from leverframe.release.rollout import get_release, require_team, transition
@@ -19,8 +21,16 @@ from leverframe.release.routes import put_endpoint
 DISABLED_MAX = 200
 """Features of one endpoint that can be switched off at once."""
 
+RULES_MAX = 100
+"""Rules of one endpoint's fallback; more are refused: every one is asked of every row that falls back."""
 
-class _Operate(Command, frozen=True, kw_only=True):
+CONDITIONS_MAX = 20
+"""Conditions of one rule; more are refused."""
+
+
+class Operate(Command, frozen=True, kw_only=True):
+    """A change to one endpoint by whoever is on call; ``reason`` is kept."""
+
     action: ClassVar[str] = "Release.Operate"
     environment: str
     endpoint: str
@@ -36,7 +46,7 @@ class _Operate(Command, frozen=True, kw_only=True):
         return self.owner_team
 
 
-class _Pull(_Operate, frozen=True, kw_only=True):
+class _Pull(Operate, frozen=True, kw_only=True):
     expires_us: int | None = None
 
 
@@ -47,7 +57,7 @@ class Pin(_Pull, frozen=True, kw_only=True):
     """
 
 
-class Unpin(_Operate, frozen=True, kw_only=True):
+class Unpin(Operate, frozen=True, kw_only=True):
     """Let releases start again."""
 
 
@@ -55,14 +65,20 @@ class Kill(_Pull, frozen=True, kw_only=True):
     """Stop answering by model: the fallback answers, or the request is refused."""
 
 
-class Unkill(_Operate, frozen=True, kw_only=True):
+class Unkill(Operate, frozen=True, kw_only=True):
     """Answer by model again."""
 
 
-class SetFallback(_Operate, frozen=True, kw_only=True):
-    """What to answer when no model can (None: refuse)."""
+class SetFallback(Operate, frozen=True, kw_only=True):
+    """The whole chain of what answers when an arm cannot; what is not named here is not in it, and an empty chain refuses.
+
+    ``last_good``: the version that was live before the present one, which the platform keeps true over releases and rollbacks; then the
+    first of ``rules`` that holds; then the constant ``value``.
+    """
 
     value: float | None = None
+    rules: tuple[Rule, ...] = ()
+    last_good: bool = False
 
 
 class DisableFeature(_Pull, frozen=True, kw_only=True):
@@ -71,23 +87,23 @@ class DisableFeature(_Pull, frozen=True, kw_only=True):
     feature: str
 
 
-class EnableFeature(_Operate, frozen=True, kw_only=True):
+class EnableFeature(Operate, frozen=True, kw_only=True):
     """Feed ``feature`` again."""
 
     feature: str
 
 
-class FreezeReleases(_Operate, frozen=True, kw_only=True):
+class FreezeReleases(Operate, frozen=True, kw_only=True):
     """No release starts or climbs in the environment (``endpoint`` empty: all of it); rollback stays possible."""
 
     expires_us: int | None = None
 
 
-class UnfreezeReleases(_Operate, frozen=True, kw_only=True):
+class UnfreezeReleases(Operate, frozen=True, kw_only=True):
     """Lift a freeze."""
 
 
-class ExpireLever(_Operate, frozen=True, kw_only=True):
+class ExpireLever(Operate, frozen=True, kw_only=True):
     """Put back a lever whose time is over; the platform can do this and pull none itself."""
 
     action: ClassVar[str] = "Release.Advance"
@@ -95,30 +111,40 @@ class ExpireLever(_Operate, frozen=True, kw_only=True):
     argument: str = ""
 
 
-def _endpoint(command: _Operate, tx: Transaction) -> Endpoint:
+def endpoint_of(command: Operate, tx: Transaction) -> Endpoint:
+    """The endpoint of ``command``, whose reason and team are checked.
+
+    Raises
+    ------
+    NotFound: no such endpoint.    Forbidden: another team's.    InvalidInput: no reason.
+    """
     endpoint = tx.get(KIND_ENDPOINT, f"{command.environment}/{command.endpoint}", Endpoint)
     if endpoint is None:
         raise NotFound("no such endpoint", where=f"{command.environment}/{command.endpoint}", next_step="lever status")
     owner = tx.get(KIND_RELEASE, endpoint.release, Release)
     if owner is not None:
         require_team(command.owner_team, owner.team, where=command.resource())
-    _require_reason(command)
+    require_reason(command.reason)
     return endpoint
 
 
-def _require_reason(command: _Operate) -> None:
-    if not command.reason.strip():
+def require_reason(reason: str) -> None:
+    """Refuse to do without one.
+
+    Raises
+    ------
+    InvalidInput: there is none.
+    """
+    if not reason.strip():
         raise InvalidInput("a lever is not pulled without a reason", where="reason", next_step="--reason '...'")
 
 
-def _id(command: _Operate, lever: str, argument: str = "") -> str:
+def _id(command: Operate, lever: str, argument: str = "") -> str:
     return f"{command.environment}/{command.endpoint}/{lever}" + (f"/{argument}" if argument else "")
 
 
-def _pull(command: _Pull, tx: Transaction, endpoint: Endpoint, lever: str, argument: str = "") -> dict[str, Any]:
-    if command.expires_us is not None and command.expires_us <= tx.now_us:
-        raise InvalidInput("the expiry lies in the past", where="expires_us", expected=f"after {tx.now_us}", got=str(command.expires_us))
-    record = Lever(
+def _lever(command: Operate, tx: Transaction, lever: str, argument: str = "", expires_us: int | None = None) -> Lever:
+    return Lever(
         environment=command.environment,
         endpoint=command.endpoint,
         team=command.owner_team,
@@ -127,13 +153,18 @@ def _pull(command: _Pull, tx: Transaction, endpoint: Endpoint, lever: str, argum
         reason=command.reason,
         by=tx.actor.subject,
         at_us=tx.now_us,
-        expires_us=command.expires_us,
+        expires_us=expires_us,
     )
-    tx.put(KIND_LEVER, _id(command, lever, argument), record)
+
+
+def _pull(command: _Pull, tx: Transaction, endpoint: Endpoint, lever: str, argument: str = "") -> dict[str, Any]:
+    if command.expires_us is not None and command.expires_us <= tx.now_us:
+        raise InvalidInput("the expiry lies in the past", where="expires_us", expected=f"after {tx.now_us}", got=str(command.expires_us))
+    tx.put(KIND_LEVER, _id(command, lever, argument), _lever(command, tx, lever, argument, command.expires_us))
     return {"generation": put_endpoint(tx, command.environment, endpoint)}
 
 
-def _put_back(command: _Operate, tx: Transaction, endpoint: Endpoint, lever: str, argument: str = "") -> dict[str, Any]:
+def _put_back(command: Operate, tx: Transaction, endpoint: Endpoint, lever: str, argument: str = "") -> dict[str, Any]:
     id = _id(command, lever, argument)
     if tx.get(KIND_LEVER, id, Lever) is not None:
         tx.delete(KIND_LEVER, id)
@@ -142,39 +173,78 @@ def _put_back(command: _Operate, tx: Transaction, endpoint: Endpoint, lever: str
 
 def pin(command: Pin, tx: Transaction) -> dict[str, Any]:
     """Pin what is live; an undecided release ends as aborted, with the route back at its champion."""
-    endpoint = _endpoint(command, tx)
+    endpoint = endpoint_of(command, tx)
     current = tx.get(KIND_RELEASE, endpoint.release, Release)
     if current is not None and current.active and current.state != "watching" and allowed(current.progress, "abort"):
         release, plan = get_release(tx, current.id)
         transition(tx, release, plan, "abort", reason=f"pinned: {command.reason}")
-        endpoint = _endpoint(command, tx)
+        endpoint = endpoint_of(command, tx)
     return _pull(command, tx, msgspec.structs.replace(endpoint, pinned=True), "pin")
 
 
 def unpin(command: Unpin, tx: Transaction) -> dict[str, Any]:
     """Unpin."""
-    return _put_back(command, tx, msgspec.structs.replace(_endpoint(command, tx), pinned=False), "pin")
+    return _put_back(command, tx, msgspec.structs.replace(endpoint_of(command, tx), pinned=False), "pin")
 
 
 def kill(command: Kill, tx: Transaction) -> dict[str, Any]:
     """Switch the models off."""
-    return _pull(command, tx, msgspec.structs.replace(_endpoint(command, tx), killed=True), "kill")
+    return _pull(command, tx, msgspec.structs.replace(endpoint_of(command, tx), killed=True), "kill")
 
 
 def unkill(command: Unkill, tx: Transaction) -> dict[str, Any]:
     """Switch the models on."""
-    return _put_back(command, tx, msgspec.structs.replace(_endpoint(command, tx), killed=False), "kill")
+    return _put_back(command, tx, msgspec.structs.replace(endpoint_of(command, tx), killed=False), "kill")
 
 
 def set_fallback(command: SetFallback, tx: Transaction) -> dict[str, Any]:
-    """Set the fallback answer."""
-    endpoint = msgspec.structs.replace(_endpoint(command, tx), fallback=Fallback(value=command.value))
-    return {"generation": put_endpoint(tx, command.environment, endpoint)}
+    """Set the chain; whether a last good version is kept is a record of its own, which every later route write obeys."""
+    endpoint = endpoint_of(command, tx)
+    faults = fallback_faults(command.value, command.rules)
+    if faults:
+        raise InvalidInput("not a fallback", where=command.resource(), faults=faults)
+    id = last_good_lever(command.environment, command.endpoint)
+    if command.last_good:
+        tx.put(KIND_LEVER, id, _lever(command, tx, LAST_GOOD_LEVER))
+    elif tx.get(KIND_LEVER, id, Lever) is not None:
+        tx.delete(KIND_LEVER, id)
+    changed = msgspec.structs.replace(endpoint, fallback=Fallback(value=command.value, rules=command.rules))
+    return {"generation": put_endpoint(tx, command.environment, changed)}
+
+
+def fallback_faults(value: float | None, rules: tuple[Rule, ...]) -> list[Fault]:
+    """Everything wrong with a chain in itself: numbers that are none, bounds that nothing lies between, too much of it."""
+    faults = []
+    if value is not None and not math.isfinite(value):
+        faults.append(Fault(where="value", what="not a number", expected="a finite number", got=f"{value}"))
+    if len(rules) > RULES_MAX:
+        faults.append(Fault(where="rules", what="too many rules", expected=f"at most {RULES_MAX}", got=str(len(rules))))
+    for place, rule in enumerate(rules[:RULES_MAX], 1):
+        where = f"rule {place}"
+        if not math.isfinite(rule.value):
+            faults.append(Fault(where=where, what="answers no number", expected="a finite number", got=f"{rule.value}"))
+        if not 1 <= len(rule.when) <= CONDITIONS_MAX:
+            expected = f"1 to {CONDITIONS_MAX}; for every row, set the constant value"
+            faults.append(Fault(where=where, what="conditions", expected=expected, got=str(len(rule.when))))
+        faults.extend(_condition_fault(where, condition) for condition in rule.when if not _can_hold(condition))
+    return faults
+
+
+def _can_hold(condition: Condition) -> bool:
+    bounds = [bound for bound in (condition.at_least, condition.below) if bound is not None]
+    return bool(bounds) and all(math.isfinite(bound) for bound in bounds) and (len(bounds) == 1 or bounds[0] < bounds[1])
+
+
+def _condition_fault(where: str, condition: Condition) -> Fault:
+    got = f"at least {condition.at_least}, below {condition.below}"
+    return Fault(
+        where=where, what=f"the condition on {condition.column[:80]} never holds", expected="finite bounds, the lower first", got=got
+    )
 
 
 def disable_feature(command: DisableFeature, tx: Transaction) -> dict[str, Any]:
     """Switch a feature off."""
-    endpoint = _endpoint(command, tx)
+    endpoint = endpoint_of(command, tx)
     view, _, name = command.feature.partition(".")
     if not view or not name:
         raise InvalidInput("not a feature", where="feature", expected="<view>.<name> or <view>.*", got=command.feature[:80])
@@ -186,7 +256,7 @@ def disable_feature(command: DisableFeature, tx: Transaction) -> dict[str, Any]:
 
 def enable_feature(command: EnableFeature, tx: Transaction) -> dict[str, Any]:
     """Switch a feature on again."""
-    endpoint = _endpoint(command, tx)
+    endpoint = endpoint_of(command, tx)
     if command.feature not in endpoint.disabled_features:
         known = ", ".join(endpoint.disabled_features) or "none"
         raise NotFound("this feature is not switched off", where=command.feature[:80], expected=known)
@@ -197,8 +267,8 @@ def enable_feature(command: EnableFeature, tx: Transaction) -> dict[str, Any]:
 def freeze_releases(command: FreezeReleases, tx: Transaction) -> None:
     """Put the freeze."""
     if command.endpoint:
-        _endpoint(command, tx)
-    _require_reason(command)
+        endpoint_of(command, tx)
+    require_reason(command.reason)
     freeze = Freeze(
         environment=command.environment,
         endpoint=command.endpoint,
@@ -220,7 +290,7 @@ def unfreeze_releases(command: UnfreezeReleases, tx: Transaction) -> None:
 
 def expire_lever(command: ExpireLever, tx: Transaction) -> dict[str, Any]:
     """Put the lever back; refused before its expiry."""
-    endpoint = _endpoint(command, tx)
+    endpoint = endpoint_of(command, tx)
     lever = tx.get(KIND_LEVER, _id(command, command.lever, command.argument), Lever)
     if lever is None or lever.expires_us is None or tx.now_us < lever.expires_us:
         raise Refused("this lever has not expired", where=_id(command, command.lever, command.argument))

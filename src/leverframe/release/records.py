@@ -3,6 +3,7 @@
 import msgspec
 
 from leverframe.core.digest import Digest
+from leverframe.core.route import Quota
 from leverframe.core.verdict import Verdict
 from leverframe.release.evidence import Counts, Point
 from leverframe.release.machine import ACTIVE, Progress, State
@@ -14,6 +15,7 @@ KIND_FREEZE = "freeze"
 KIND_LEVER = "lever"
 KIND_GENERATION = "generation"
 KIND_EVIDENCE = "evidence"
+KIND_TENANT_QUOTA = "tenant_quota"
 
 # Kinds other rooms write, read here.
 KIND_MODEL = "model"
@@ -115,6 +117,17 @@ class Lever(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     at_us: int
     expires_us: int | None = None
+
+
+class TenantQuota(msgspec.Struct, frozen=True, kw_only=True):
+    """How much all callers of a tenant together may ask in ``environment``, why, and by whose word."""
+
+    environment: str
+    tenant: str
+    quota: Quota
+    reason: str
+    by: str
+    at_us: int
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):

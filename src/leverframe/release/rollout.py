@@ -156,7 +156,7 @@ def begin(tx: Transaction, plan: ReleasePlan, approvals: tuple[str, ...]) -> Rel
     return transition(tx, release, plan, "apply", reason=plan.note or "plan applied")
 
 
-def _route(tx: Transaction, plan: ReleasePlan, arms: tuple[Arm, ...]) -> int:
+def _route(tx: Transaction, plan: ReleasePlan, arms: tuple[Arm, ...], after: Release) -> int:
     before = tx.get(KIND_ENDPOINT, plan.endpoint_id, Endpoint)
     if before is None:
         before = Endpoint(name=plan.endpoint, arms=arms)
@@ -164,7 +164,7 @@ def _route(tx: Transaction, plan: ReleasePlan, arms: tuple[Arm, ...]) -> int:
     # The salt changes once a release, so that it is not always the same callers who meet the canary first.
     salt, hash_field = (plan.id, plan.hash_field) if fresh else (before.salt, before.hash_field)
     endpoint = msgspec.structs.replace(before, arms=arms, release=plan.id, salt=salt, hash_field=hash_field)
-    return put_endpoint(tx, plan.environment, endpoint)
+    return put_endpoint(tx, plan.environment, endpoint, after)
 
 
 def transition(
@@ -173,16 +173,15 @@ def transition(
     """Step the machine, do its action on the route, and append to the stage log; all in the caller's transaction."""
     progress, action = step(release.progress, event, len(plan.stages))
     generation, started_us = release.generation, release.stage_started_us
+    after = msgspec.structs.replace(release, state=progress.state, stage=progress.stage)
     if action == "route_stage":
-        generation, started_us = _route(tx, plan, stage_arms(plan, plan.stages[progress.stage])), tx.now_us
+        generation, started_us = _route(tx, plan, stage_arms(plan, plan.stages[progress.stage]), after), tx.now_us
     elif action == "route_back":
-        generation = _route(tx, plan, back_arms(plan))
+        generation = _route(tx, plan, back_arms(plan), after)
     elif action == "route_candidate":
-        generation = _route(tx, plan, (live_arm(plan.candidate),))
+        generation = _route(tx, plan, (live_arm(plan.candidate),), after)
     changed = msgspec.structs.replace(
-        release,
-        state=progress.state,
-        stage=progress.stage,
+        after,
         generation=generation,
         stage_started_us=started_us,
         ended_us=tx.now_us if progress.state in ENDED else None,

@@ -1,7 +1,7 @@
 """From a plan's stage to arms, from endpoint records to the route table.
 
-Every change of an endpoint goes through :func:`put_endpoint`, which checks it and grows the environment's generation: **no route changes
-without a new generation, and none is put that does not sum to 100**.
+Every change of an endpoint goes through :func:`put_endpoint`, which checks it, keeps its last good version true and grows the environment's
+generation: **no route changes without a new generation, and none is put that does not sum to 100**.
 """
 
 from collections.abc import Iterable
@@ -11,8 +11,9 @@ import msgspec
 from leverframe.core.command import Journal, Transaction
 from leverframe.core.errors import Refused, Unavailable
 from leverframe.core.route import Arm, Caller, Endpoint, RouteTable, check_endpoint
+from leverframe.release.last_good import keep_last_good
 from leverframe.release.plan import ReleasePlan, Stage, VersionRef
-from leverframe.release.records import KIND_ENDPOINT, KIND_GENERATION, Generation
+from leverframe.release.records import KIND_ENDPOINT, KIND_GENERATION, KIND_TENANT_QUOTA, Generation, Release, TenantQuota
 
 _READS_MAX = 10
 
@@ -59,21 +60,26 @@ def next_value(tx: Transaction, counter: str) -> int:
     return value
 
 
-def put_endpoint(tx: Transaction, environment: str, endpoint: Endpoint) -> int:
+def put_endpoint(tx: Transaction, environment: str, endpoint: Endpoint, changing: Release | None = None) -> int:
     """Put a checked endpoint and return the environment's new route generation.
+
+    Parameters
+    ----------
+    changing: the release that sets this route, as it will be after this step.
 
     Raises
     ------
     InvalidInput: the arms do not sum to 100 or are otherwise not publishable.
     """
-    tx.put(KIND_ENDPOINT, f"{environment}/{endpoint.name}", check_endpoint(endpoint))
+    kept = keep_last_good(tx, environment, endpoint, changing)
+    tx.put(KIND_ENDPOINT, f"{environment}/{endpoint.name}", check_endpoint(kept))
     return next_value(tx, environment)
 
 
 def route_table(journal: Journal, environment: str, callers: Iterable[Caller], now_us: int) -> RouteTable:
     """The whole desired route table of an environment, as of one generation.
 
-    Generation and endpoints are two reads; when a command commits between them, both are read again.
+    Generation, endpoints and quotas are several reads; when a command commits between them, all are read again.
 
     Raises
     ------
@@ -82,9 +88,16 @@ def route_table(journal: Journal, environment: str, callers: Iterable[Caller], n
     for _ in range(_READS_MAX):
         before = journal.get(KIND_GENERATION, environment, Generation)
         endpoints = tuple(journal.find(KIND_ENDPOINT, Endpoint, prefix=f"{environment}/"))
+        bounded = journal.find(KIND_TENANT_QUOTA, TenantQuota, prefix=f"{environment}/")
         if journal.get(KIND_GENERATION, environment, Generation) == before:
-            value = before.value if before else 0
-            return RouteTable(environment=environment, generation=value, issued_at_us=now_us, endpoints=endpoints, callers=tuple(callers))
+            return RouteTable(
+                environment=environment,
+                generation=before.value if before else 0,
+                issued_at_us=now_us,
+                endpoints=endpoints,
+                callers=tuple(callers),
+                tenant_quotas={each.tenant: each.quota for each in bounded},
+            )
     raise Unavailable("routes change faster than they can be read", where=environment, next_step="try again")
 
 
