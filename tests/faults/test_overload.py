@@ -94,7 +94,7 @@ class Callers:
 @pytest.mark.timeout(300)
 async def test_p13_overload_sheds(tmp_path):
     installation = Installation(tmp_path)
-    arm = installation.bundle(costly_files(300), "m@v1")
+    arm = installation.bundle(costly_files(1500), "m@v1")
     installation.publish(table(Endpoint(name="m", arms=(arm,))))
     with gateway(tmp_path) as running:
         callers = Callers(running.port)
@@ -129,7 +129,7 @@ async def test_p13_overload_sheds(tmp_path):
 async def test_p13_without_shedding_nobody_is_answered_in_time(tmp_path):
     """Negative control: callers that name no deadline, so that the model works through all that waits (the lane's patience is 1 s)."""
     installation = Installation(tmp_path)
-    arm = installation.bundle(costly_files(300), "m@v1")
+    arm = installation.bundle(costly_files(1500), "m@v1")
     installation.publish(table(Endpoint(name="m", arms=(arm,))))
     with gateway(tmp_path) as running:
         callers = Callers(running.port)

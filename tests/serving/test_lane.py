@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from leverframe.core.errors import DeadlineExceeded, Overloaded, Unavailable
-from leverframe.serving.cost import Cost
 from leverframe.serving.lane import HIGH, LOW, NORMAL, UNSEEN, Lane
+from leverframe.serving.pace import Pace
 
 
 class Model:
@@ -35,7 +35,7 @@ async def test_a_batch_is_what_came_while_the_last_one_ran():
     waiting = [lane.submit(row(float(i))) for i in range(200)]
     scores = [float((await each)[0]) for each in waiting]
     assert scores == [i + 1.0 for i in range(200)], "an answer went to another request"
-    assert len(model.batches) <= 3
+    assert len(model.batches) <= 12, "200 rows in batches that grow from 8"
     assert lane.counts.rows == 200
     alone = await lane.submit(row(7.0))
     assert alone.tolist() == [8.0]
@@ -168,14 +168,27 @@ async def test_a_model_elsewhere_is_awaited():
     lane.close()
 
 
-def test_cost_follows_what_is_measured():
-    cost = Cost()
-    assert cost.rows_within(0.02, 64) == 64, "before anything is measured nothing bounds a batch but its size"
-    for _ in range(50):
-        for rows in (1, 4, 16):
-            cost.observe(rows, 0.010 + 0.001 * rows)
-    assert cost.of(8) == pytest.approx(0.018, rel=0.02)
-    for _ in range(200):
-        for rows in (1, 4, 16):
-            cost.observe(rows, 0.001 * rows)
-    assert cost.of(8) == pytest.approx(0.008, rel=0.05), "what was measured long ago still counts"
+def test_the_pace_follows_what_is_measured():
+    pace = Pace(budget_s=0.02, rows_max=64)
+    for _ in range(60):
+        pace.observe(1, 0.004)
+        pace.observe(pace.batch_rows, 0.004 + 0.001 * (pace.batch_rows - 1))
+    assert 12 <= pace.batch_rows <= 28, "about 17 rows fit into 20 ms"
+    assert pace.of(10) == pytest.approx(0.013, rel=0.1)
+    for _ in range(60):  # the same model on a machine four times as busy
+        pace.observe(pace.batch_rows, 4 * (0.004 + 0.001 * (pace.batch_rows - 1)))
+        pace.observe(1, 0.016)
+    assert pace.batch_rows <= 12
+    assert pace.of(10) == pytest.approx(0.052, rel=0.2)
+    for _ in range(60):
+        pace.observe(1, 0.004)
+        pace.observe(pace.batch_rows, 0.004 + 0.001 * (pace.batch_rows - 1))
+    assert pace.batch_rows >= 12, "once slow, it never came back"
+
+
+def test_a_model_slower_than_the_budget_is_batched_all_the_same():
+    pace = Pace(budget_s=0.02, rows_max=64)
+    for _ in range(30):
+        pace.observe(1, 0.05)
+        pace.observe(pace.batch_rows, 0.05 + 0.001 * (pace.batch_rows - 1))
+    assert pace.batch_rows >= 30

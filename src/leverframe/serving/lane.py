@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leverframe.core.errors import DeadlineExceeded, LeverframeError, Overloaded, Unavailable
-from leverframe.serving.cost import Cost
+from leverframe.serving.pace import Pace
 from leverframe.serving.trace import MODEL, QUEUE, Trace
 
 Float = npt.NDArray[np.float64]
@@ -26,9 +26,11 @@ ScoreLater = Callable[[Float], Awaitable[Float]]
 ROWS_MAX = 1024
 """Rows a batch, unless a single request has more."""
 BUDGET_S = 0.02
-"""A batch is made no larger than it can be scored in this time, by measurement."""
+"""A batch is made no larger than what was scored in this time, or in twice the time of a single row."""
 WAITING_ROWS_MAX = 65_536
 """Rows waiting in one lane; more are refused, those of low priority first."""
+MARGIN = 0.7
+"""A request is taken when by measurement it waits at most this share of its time: in a rush every request waits as long as is taken."""
 PATIENCE_S = 1.0
 """A request without a deadline is refused when it would wait longer than this."""
 STUCK_S = 10.0
@@ -87,12 +89,10 @@ class Lane:
         assert score is not None or later is not None
         self.name = name
         self.counts = LaneCounts()
-        self.cost = Cost()
+        self.pace = Pace(budget_s=budget_s, rows_max=rows_max)
         self.stuck = False
         self._score = score
         self._later = later
-        self._budget_s = budget_s
-        self._rows_max = rows_max
         self._waiting_rows_max = waiting_rows_max
         self._patience_ns = int(patience_s * 1e9)
         self._stuck_s = stuck_s
@@ -109,13 +109,13 @@ class Lane:
 
     def facts(self) -> dict[str, object]:
         """For the health page: what became of the jobs, and what one row and a full batch are expected to cost."""
-        rows = self._batch_rows()
+        rows = self.pace.batch_rows
         return {
             "waiting_rows": self.waiting_rows,
             "stuck": self.stuck,
-            "row_ms": round(1000 * self.cost.of(1), 3),
+            "row_ms": round(1000 * self.pace.of(1), 3),
             "batch_rows_max": rows,
-            "batch_ms": round(1000 * self.cost.of(rows), 3),
+            "batch_ms": round(1000 * self.pace.of(rows), 3),
             "batches": self.counts.batches,
             "rows": self.counts.rows,
             "largest": self.counts.largest,
@@ -169,8 +169,8 @@ class Lane:
         ahead = sum(self._rows_at[: priority + 1])
         if self._pump is None or not ahead:
             return
-        wait_ns = max(0, self._running_until_ns - now_ns) + int(1e9 * self.cost.of_all(ahead + rows, self._batch_rows()))
-        allowed_ns = deadline_ns - now_ns if deadline_ns else self._patience_ns
+        wait_ns = max(0, self._running_until_ns - now_ns) + int(1e9 * self.pace.of_all(ahead + rows))
+        allowed_ns = MARGIN * (deadline_ns - now_ns) if deadline_ns else self._patience_ns
         if wait_ns > allowed_ns:
             self._shed(f"an answer within {allowed_ns / 1e9:.3g} s", f"{wait_ns / 1e9:.2g} s of work waiting")
         if self.waiting_rows + rows > self._waiting_rows_max and not self._make_room(rows, priority):
@@ -199,13 +199,10 @@ class Lane:
 
     # ---- batches ----------------------------------------------------------------------------------------------------------------------
 
-    def _batch_rows(self) -> int:
-        return self.cost.rows_within(self._budget_s, self._rows_max)
-
     def _take(self) -> list[_Job]:
         """The next batch, most urgent first; what has expired or was given up is left out."""
         taken: list[_Job] = []
-        rows, rows_max, now_ns = 0, self._batch_rows(), perf_counter_ns()
+        rows, rows_max, now_ns = 0, self.pace.batch_rows, perf_counter_ns()
         width = -1
         for priority, jobs in enumerate(self._waiting):
             while jobs:
@@ -239,7 +236,7 @@ class Lane:
     async def _run(self, jobs: list[_Job]) -> None:
         matrix = jobs[0].matrix if len(jobs) == 1 else np.concatenate([job.matrix for job in jobs])
         started_ns = perf_counter_ns()
-        self._running_until_ns = started_ns + int(1e9 * self.cost.of(len(matrix)))
+        self._running_until_ns = started_ns + int(1e9 * self.pace.of(len(matrix)))
         self._count(len(matrix))
         try:
             scores = await self._scores(matrix)
@@ -252,7 +249,7 @@ class Lane:
         finally:
             self._running_until_ns = 0
         ended_ns = perf_counter_ns()
-        self.cost.observe(len(matrix), (ended_ns - started_ns) / 1e9)
+        self.pace.observe(len(matrix), (ended_ns - started_ns) / 1e9)
         at = 0
         for job in jobs:
             if job.trace is not None:
