@@ -10,10 +10,12 @@ import pytest
 from tests.serving.installation import FLIGHT, PLAIN
 
 from leverframe.core.errors import Integrity, InvalidInput, LimitExceeded, SchemaMismatch
-from leverframe.core.schema import InputColumn, RequestField, Signature
+from leverframe.core.schema import InputColumn, OutputField, RequestField, Signature
 from leverframe.serving import oip
 from leverframe.serving.inputs import ROWS_MAX, InputPlan
 from leverframe.serving.message import Request, Response
+from leverframe.serving.outputs import OutputPlan
+from leverframe.serving.tensors import _from_binary
 
 
 def request(document: object, **headers: object) -> Request:
@@ -261,3 +263,21 @@ def test_metadata_and_example_say_how_wide_a_vector_is():
 def test_a_signature_that_could_not_be_answered_is_never_loaded(request_field, column):
     with pytest.raises(Integrity):
         InputPlan(Signature(request=(request_field,), columns=(InputColumn(**{"name": "c", "source": "request", "field": "e", **column}),)))
+
+
+@pytest.mark.parametrize(
+    ("datatype", "scores", "expected"),
+    [
+        ("UINT64", [2.0**63, 1e30, -4.0, 2.0**53], [2**63, 2**64 - 1, 0, 2**53]),
+        ("INT64", [-1e30, 1e30, 2.5, -(2.0**63)], [-(2**63), 2**63 - 1, 2, -(2**63)]),
+        ("UINT8", [300.0, -1.0, 1.6], [255, 0, 2]),
+        ("FP16", [1e9, -1e9, 0.5], [65504.0, -65504.0, 0.5]),
+        ("BOOL", [0.2, 0.7, 1.0], [False, True, True]),
+    ],
+)
+def test_scores_beyond_an_outputs_datatype_stop_at_its_ends(datatype, scores, expected):
+    """A cast that wraps around would turn the largest score into the smallest."""
+    signature = Signature(request=(), columns=(), outputs=(OutputField(name="o", datatype=datatype),))
+    output = OutputPlan(signature).outputs(scores, len(scores))[0]
+    assert output.plain() == expected
+    assert list(_from_binary(output.packed(), datatype)) == expected

@@ -43,7 +43,8 @@ def _as_type(scores: Float, datatype: str) -> npt.NDArray[Any]:
     """``scores`` as values of ``datatype``: rounded where it has no fractions, and never beyond its smallest and largest value."""
     dtype = np.dtype(_NUMPY[datatype])
     if dtype.kind == "b":
-        return np.rint(scores) != 0
+        truth: npt.NDArray[Any] = np.rint(scores) != 0
+        return truth
     if dtype.kind == "f":
         return np.clip(scores, np.finfo(dtype).min, np.finfo(dtype).max).astype(dtype)
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max

@@ -23,6 +23,7 @@ class TracedInference:
 
     def __init__(self, rest: RestInference, tracing: Tracing) -> None:
         self._rest = rest
+        self.forms = rest.forms
         self._tracing = tracing
 
     def answer(
