@@ -65,7 +65,7 @@ def mutate(worker: Worker) -> None:
 
 @pytest.mark.parametrize(
     ("shadow", "break_it"),
-    [(costly_files(40), None), (costly_files(500), None), (LIVE, crash), (LIVE, mutate)],
+    [(costly_files(10), None), (costly_files(500), None), (LIVE, crash), (LIVE, mutate)],
     ids=["ten times slower", "in a lane", "crashing", "mutating"],
 )
 async def test_p16_the_live_arms_bytes_are_the_same(tmp_path, shadow, break_it):
@@ -128,7 +128,7 @@ def test_p16_p99_stays_within_five_percent(tmp_path):
         installation = Installation(tmp_path / name)
         arms = [installation.arm("m@v1", 1)]
         if shadow:
-            slow = installation.bundle(costly_files(40), "m@v2")
+            slow = installation.bundle(costly_files(10), "m@v2")
             arms.append(type(slow)(version="m@v2", bundle=slow.bundle, envelope=slow.envelope, role="shadow", weight=0.0))
         installation.publish(table(Endpoint(name="m", arms=tuple(arms))))
         homes[name] = tmp_path / name

@@ -22,7 +22,11 @@ CHEAP = bundle_files(PLAIN, 1)
 
 def laned(calls, **more):
     """Every version in a lane whose runtime is spied on."""
-    return lambda model: dataclasses.replace(model, lane=Lane(model.version, spy_on(model.score, calls), **more))
+    return lambda model: _in_lane(model, Lane(model.version, spy_on(model.score, calls), **more))
+
+
+def _in_lane(model, lane):
+    return dataclasses.replace(model, lane=lane, unseen_lane=lane)
 
 
 @pytest.fixture

@@ -46,6 +46,8 @@ What lies under ``pyfunc/`` of a bundle with ``isolated.json`` is the exception:
 GOLDEN_ROWS_MAX = 1024
 INLINE_S_MAX = 0.0005
 """A model whose single row takes longer than this, measured as it is loaded, gets a lane of its own beside the event loop."""
+UNSEEN_INLINE_S_MAX = 0.00005
+"""The same for rows that are scored for the log alone: whoever asks while one is scored should not notice."""
 
 
 OpenIsolated = Callable[[str, Mapping[str, bytes], Signature], RemoteRuntime]
@@ -80,6 +82,8 @@ class LoadedVersion:
     """
     lane: Lane | None = None
     """Where a costly model is scored; None: at once, on the event loop."""
+    unseen_lane: Lane | None = None
+    """Where it is scored for the log alone; None: on the event loop, when that has nothing else to do."""
     cache: AnswerCache | None = None
     """Answers kept, of a costly model that declares itself deterministic."""
     remote: RemoteRuntime | None = None
@@ -87,8 +91,8 @@ class LoadedVersion:
 
     def close(self) -> None:
         """Let go of what the version holds beside memory."""
-        if self.lane is not None:
-            self.lane.close()
+        if self.unseen_lane is not None:
+            self.unseen_lane.close()
         if self.remote is not None:
             self.remote.stop()
 
@@ -164,10 +168,28 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes], open_isola
             batch, row, score_row, score_alike = trees, trees, trees.score_row, trees.score
     elif isinstance(row, XgboostRuntime):
         score_row = row.score_row
-    slow = _row_seconds(score_row, matrix) > INLINE_S_MAX
+    row_s = _row_seconds(score_row, matrix)
+    slow = row_s > INLINE_S_MAX
     if not slow:  # a costly model is asked for matrices only
         first = np.array([score_row(each.tobytes()) for each in matrix])
         _check_golden(first[:, None], expected[:, :1], golden.tolerance, f"{row.name}, row by row", arm.version)
+    lane = Lane(f"{endpoint} {arm.version}", batch.score) if row_s > UNSEEN_INLINE_S_MAX else None
+    return _version(
+        endpoint,
+        arm,
+        signature,
+        outputs,
+        score_row=score_row,
+        score=batch.score,
+        runtimes=tuple(engine.name for engine in engines),
+        score_alike=score_alike,
+        lane=lane if slow else None,
+        unseen_lane=lane,
+    )
+
+
+def _version(endpoint: str, arm: Arm, signature: Signature, outputs: OutputPlan, *, lane: Lane | None, **engine: Any) -> LoadedVersion:
+    """A loaded version: what follows from its signature, and its ``engine``."""
     output = signature.outputs[0]
     return LoadedVersion(
         version=arm.version,
@@ -176,9 +198,6 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes], open_isola
         raw=_without_defaults(signature),
         inputs=InputPlan(signature),
         plan=RowPlan(signature),
-        score_row=score_row,
-        score=batch.score,
-        runtimes=tuple(engine.name for engine in engines),
         outputs=outputs,
         answer_start=oip.answer_start(endpoint, arm.version),
         answer_outputs=oip.answer_outputs(output.name, output.datatype),
@@ -186,9 +205,9 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes], open_isola
         output_type=output.datatype,
         example=oip.example(signature),
         entity_fields=tuple(field.name for field in signature.request if field.entity),
-        score_alike=score_alike,
-        lane=Lane(f"{endpoint} {arm.version}", batch.score) if slow else None,
-        cache=AnswerCache() if slow and signature.deterministic else None,
+        lane=lane,
+        cache=AnswerCache() if lane is not None and signature.deterministic else None,
+        **engine,
     )
 
 
@@ -216,26 +235,17 @@ def _remote(endpoint: str, arm: Arm, files: Mapping[str, bytes], signature: Sign
 
 def _remote_version(endpoint: str, arm: Arm, signature: Signature, outputs: OutputPlan, remote: RemoteRuntime) -> LoadedVersion:
     """A version in a process of its own: always asked through a lane, a batch at a time."""
-    output = signature.outputs[0]
-    return LoadedVersion(
-        version=arm.version,
-        bundle=arm.bundle,
-        signature=signature,
-        raw=_without_defaults(signature),
-        inputs=InputPlan(signature),
-        plan=RowPlan(signature),
+    lane = Lane(f"{endpoint} {arm.version}", later=remote.score)
+    return _version(
+        endpoint,
+        arm,
+        signature,
+        outputs,
         score_row=lambda row: float(remote.score_now(np.frombuffer(row, dtype="<f8").reshape(1, len(signature.columns))).flat[0]),
         score=remote.score_now,
         runtimes=(remote.name,),
-        outputs=outputs,
-        answer_start=oip.answer_start(endpoint, arm.version),
-        answer_outputs=oip.answer_outputs(output.name, output.datatype),
-        output=output.name,
-        output_type=output.datatype,
-        example=oip.example(signature),
-        entity_fields=tuple(field.name for field in signature.request if field.entity),
-        lane=Lane(f"{endpoint} {arm.version}", later=remote.score),
-        cache=AnswerCache() if signature.deterministic else None,
+        lane=lane,
+        unseen_lane=lane,
         remote=remote,
     )
 

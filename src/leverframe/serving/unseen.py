@@ -45,7 +45,7 @@ class Unseen:
     def score(self, job: ShadowJob) -> None:
         """Do one job; a costly model's goes to its lane, last in line."""
         ask = Ask(job.id, job.asked_at_us, perf_counter_ns(), job.columns, job.rows, job.entities, priority=UNSEEN)
-        lane = job.arm.model.lane
+        lane = job.arm.model.unseen_lane
         try:
             inputs = model_input(self._lookup, job.arm, ask)
             if lane is not None:
