@@ -9,6 +9,7 @@ from leverframe.core.alert import Alert
 from leverframe.core.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from leverframe.core.feature import FeatureView
 from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.route import Fallback, Quota
 from leverframe.core.schema import RequestField
 
 TOKENS = {
@@ -44,8 +45,20 @@ class FakeAccess:
         if not allowed:
             raise Forbidden(f"{actor.subject} may not {action}", where=resource, expected="role admin", got=", ".join(actor.roles))
 
-    def issue(self, actor: Actor, subject: str, roles: tuple[str, ...], teams: tuple[str, ...], *, days: int, key: str) -> views.TokenView:
-        self._calls.write(self, actor, "Tokens.Issue", key, subject, roles, teams, days)
+    def issue(
+        self,
+        actor: Actor,
+        subject: str,
+        roles: tuple[str, ...],
+        teams: tuple[str, ...],
+        *,
+        days: int,
+        key: str,
+        priority: str = "normal",
+        quota: Quota | None = None,
+    ) -> views.TokenView:
+        bounds = (priority, quota) if quota or priority != "normal" else ()
+        self._calls.write(self, actor, "Tokens.Issue", key, subject, roles, teams, days, *bounds)
         return views.TokenView(id="tok-1", subject=subject, roles=roles, teams=teams, expires_at_us=records.NOW_US, secret="lf_secret")
 
     def revoke(self, actor: Actor, token_id: str, *, key: str) -> None:
@@ -206,6 +219,27 @@ class FakeRelease:
         return (entry,)
 
 
+class FakeOperating:
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def set_fallback(self, actor: Actor, environment: str, endpoint: str, wanted: views.FallbackRequest, *, key: str) -> views.EndpointView:
+        self._calls.write(self._access, actor, "Release.Operate", key, environment, endpoint, wanted)
+        return records.endpoint_view(fallback=Fallback(value=wanted.value, rules=wanted.rules))
+
+    def set_limits(self, actor: Actor, environment: str, endpoint: str, wanted: views.LimitsRequest, *, key: str) -> views.EndpointView:
+        self._calls.write(self._access, actor, "Release.Operate", key, environment, endpoint, wanted)
+        return records.endpoint_view(deadline_ms=wanted.deadline_ms or 0)
+
+    def set_tenant_quota(self, actor: Actor, tenant: str, wanted: views.QuotaRequest, *, key: str) -> tuple[views.TenantQuotaView, ...]:
+        self._calls.write(self._access, actor, "Tenants.SetQuota", key, tenant, wanted)
+        return self.tenant_quotas()
+
+    def tenant_quotas(self) -> tuple[views.TenantQuotaView, ...]:
+        quota = Quota(per_second=200.0, burst=400.0)
+        return (views.TenantQuotaView(tenant="acme", quota=quota, reason="a share for everyone", by="ana", at_us=records.NOW_US),)
+
+
 class FakeMonitoring:
     def monitor(self, endpoint: str) -> views.MonitorView:
         if endpoint != "flight-delay":
@@ -261,6 +295,7 @@ class FakePlatform:
         self.features = FakeFeatures(self.calls, access)
         self.training = FakeTraining(self.calls, access)
         self.release = FakeRelease(self.calls, access)
+        self.operating = FakeOperating(self.calls, access)
         self.serving = FakeServing()
         self.monitoring = FakeMonitoring()
         self.audit = FakeAudit()
@@ -307,6 +342,7 @@ class EmptyPlatform(FakePlatform):
         self.release.plans = lambda: ()  # type: ignore[method-assign]
         self.release.releases = lambda endpoint="": ()  # type: ignore[method-assign]
         self.release.endpoints = lambda: ()  # type: ignore[method-assign]
+        self.operating.tenant_quotas = lambda: ()  # type: ignore[method-assign]
         self.monitoring.alerts = lambda *, open_only=False: ()  # type: ignore[method-assign]
         self.audit.entries = lambda *, after=0, limit=100, newest_first=True: ()  # type: ignore[method-assign]
 

@@ -16,6 +16,7 @@ from leverframe.apps import client as client_module
 from leverframe.apps.cli import connection, main, project
 from leverframe.apps.cli.exit_codes import CONFLICT, INTERNAL, OK, REFUSED, UNAVAILABLE, USAGE
 from leverframe.core import errors
+from leverframe.core.route import Quota
 
 HEAVY = ("polars", "sqlalchemy", "fastapi", "httpx", "rich", "jinja2", "numpy", "yaml", "pydantic", "cedarpy", "granian", "dbos")
 
@@ -72,6 +73,9 @@ READS = (
     ("audit", "list"),
     ("audit", "verify"),
     ("token", "list"),
+    ("quota", "list"),
+    ("fallback", "flight-delay"),
+    ("limits", "flight-delay"),
 )
 
 
@@ -93,7 +97,9 @@ WRITES = (
     (("rollback", "flight-delay", "--reason", "bad"), "Release.Rollback"),
     (("pin", "flight-delay"), "Release.Operate"),
     (("kill", "flight-delay"), "Release.Operate"),
-    (("fallback", "flight-delay", "0.2"), "Release.Operate"),
+    (("fallback", "flight-delay", "--value", "0.2", "--last-good"), "Release.Operate"),
+    (("limits", "flight-delay", "--deadline-ms", "50"), "Release.Operate"),
+    (("quota", "set", "acme", "--per-second", "200"), "Tenants.SetQuota"),
     (("disable-feature", "flight-delay", "origin_weather.*"), "Release.Operate"),
     (("enable-feature", "flight-delay", "origin_weather.*"), "Release.Operate"),
     (("freeze", "flight-delay"), "Release.Operate"),
@@ -191,6 +197,42 @@ def test_nothing_there_is_a_sentence_not_an_empty_table(lever, platform, argumen
     code, out, _ = lever(*arguments)
     assert code == OK
     assert "─" not in out
+
+
+def test_a_fallback_chain_arrives_as_typed(lever, platform):
+    rules = ("distance>=1000 and wind<5 -> 0.3", "wind>20 -> 0.7")
+    _, out, _ = lever("fallback", "flight-delay", "--rule", rules[0], "--rule", rules[1], "--value", "0.2", "-m", "feed is late")
+    environment, endpoint, wanted = platform.calls.made[-1][3]
+    assert (environment, endpoint, wanted.value, wanted.last_good, wanted.reason) == ("prod", "flight-delay", 0.2, False, "feed is late")
+    assert [rule.value for rule in wanted.rules] == [0.3, 0.7]
+    assert [(c.column, c.at_least, c.below) for c in wanted.rules[0].when] == [("distance", 1000.0, None), ("wind", None, 5.0)]
+    for said in ("rule distance>=1000 and wind<5 -> 0.3", "constant 0.2"):
+        assert said in out, said
+
+
+@pytest.mark.parametrize("rule", ["distance>=1000", "__import__('os') -> 1", "a>=1 or b<2 -> 0.1", "a>=x -> 0.1", "a>=1 -> nan", "-> 1"])
+def test_a_rule_that_is_none_is_usage_and_changes_nothing(lever, platform, rule):
+    code, _, err = lever("fallback", "flight-delay", "--rule", rule)
+    assert (code, platform.calls.made) == (USAGE, [])
+    assert "distance>=1000 and wind<5 -> 0.3" in err
+
+
+def test_showing_a_fallback_changes_nothing_and_none_clears_it(lever, platform):
+    _, out, _ = lever("fallback", "flight-delay")
+    assert "none: refuse" in out
+    assert platform.calls.made == []
+    assert lever("fallback", "flight-delay", "--none", "--value", "0.1")[0] == USAGE
+    lever("fallback", "flight-delay", "--none")
+    assert platform.calls.made[-1][3][2].value is None
+
+
+def test_a_tokens_priority_and_quota_arrive(lever, platform):
+    lever("token", "issue", "batch", "--role", "service", "--priority", "low", "--per-second", "50", "--burst", "100")
+    assert platform.calls.made[-1][3] == ("batch", ("service",), (), 90, "low", Quota(per_second=50.0, burst=100.0))
+    made = len(platform.calls.made)
+    assert lever("token", "issue", "batch", "--role", "service", "--priority", "urgent")[0] == USAGE
+    assert lever("token", "issue", "batch", "--role", "service", "--burst", "5")[0] == USAGE
+    assert len(platform.calls.made) == made
 
 
 def test_the_lever_and_its_argument_arrive_as_typed(lever, platform):

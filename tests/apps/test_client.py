@@ -11,7 +11,7 @@ import leverframe as lf
 from leverframe.apps.client import Client
 from leverframe.apps.client_transport import ATTEMPTS_MAX, WireError, error_from
 from leverframe.apps.gateway_view.client import datatype_of
-from leverframe.apps.platform.views import PlanRequest, TrainRequest
+from leverframe.apps.platform.views import FallbackRequest, LimitsRequest, PlanRequest, QuotaRequest, TrainRequest
 from leverframe.core import errors
 
 
@@ -67,6 +67,9 @@ def test_writes_reach_the_platform_with_the_arguments_given(client, platform):
     client.release.apply(records.digest("plan3"))
     client.release.rollback("prod", "flight-delay", "bad")
     client.release.operate("prod", "flight-delay", "disable-feature", "origin_weather.*", "frozen")
+    client.operating.fallback("prod", "flight-delay", value=0.2, last_good=True, reason="feed")
+    client.operating.limits("prod", "flight-delay", deadline_ms=50, reason="page")
+    client.operating.set_quota("acme", 5.0, reason="noisy")
     client.access.issue("bo", ["approver"], ["flights"], days=30)
     client.access.revoke("tok-1")
     assert [(action, arguments) for action, _, _, arguments in platform.calls.made] == [
@@ -81,6 +84,9 @@ def test_writes_reach_the_platform_with_the_arguments_given(client, platform):
         ("Release.Apply", (records.digest("plan3"),)),
         ("Release.Rollback", ("prod", "flight-delay", "bad")),
         ("Release.Operate", ("prod", "flight-delay", "disable-feature", "origin_weather.*", "frozen")),
+        ("Release.Operate", ("prod", "flight-delay", FallbackRequest(value=0.2, last_good=True, reason="feed"))),
+        ("Release.Operate", ("prod", "flight-delay", LimitsRequest(deadline_ms=50, reason="page"))),
+        ("Tenants.SetQuota", ("acme", QuotaRequest(per_second=5.0, reason="noisy"))),
         ("Tokens.Issue", ("bo", ("approver",), ("flights",), 30)),
         ("Tokens.Revoke", ("tok-1",)),
     ]

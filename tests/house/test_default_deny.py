@@ -23,6 +23,7 @@ VALUES = {
     "run_id": "run-0002",
     "release_id": "rel-0002",
     "token_id": "tok-1",
+    "tenant": "acme",
 }
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
+from leverframe.apps.client_operating import OperatingClient
 from leverframe.apps.client_transport import Transport
 from leverframe.apps.gateway_view.client import Gateway, Prediction
 from leverframe.apps.platform import views
@@ -22,6 +23,7 @@ from leverframe.core.alert import Alert
 from leverframe.core.errors import InvalidInput
 from leverframe.core.feature import FeatureView
 from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.route import Priority
 from leverframe.core.schema import DataType
 
 API = "/api/v1"
@@ -160,7 +162,7 @@ class ReleaseClient:
     def operate(
         self, environment: str, endpoint: str, lever: str, argument: str = "", reason: str = "", *, key: str | None = None
     ) -> views.EndpointView:
-        """Pull an operator's lever (pin, kill, fallback, disable-feature, freeze, abort, …)."""
+        """Pull an operator's lever (pin, kill, disable-feature, freeze, abort, …)."""
         path = _path("endpoints", environment, endpoint, "levers", lever)
         return self._transport.send("POST", path, views.EndpointView, {"argument": argument, "reason": reason}, key=key)
 
@@ -215,10 +217,20 @@ class AccessClient:
         self._transport = transport
 
     def issue(
-        self, subject: str, roles: Sequence[str], teams: Sequence[str] = (), *, days: int = 90, key: str | None = None
+        self,
+        subject: str,
+        roles: Sequence[str],
+        teams: Sequence[str] = (),
+        *,
+        days: int = 90,
+        priority: Priority = "normal",
+        per_second: float = 0.0,
+        burst: float = 0.0,
+        key: str | None = None,
     ) -> views.TokenView:
-        """Make a token; its ``secret`` is in this answer and nowhere else."""
+        """Make a token; its ``secret`` is in this answer and nowhere else. Gateways give it ``per_second`` requests a second (0: any)."""
         body = {"subject": subject, "roles": list(roles), "teams": list(teams), "days": days}
+        body |= {"priority": priority, "per_second": per_second, "burst": burst}
         return self._transport.send("POST", _path("tokens"), views.TokenView, body, key=key)
 
     def revoke(self, token_id: str, *, key: str | None = None) -> None:
@@ -265,6 +277,7 @@ class Client:
         self.features = FeaturesClient(self._transport)
         self.training = TrainingClient(self._transport)
         self.release = ReleaseClient(self._transport)
+        self.operating = OperatingClient(self._transport)
         self.monitoring = MonitoringClient(self._transport)
         self.audit = AuditClient(self._transport)
         self.access = AccessClient(self._transport)

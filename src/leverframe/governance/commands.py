@@ -7,6 +7,8 @@ from leverframe.core.actor import PLATFORM
 from leverframe.core.clock import DAY_US
 from leverframe.core.command import Command, Handles, Journal, Transaction
 from leverframe.core.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Refused
+from leverframe.core.quotas import quota_faults
+from leverframe.core.route import Priority, Quota
 from leverframe.governance.identity import GRANTABLE_ROLES, KIND_TOKEN, TOKEN_ID_CHARS, Token, new_secret, secret_sha256, tokens
 
 VALID_US_MAX = 366 * DAY_US
@@ -27,6 +29,8 @@ class IssueToken(Command, frozen=True, kw_only=True):
     kind: Literal["human", "service"] = "human"
     endpoints: tuple[str, ...] = ("*",)
     tenant: str = "default"
+    priority: Priority = "normal"
+    quota: Quota | None = None
 
     def resource(self) -> str:
         """The subject's token."""
@@ -64,6 +68,8 @@ def issue_token(command: IssueToken, tx: Transaction) -> dict[str, Any]:
         expires_at_us=command.expires_at_us,
         endpoints=command.endpoints,
         tenant=command.tenant,
+        priority=command.priority,
+        quota=command.quota,
     )
     tx.put(KIND_TOKEN, command.sha256, token)
     return {"id": token.id, "subject": token.subject, "expires_at_us": token.expires_at_us}
@@ -98,6 +104,8 @@ def _form_faults(command: IssueToken) -> list[Fault]:
         faults.append(Fault(where="roles", what="roles that cannot be given", expected=", ".join(GRANTABLE_ROLES), got=", ".join(unknown)))
     if not all(team and team.isprintable() and len(team) <= 100 for team in command.teams):
         faults.append(Fault(where="teams", what="not a team name", expected="1 to 100 printable characters"))
+    if command.quota is not None:
+        faults.extend(quota_faults(command.quota))
     return faults
 
 

@@ -15,7 +15,7 @@ from leverframe.core.actor import Actor
 from leverframe.core.clock import iso_from_us
 from leverframe.core.command import Journal
 from leverframe.core.errors import Unauthenticated
-from leverframe.core.route import Caller
+from leverframe.core.route import Caller, Priority, Quota
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -33,7 +33,8 @@ _SECRET = re.compile(SECRET_PREFIX + r"[A-Za-z0-9_-]{43}")
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
-    """An issued token without its secret. ``id`` is the beginning of ``sha256``; ``endpoints`` and ``tenant`` limit what it may ask."""
+    """An issued token without its secret. ``id`` is the beginning of ``sha256``; ``endpoints`` and ``tenant`` limit what it may ask,
+    ``quota`` how often, and ``priority`` says whose requests go first when a gateway has too many."""
 
     id: str
     sha256: str
@@ -46,6 +47,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_us: int
     endpoints: tuple[str, ...] = ("*",)
     tenant: str = "default"
+    priority: Priority = "normal"
+    quota: Quota | None = None
 
     def actor(self) -> Actor:
         """The subject as the one asking."""
@@ -103,7 +106,14 @@ def holds_role(reader: Reader, subject: str, role: str, team: str, *, now_us: in
 def callers(reader: Reader, *, now_us: int) -> tuple[Caller, ...]:
     """Everyone who may ask a gateway now, ordered by hash, for the route table."""
     return tuple(
-        Caller(token_sha256=token.sha256, subject=token.subject, endpoints=token.endpoints, tenant=token.tenant)
+        Caller(
+            token_sha256=token.sha256,
+            subject=token.subject,
+            endpoints=token.endpoints,
+            tenant=token.tenant,
+            priority=token.priority,
+            quota=token.quota,
+        )
         for token in sorted(tokens(reader, now_us=now_us), key=lambda token: token.sha256)
         if not CALLING_ROLES.isdisjoint(token.roles)
     )

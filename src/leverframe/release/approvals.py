@@ -1,6 +1,6 @@
 """Which approvals hold now, and whether releases are frozen: the facts a release's policy rests on."""
 
-from leverframe.core.command import Transaction
+from leverframe.core.command import Journal, Transaction
 from leverframe.governance.identity import holds_role
 from leverframe.release.plan import ReleasePlan
 from leverframe.release.records import KIND_APPROVAL, KIND_FREEZE, Approval, Freeze
@@ -34,8 +34,13 @@ def freeze_id(environment: str, endpoint: str) -> str:
 
 def frozen(tx: Transaction, environment: str, endpoint: str) -> Freeze | None:
     """The freeze in force for the endpoint now, if any; one that has expired counts no more."""
+    return freeze_at(tx, environment, endpoint, tx.now_us)
+
+
+def freeze_at(journal: Journal | Transaction, environment: str, endpoint: str, now_us: int) -> Freeze | None:
+    """The freeze in force for the endpoint at ``now_us``, the environment's before the endpoint's own."""
     for id in (environment, freeze_id(environment, endpoint)):
-        freeze = tx.get(KIND_FREEZE, id, Freeze)
-        if freeze is not None and (freeze.expires_us is None or tx.now_us < freeze.expires_us):
+        freeze = journal.get(KIND_FREEZE, id, Freeze)
+        if freeze is not None and (freeze.expires_us is None or now_us < freeze.expires_us):
             return freeze
     return None

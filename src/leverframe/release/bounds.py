@@ -1,12 +1,12 @@
 """How much may be asked, and how long an answer may take: limits of an endpoint, quotas of a tenant."""
 
-import math
 from typing import Any, ClassVar
 
 import msgspec
 
 from leverframe.core.command import Command, Journal, Transaction
-from leverframe.core.errors import Fault, InvalidInput, NotFound
+from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.quotas import quota_of
 from leverframe.core.route import Quota
 from leverframe.release.operate import Operate, endpoint_of, require_reason
 from leverframe.release.records import KIND_TENANT_QUOTA, TenantQuota
@@ -14,12 +14,6 @@ from leverframe.release.routes import next_value, put_endpoint
 
 DEADLINE_MS_MAX = 600_000
 """Longest deadline of an endpoint; a longer one is refused (a caller waiting that long has no use for a fallback)."""
-
-PER_SECOND_MAX = 1_000_000.0
-"""Largest quota a second; a larger one is refused, since it bounds nothing."""
-
-BURST_MAX = 10_000_000.0
-"""Largest burst of a quota; a larger one is refused."""
 
 TENANTS_MAX = 10_000
 """Tenants with a quota in one environment; one more is refused: every one is in every route table."""
@@ -52,35 +46,6 @@ class SetTenantQuota(Command, frozen=True, kw_only=True):
     def resource(self) -> str:
         """``tenant/<environment>/<name>``."""
         return f"tenant/{self.environment}/{self.tenant}"
-
-
-def quota_faults(per_second: float, burst: float) -> list[Fault]:
-    """Everything wrong with a quota's numbers; a quota of 0 a second is none and takes no burst."""
-    faults = []
-    if not (math.isfinite(per_second) and 0.0 <= per_second <= PER_SECOND_MAX):
-        faults.append(_range("per_second", PER_SECOND_MAX, per_second))
-    if not (math.isfinite(burst) and 0.0 <= burst <= BURST_MAX):
-        faults.append(_range("burst", BURST_MAX, burst))
-    if not faults and burst and not per_second:
-        faults.append(Fault(where="burst", what="a burst without a quota", expected="per_second above 0", got=f"{burst:g}"))
-    return faults
-
-
-def quota_of(per_second: float, burst: float) -> Quota | None:
-    """The quota of these numbers; None when it is none.
-
-    Raises
-    ------
-    InvalidInput: out of range.
-    """
-    faults = quota_faults(per_second, burst)
-    if faults:
-        raise InvalidInput("not a quota", where="quota", faults=faults)
-    return Quota(per_second=per_second, burst=burst) if per_second else None
-
-
-def _range(where: str, most: float, got: float) -> Fault:
-    return Fault(where=where, what="out of range", expected=f"0 to {most:g}", got=f"{got:g}")
 
 
 def set_limits(command: SetLimits, tx: Transaction) -> dict[str, Any]:

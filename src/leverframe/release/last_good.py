@@ -46,7 +46,7 @@ def last_good(tx: Transaction, environment: str, endpoint: Endpoint, changing: R
 
 
 def _began(release: Release) -> float:
-    """Orders releases by when they began: plans may be applied in another order than they were made, and clocks jump; generations do not."""
+    """Orders releases by when they began: plans may be applied in any order and clocks jump, generations only grow."""
     return release.log[0].generation if release.log else math.inf
 
 

@@ -9,6 +9,7 @@ import typer
 from leverframe.apps.cli.connection import connect, home_folder
 from leverframe.apps.cli.exit_codes import REFUSED
 from leverframe.apps.cli.output import Json, print_json, print_table, say
+from leverframe.core.errors import InvalidInput
 
 WATCH_PANEL = "Watch"
 PANEL = "Record and access"
@@ -121,11 +122,16 @@ def issue(
     role: Annotated[list[str], typer.Option("--role", help="A role; repeatable.")],
     team: Annotated[list[str] | None, typer.Option("--team", help="A team; repeatable.")] = None,
     days: Annotated[int, typer.Option(help="Days until it expires.", min=1, max=366)] = 90,
+    priority: Annotated[str, typer.Option(help="high, normal or low: whose requests a gateway with too many refuses last.")] = "normal",
+    per_second: Annotated[float, typer.Option("--per-second", help="Requests a second at a gateway; 0: any number.", min=0.0)] = 0.0,
+    burst: Annotated[float, typer.Option("--burst", help="Requests that may come at once; 0: one second's worth.", min=0.0)] = 0.0,
     json_output: Json = False,
 ) -> None:
     """Make a token; its secret is shown this once."""
+    if priority not in ("high", "normal", "low"):
+        raise InvalidInput("no such priority", where="--priority", expected="high, normal or low", got=priority[:40])
     with connect() as client:
-        made = client.access.issue(subject, role, team or (), days=days)
+        made = client.access.issue(subject, role, team or (), days=days, priority=priority, per_second=per_second, burst=burst)
     if json_output:
         print_json(made)
     else:
@@ -135,6 +141,7 @@ def issue(
 @token.command("list")
 def list_tokens(json_output: Json = False) -> None:
     """Every live token, without secrets."""
+    from leverframe.apps.console.endpoint_words import quota_words
     from leverframe.apps.console.words import moment
 
     with connect() as client:
@@ -142,8 +149,11 @@ def list_tokens(json_output: Json = False) -> None:
     if json_output:
         print_json(found)
     else:
-        rows = ((t.id, t.subject, ", ".join(t.roles), ", ".join(t.teams), moment(t.expires_at_us)) for t in found)
-        print_table("Tokens", ("id", "subject", "roles", "teams", "expires"), rows, empty="none.")
+        rows = (
+            (t.id, t.subject, ", ".join(t.roles), ", ".join(t.teams), t.priority, quota_words(t.quota), moment(t.expires_at_us))
+            for t in found
+        )
+        print_table("Tokens", ("id", "subject", "roles", "teams", "priority", "quota", "expires"), rows, empty="none.")
 
 
 @token.command("revoke")

@@ -183,7 +183,8 @@ def list_releases(endpoint: Annotated[str, typer.Option(help="Only to this endpo
     print_table("Plans that wait", ("plan", "releases", "#approvals", "missing"), waiting, empty="none.")
 
 
-def _print_endpoint(shown: "EndpointView", json_output: bool) -> None:
+def print_endpoint(shown: "EndpointView", json_output: bool) -> None:
+    """Who answers, which levers are pulled, and whether the gateway has followed."""
     if json_output:
         print_json(shown)
         return
@@ -192,6 +193,7 @@ def _print_endpoint(shown: "EndpointView", json_output: bool) -> None:
         *(["killed"] if shown.endpoint.killed else []),
         *(["pinned"] if shown.endpoint.pinned else []),
         *(f"{feature} disabled" for feature in shown.endpoint.disabled_features),
+        *([f"frozen: {shown.freeze.reason}"] if shown.freeze else []),
     ]
     say(f"{shown.environment}/{shown.endpoint.name}: {arms}{'  [' + ', '.join(marks) + ']' if marks else ''}")
     if shown.generation_running is None:
@@ -205,7 +207,7 @@ def _print_endpoint(shown: "EndpointView", json_output: bool) -> None:
         )
 
 
-def _followed(client: "Client", shown: "EndpointView") -> "EndpointView":
+def followed(client: "Client", shown: "EndpointView") -> "EndpointView":
     """``shown`` once the gateway runs what was asked for, or as it is after ``FOLLOW_S``."""
     until = time.monotonic() + FOLLOW_S
     while shown.generation_running is not None and shown.generation_running < shown.generation_desired and time.monotonic() < until:
@@ -219,8 +221,8 @@ def _followed(client: "Client", shown: "EndpointView") -> "EndpointView":
 def rollback(endpoint: EndpointName, reason: Reason = "", environment: Environment = "prod", json_output: Json = False) -> None:
     """Point the route back at the version that was live before: no build, no gates, under a second."""
     with connect() as client:
-        shown = _followed(client, client.release.rollback(environment, endpoint, reason or "rolled back from the command line"))
-    _print_endpoint(shown, json_output)
+        shown = followed(client, client.release.rollback(environment, endpoint, reason or "rolled back from the command line"))
+    print_endpoint(shown, json_output)
 
 
 def history(
@@ -256,7 +258,6 @@ LEVERS = {
     "unpin": ("Let releases move the route again.", ""),
     "kill": ("Stop answering with the model; callers get the fallback.", ""),
     "unkill": ("Answer with the model again.", ""),
-    "fallback": ("Set the constant that is answered when no arm can.", "The constant; leave it out to refuse instead."),
     "disable-feature": ("Feed a feature (view.feature or view.*) as missing.", "The feature: view.feature or view.*."),
     "enable-feature": ("Use a disabled feature again.", "The feature: view.feature or view.*."),
     "freeze": ("Start no release here until unfrozen.", ""),
@@ -276,10 +277,10 @@ def _add_lever(app: typer.Typer, lever: str, what: str, argument_is: str) -> Non
             )
         with connect() as client:
             asked = client.release.operate(environment, endpoint, lever, argument, reason or f"{lever} from the command line")
-            shown = _followed(client, asked)
+            shown = followed(client, asked)
         if not json_output:
             say(f"{lever}: done")
-        _print_endpoint(shown, json_output)
+        print_endpoint(shown, json_output)
 
     def plain(endpoint: EndpointName, reason: Reason = "", environment: Environment = "prod", json_output: Json = False) -> None:
         pull(endpoint, "", reason, environment, json_output)

@@ -135,6 +135,7 @@ def import_model(
     team: Annotated[str, typer.Option(help="The owning team.")],
     owner: Annotated[str, typer.Option(help="Who answers for it.")] = "",
     risk: Annotated[str, typer.Option(help="Risk tier: high or low.")] = "high",
+    column: Annotated[int, typer.Option(help="Which of several columns that a pyfunc answers is the score (predict_proba: 1).")] = -1,
     note: Annotated[str, typer.Option(help="Kept with the version.")] = "",
     json_output: Json = False,
 ) -> None:
@@ -147,7 +148,7 @@ def import_model(
 
     with connect() as client:
         made = import_mlflow(
-            folder, home=home_folder(), name=name, team=team, owner=owner or team, now_us=time.time_ns() // 1000, risk_tier=risk
+            folder, home=home_folder(), name=name, team=team, owner=owner or team, now_us=time.time_ns() // 1000, risk_tier=risk, column=column
         )
         bundle, envelope = write_imported(home_folder(), made)
         if name not in {spec.name for spec in client.training.models()}:

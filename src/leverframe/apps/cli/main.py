@@ -6,6 +6,7 @@ import typer
 
 from leverframe.apps.cli import (
     commands_data,
+    commands_operating,
     commands_record,
     commands_release,
     commands_run,
@@ -34,6 +35,7 @@ for _module in (
     commands_training,
     commands_score,
     commands_release,
+    commands_operating,
     commands_serving,
     commands_stream,
     commands_record,

@@ -1,12 +1,18 @@
 """What the console's forms do; each consequential one asks for the name of what it acts on to be typed."""
 
+from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import quote
 
 from leverframe.apps.console.door import Form, Visit
+from leverframe.apps.platform.views import FallbackRequest, LimitsRequest
 from leverframe.apps.web.ask import row_of
 from leverframe.apps.web.levers import LEVERS
+from leverframe.apps.web.rules import rule_of
 from leverframe.core.digest import check_digest
 from leverframe.core.errors import InvalidInput, NotFound
+
+Number = TypeVar("Number", int, float)
 
 DONE = {
     "approved": "Approved. The plan's digest and your name are in the record.",
@@ -76,6 +82,41 @@ def pull(visit: Visit) -> str:
     return _endpoint_address(visit, "aborted" if lever == "abort" else "pulled")
 
 
+def set_fallback(visit: Visit) -> str:
+    """Set the chain of what answers when the model cannot."""
+    visit.confirm(visit.path["endpoint"])
+    wanted = FallbackRequest(
+        value=_number(visit, "value", float),
+        rules=tuple(rule_of(line) for line in visit.form.get("rules", "").splitlines() if line.strip()),
+        last_good=visit.form.get("last_good") == "1",
+        reason=_reason(visit),
+    )
+    visit.platform.operating.set_fallback(visit.actor, visit.path["environment"], visit.path["endpoint"], wanted, key=visit.key)
+    return _endpoint_address(visit, "pulled")
+
+
+def set_limits(visit: Visit) -> str:
+    """Set deadline and quota."""
+    visit.confirm(visit.path["endpoint"])
+    wanted = LimitsRequest(
+        deadline_ms=_number(visit, "deadline_ms", int),
+        per_second=_number(visit, "per_second", float),
+        burst=_number(visit, "burst", float),
+        reason=_reason(visit),
+    )
+    visit.platform.operating.set_limits(visit.actor, visit.path["environment"], visit.path["endpoint"], wanted, key=visit.key)
+    return _endpoint_address(visit, "pulled")
+
+
+def _number(visit: Visit, name: str, kind: Callable[[str], Number]) -> Number | None:
+    """The number typed into a field; None when it was left empty."""
+    text = visit.form.get(name, "").strip()
+    try:
+        return kind(text) if text else None
+    except (ValueError, OverflowError) as exc:
+        raise InvalidInput("not a number", where=name, expected="a number", got=text[:40], next_step="go back") from exc
+
+
 def try_model(visit: Visit) -> str:
     """Ask the endpoint's model one question, under the token this session was opened with."""
     environment, endpoint = visit.path["environment"], visit.path["endpoint"]
@@ -99,5 +140,7 @@ FORMS: tuple[Form, ...] = (
     Form(path="/plans/{digest}/apply", permission="Release.Apply", run=apply),
     Form(path="/endpoints/{environment}/{endpoint}/rollback", permission="Release.Rollback", run=rollback),
     Form(path="/endpoints/{environment}/{endpoint}/levers", permission="Release.Operate", run=pull),
+    Form(path="/endpoints/{environment}/{endpoint}/fallback", permission="Release.Operate", run=set_fallback),
+    Form(path="/endpoints/{environment}/{endpoint}/limits", permission="Release.Operate", run=set_limits),
     Form(path="/endpoints/{environment}/{endpoint}/try", permission="Release.Read", run=try_model),
 )

@@ -5,12 +5,14 @@ from typing import Any
 
 from leverframe.apps.console.charts import calibration_chart, interval_chart
 from leverframe.apps.console.door import Page, Visit
+from leverframe.apps.console.endpoint_words import fallback_chain, freeze_words, quota_words
 from leverframe.apps.console.monitor_rows import drift_rows, feed_rows, performance_charts
 from leverframe.apps.console.plan_words import RULE_COLUMNS, STAGE_COLUMNS, plan_sheet
 from leverframe.apps.console.snippets import snippets
 from leverframe.apps.platform.views import EndpointView, IntervalPoint, ReleaseView
 from leverframe.apps.web.ask import example_of
 from leverframe.apps.web.levers import LEVERS
+from leverframe.apps.web.rules import rule_text
 from leverframe.core.clock import us_from_iso
 from leverframe.core.digest import check_digest
 from leverframe.core.errors import InvalidInput, LeverframeError, NotFound
@@ -108,7 +110,17 @@ def endpoint(visit: Visit) -> dict[str, Any]:
     except ValueError as exc:
         raise InvalidInput("not a moment", where="at", expected="2013-05-01T12:00:00Z", got=at[:40]) from exc
     history = visit.platform.release.history(shown.environment, shown.endpoint.name, at_us)
-    return {"shown": shown, "history": history, "levers": LEVERS, "at": at} | _how_to_ask(visit, shown)
+    facts = {"shown": shown, "history": history, "levers": LEVERS, "at": at}
+    return facts | _how_it_runs(shown) | _how_to_ask(visit, shown)
+
+
+def _how_it_runs(shown: EndpointView) -> dict[str, Any]:
+    return {
+        "chain": fallback_chain(shown),
+        "quota": quota_words(shown.endpoint.quota),
+        "freeze": freeze_words(shown.freeze) if shown.freeze else "",
+        "rules": "\n".join(rule_text(rule) for rule in shown.endpoint.fallback.rules),
+    }
 
 
 def _how_to_ask(visit: Visit, shown: EndpointView) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from leverframe.apps.control.route import Call, Route
 from leverframe.apps.platform.views import AuditView, Check, DiagnosisView, MonitorView, StatusView, TokenView, VerifyView
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
+from leverframe.core.quotas import quota_of
+from leverframe.core.route import Priority
 
 AUDIT_LIMIT_MAX = 1000
 
@@ -30,12 +32,15 @@ class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Issue(msgspec.Struct, frozen=True, kw_only=True):
-    """A token to make: whom it speaks for, with which roles and teams, for how many days."""
+    """A token to make: whom it speaks for, with which roles and teams, for how many days; its priority and quota at gateways (0: none)."""
 
     subject: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     roles: tuple[str, ...]
     teams: tuple[str, ...] = ()
     days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 90
+    priority: Priority = "normal"
+    per_second: float = 0.0
+    burst: float = 0.0
 
 
 def _entries(call: Call) -> tuple[AuditView, ...]:
@@ -45,7 +50,16 @@ def _entries(call: Call) -> tuple[AuditView, ...]:
 
 def _issue(call: Call) -> TokenView:
     wanted: Issue = call.body
-    return call.platform.access.issue(call.actor, wanted.subject, wanted.roles, wanted.teams, days=wanted.days, key=call.key)
+    return call.platform.access.issue(
+        call.actor,
+        wanted.subject,
+        wanted.roles,
+        wanted.teams,
+        days=wanted.days,
+        key=call.key,
+        priority=wanted.priority,
+        quota=quota_of(wanted.per_second, wanted.burst),
+    )
 
 
 def _revoke(call: Call) -> dict[str, Any]:

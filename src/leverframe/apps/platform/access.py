@@ -5,6 +5,7 @@ from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import TokenView
 from leverframe.core.actor import Actor
 from leverframe.core.clock import DAY_US
+from leverframe.core.route import Priority, Quota
 from leverframe.governance.commands import IssueToken, RevokeToken, bootstrap
 from leverframe.governance.decision import require
 from leverframe.governance.identity import Token, authenticate, new_secret, secret_sha256, tokens
@@ -39,8 +40,19 @@ class Access:
         """
         require(self._parts.policy, actor, action, resource, team, {})
 
-    def issue(self, actor: Actor, subject: str, roles: tuple[str, ...], teams: tuple[str, ...], *, days: int, key: str) -> TokenView:
-        """Give ``subject`` a token; its secret is in the answer and nowhere else."""
+    def issue(
+        self,
+        actor: Actor,
+        subject: str,
+        roles: tuple[str, ...],
+        teams: tuple[str, ...],
+        *,
+        days: int,
+        key: str,
+        priority: Priority = "normal",
+        quota: Quota | None = None,
+    ) -> TokenView:
+        """Give ``subject`` a token; its secret is in the answer and nowhere else. Gateways obey its priority and quota."""
         secret = new_secret()
         now_us = self._machine.now_us()
         command = IssueToken(
@@ -51,11 +63,20 @@ class Access:
             issued_at_us=now_us,
             expires_at_us=now_us + days * DAY_US,
             kind="service" if set(roles) == {"service"} else "human",
+            priority=priority,
+            quota=quota,
         )
         receipt = self._parts.ledger.write(actor, command, key=key)
         self._parts.publisher.publish()
         return TokenView(
-            id=str(receipt.result["id"]), subject=subject, roles=roles, teams=teams, expires_at_us=command.expires_at_us, secret=secret
+            id=str(receipt.result["id"]),
+            subject=subject,
+            roles=roles,
+            teams=teams,
+            expires_at_us=command.expires_at_us,
+            secret=secret,
+            priority=priority,
+            quota=quota,
         )
 
     def revoke(self, actor: Actor, token_id: str, *, key: str) -> None:
@@ -69,4 +90,12 @@ class Access:
 
 
 def _view(token: Token) -> TokenView:
-    return TokenView(id=token.id, subject=token.subject, roles=token.roles, teams=token.teams, expires_at_us=token.expires_at_us)
+    return TokenView(
+        id=token.id,
+        subject=token.subject,
+        roles=token.roles,
+        teams=token.teams,
+        expires_at_us=token.expires_at_us,
+        priority=token.priority,
+        quota=token.quota,
+    )

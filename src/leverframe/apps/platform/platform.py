@@ -6,6 +6,7 @@ from leverframe.apps.platform.data import Data
 from leverframe.apps.platform.doctor import checks
 from leverframe.apps.platform.features import Features
 from leverframe.apps.platform.monitoring import Monitoring
+from leverframe.apps.platform.operating import Operating
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.serving import Serving
@@ -23,6 +24,7 @@ class Platform:
         self.features = Features(parts)
         self.training = Training(parts)
         self.release = Releases(parts)
+        self.operating = Operating(parts, self.release)
         self.serving = Serving(parts, self.training)
         self.monitoring = Monitoring(parts)
         self.audit = Audit(parts)

@@ -9,8 +9,10 @@ from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.unknown import known
 from leverframe.apps.platform.views import (
     EndpointView,
+    FreezeView,
     HistoryEntry,
     IntervalPoint,
+    LeverView,
     PlanRequest,
     PlanView,
     ReleaseView,
@@ -28,13 +30,13 @@ from leverframe.core.schema import Signature
 from leverframe.features.commands import KIND_VIEW
 from leverframe.governance.bundles import open_bundle
 from leverframe.release import history
+from leverframe.release.approvals import freeze_at
 from leverframe.release.operate import (
     DisableFeature,
     EnableFeature,
     FreezeReleases,
     Kill,
     Pin,
-    SetFallback,
     UnfreezeReleases,
     Unkill,
     Unpin,
@@ -45,11 +47,13 @@ from leverframe.release.records import (
     KIND_APPROVAL,
     KIND_ENDPOINT,
     KIND_EVIDENCE,
+    KIND_LEVER,
     KIND_MODEL,
     KIND_MODEL_VERSION,
     KIND_RELEASE,
     Approval,
     EvidenceNote,
+    Lever,
     Release,
 )
 from leverframe.release.rollout import AbortRelease, PauseRelease, ResumeRelease, Rollback
@@ -259,6 +263,7 @@ class Releases:
         parts = self._parts
         running = parts.probe.state()
         generation = parts.publisher.desired().generation
+        levers = parts.ledger.find(KIND_LEVER, Lever, prefix=f"{parts.settings.environment}/")
         return tuple(
             EndpointView(
                 environment=parts.settings.environment,
@@ -270,11 +275,36 @@ class Releases:
                 served=running.served,
                 logged=running.logged,
                 dropped=running.dropped,
+                freeze=self._freeze(endpoint.name),
+                levers=tuple(
+                    LeverView(
+                        lever=pulled.lever,
+                        argument=pulled.argument,
+                        reason=pulled.reason,
+                        by=pulled.by,
+                        at_us=pulled.at_us,
+                        expires_us=pulled.expires_us,
+                    )
+                    for pulled in levers
+                    if pulled.endpoint == endpoint.name
+                ),
             )
             for endpoint in parts.ledger.find(KIND_ENDPOINT, Endpoint, prefix=f"{parts.settings.environment}/")
         )
 
-    def _endpoint_view(self, environment: str, endpoint: str) -> EndpointView:
+    def _freeze(self, endpoint: str) -> FreezeView | None:
+        found = freeze_at(self._parts.ledger, self._parts.settings.environment, endpoint, self._parts.clock.now_us())
+        if found is None:
+            return None
+        return FreezeView(endpoint=found.endpoint, reason=found.reason, by=found.by, at_us=found.at_us, expires_us=found.expires_us)
+
+    def endpoint_view(self, environment: str, endpoint: str) -> EndpointView:
+        """One endpoint of this environment.
+
+        Raises
+        ------
+        NotFound: no such endpoint.
+        """
         found = next((view for view in self.endpoints() if view.environment == environment and view.endpoint.name == endpoint), None)
         if found is None:
             raise NotFound("no such endpoint", where=f"{environment}/{endpoint}", next_step="lever status")
@@ -284,7 +314,7 @@ class Releases:
         """One route write back to the last good version, published at once."""
         command = Rollback(environment=environment, endpoint=endpoint, reason=reason, owner_team=self._team(environment, endpoint))
         self._write(actor, command, key)
-        return self._endpoint_view(environment, endpoint)
+        return self.endpoint_view(environment, endpoint)
 
     def operate(self, actor: Actor, environment: str, endpoint: str, lever: str, *, argument: str, reason: str, key: str) -> EndpointView:
         """Pull one of the operator's levers.
@@ -297,7 +327,7 @@ class Releases:
             self._require_feature(argument)
         where = {"environment": environment, "endpoint": endpoint, "reason": reason, "owner_team": self._team(environment, endpoint)}
         self._write(actor, self._lever(lever, argument, where), key)
-        return self._endpoint_view(environment, endpoint)
+        return self.endpoint_view(environment, endpoint)
 
     def _require_feature(self, pattern: str) -> None:
         """Refuse a pattern that names nothing: a lever pulled on a misspelt feature would change nothing and say "done"."""
@@ -326,12 +356,7 @@ class Releases:
         if lever in on_release:
             release = argument or self._endpoint(where["environment"], where["endpoint"]).release
             return on_release[lever](release=release, reason=where["reason"], owner_team=where["owner_team"])
-        if lever == "fallback":
-            try:
-                return SetFallback(value=float(argument) if argument else None, **where)
-            except ValueError as error:
-                raise InvalidInput("a fallback is a number, or empty for none", where="argument", got=argument[:40]) from error
-        known = ", ".join((*plain, *on_feature, *on_release, "fallback"))
+        known = ", ".join((*plain, *on_feature, *on_release))
         raise InvalidInput("no such lever", where=lever[:40], expected=known)
 
     def _endpoint(self, environment: str, endpoint: str) -> Endpoint:

@@ -5,7 +5,6 @@ LEVERS = (
     "unpin",
     "kill",
     "unkill",
-    "fallback",
     "disable-feature",
     "enable-feature",
     "freeze",
