@@ -20,6 +20,7 @@ from leverframe.core.model import (
     ISOLATED,
     LINEAGE,
     MODEL_LIGHTGBM,
+    MODEL_ONNX,
     PROVENANCE,
     SIGNATURE,
     SPEC,
@@ -33,9 +34,12 @@ from leverframe.governance.signing import load_or_create
 from leverframe.serving.runtimes.isolated.environment import BUILD_S_MAX, lock
 from leverframe.serving.runtimes.isolated.limits import Bounds
 from leverframe.serving.runtimes.isolated.opening import IsolatedOpener
+from leverframe.serving.runtimes.lightgbm import LightgbmRuntime
+from leverframe.serving.runtimes.onnx import OnnxRuntime
+from leverframe.serving.runtimes.xgboost import XgboostRuntime
+from leverframe.serving.runtimes.xgboost_scan import described
 from leverframe.training.importers.mlflow import Floats, MlflowModel, read_mlflow
 from leverframe.training.provenance import provenance_statement
-from leverframe.training.trainers.lightgbm import LightGBMModel
 
 READER = "nanoarrow==0.9.0"
 """What the child reads its columns with; added to every model's requirements."""
@@ -54,24 +58,31 @@ class Imported:
     at_us: int
 
 
-def import_mlflow(folder: Path, *, home: Path, name: str, team: str, owner: str, now_us: int, risk_tier: str = "high") -> Imported:
+def import_mlflow(
+    folder: Path, *, home: Path, name: str, team: str, owner: str, now_us: int, risk_tier: str = "high", column: int = -1
+) -> Imported:
     """Read the MLflow model in ``folder`` and run it once on its own example: what it answers is kept as golden rows.
 
     A model that is not data runs for that in an isolated child, in the very environment that will serve it (building it asks the index).
+
+    Parameters
+    ----------
+    column: of a pyfunc that gives several scores a row, the one that is the score; -1: all of them are.
 
     Raises
     ------
     InvalidInput, NotFound: the folder cannot be imported.    Unavailable: environment or child cannot be had.
     """
     model = read_mlflow(folder)
-    if model.booster:
-        runtime, environment = "lightgbm", "\n".join(model.requirements) + "\n"
-        files = {MODEL_LIGHTGBM: model.booster.encode()}
-        scores = LightGBMModel(model.booster).predict(model.example)
+    runtime, scores = _data_scores(model)
+    if model.data is not None and runtime:
+        environment = "\n".join(model.requirements) + "\n"
+        files = {model.data.file: model.data.content}
     else:
         runtime = "isolated"
         python = model.runtime.python or f"3.{sys.version_info.minor}"
-        record = msgspec.structs.replace(model.runtime, python=python, requirements=lock((*model.requirements, READER), python))
+        requirements = lock((*model.requirements, READER), python)
+        record = msgspec.structs.replace(model.runtime, python=python, requirements=requirements, column=column)
         environment = "\n".join(record.requirements) + "\n"
         files = {**model.pyfunc_files(), ISOLATED: canonical_json(record)}
         scores = _tried(home, name, files, model)
@@ -129,6 +140,25 @@ def write_imported(home: Path, made: Imported) -> tuple[Digest, Digest]:
     settings = Settings(home=home)
     key = load_or_create(settings.keys_folder)
     return write_bundle(ArtifactStore(settings.artifact_store_url), key, model=made.spec.name, files=made.files, created_at_us=made.at_us)
+
+
+def _data_scores(model: MlflowModel) -> tuple[str, Floats]:
+    """Name of the runtime that serves a data-only model, and its answers to the example; an empty name when none does."""
+    data, names = model.data, tuple(column.name for column in model.signature.columns)
+    nothing = "", np.empty(0)
+    if data is None:
+        return nothing
+    try:
+        if data.file == MODEL_LIGHTGBM:
+            return "lightgbm", LightgbmRuntime(data.content, len(names)).score(model.example)
+        if data.file == MODEL_ONNX:
+            return "onnx", OnnxRuntime(data.content, len(names), data.width).score(model.example)
+        said, types, classes = described(data.content)
+        if said not in ((), names) or "c" in types:
+            return nothing
+        return "xgboost", XgboostRuntime(data.content, len(names), max(1, classes)).score(model.example)
+    except Integrity:
+        return nothing
 
 
 def _tried(home: Path, name: str, files: dict[str, bytes], model: MlflowModel) -> Floats:

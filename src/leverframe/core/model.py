@@ -84,7 +84,7 @@ class IsolatedRuntime(msgspec.Struct, frozen=True, kw_only=True):
 
     ``requirements`` are lines ``name==version --hash=sha256:…``, nothing else is installed; empty: the gateway's own Python.
     ``loader`` is ``mlflow`` or ``module``: ``_load_pyfunc(data)`` of ``module`` in folder ``code``, both under ``pyfunc/``.
-    ``frame`` is what ``predict`` takes: a pandas DataFrame, or a dict of column arrays.
+    ``frame`` is what ``predict`` takes: a pandas DataFrame, or a dict of column arrays. ``column`` of its answer is the score; -1: all are.
     """
 
     columns: tuple[IsolatedColumn, ...]
@@ -95,6 +95,7 @@ class IsolatedRuntime(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ""
     code: str = ""
     frame: Literal["pandas", "columns"] = "pandas"
+    column: int = -1
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):

@@ -141,6 +141,25 @@ def check_model(data: bytes, columns: int) -> None:
         )
 
 
+def described(data: bytes) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    """Names and types of the columns (empty: the model does not say), and its classes (0: it gives one score a row).
+
+    Raises
+    ------
+    Integrity: not a model.
+    """
+    try:
+        learner = _read(data)["learner"]
+        names, types = ([_text(entry) for entry in learner.get(key) or ()] for key in ("feature_names", "feature_types"))
+        return tuple(names), tuple(types), int(learner["learner_model_param"].get("num_class", 0))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _refusal("not an XGBoost model", expected="the document of Booster.save_model", got=type(error).__name__) from error
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
 def _nodes(tree: dict[str, Any], width: int) -> int:
     """Nodes of a sound tree; 0 when a child or a column lies outside it, or a node has two parents."""
     count = int(tree["tree_param"]["num_nodes"])

@@ -1,7 +1,7 @@
 """An MLflow model folder, read without running anything of it: ``MLmodel`` by the safe YAML loader, the example as JSON, files as bytes.
 
-A LightGBM booster in its text form becomes a data-only model of the gateway's own process. Everything else stays a pyfunc, which only an
-isolated child ever opens. Source: MLflow documentation, "MLflow Models" (storage format, signature, input example).
+What :mod:`.flavours` knows as data becomes a model of the gateway's own process. Everything else stays a pyfunc, which only an isolated
+child ever opens. Source: MLflow documentation, "MLflow Models" (storage format, signature, input example).
 """
 
 import json
@@ -19,6 +19,7 @@ from leverframe.core.digest import Digest, canonical_json, digest_bytes
 from leverframe.core.errors import InvalidInput, LimitExceeded, NotFound
 from leverframe.core.model import PYFUNC, IsolatedColumn, IsolatedRuntime
 from leverframe.core.schema import DataType, InputColumn, OutputField, RequestField, Signature
+from leverframe.training.importers.flavours import DataModel, data_model
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +47,7 @@ class MlflowModel:
     """What a folder says about its model.
 
     ``signature`` has one output of unknown width (1).    ``example``: rows ``[n, columns]``, text as its position among the categories.
-    ``booster``: LightGBM's text form, when that is the whole model; else empty.    ``requirements``: lines ``name==version``.
+    ``data``: the model itself, when it is data.    ``requirements``: lines ``name==version``.
     """
 
     files: Mapping[str, bytes]
@@ -54,7 +55,7 @@ class MlflowModel:
     signature: Signature
     runtime: IsolatedRuntime
     example: Floats
-    booster: str
+    data: DataModel | None
     requirements: tuple[str, ...]
     made_by: str
 
@@ -101,7 +102,7 @@ def read_mlflow(folder: Path) -> MlflowModel:
         signature=Signature(request=tuple(fields), columns=tuple(inputs), outputs=(OutputField(name="prediction"),)),
         runtime=IsolatedRuntime(columns=tuple(isolated), python=_python(str(pyfunc.get("python_version", "")))),
         example=matrix,
-        booster=_booster(files, flavors, [column.name for column in inputs]),
+        data=None if any(column.kind == "text" for column in isolated) else data_model(files, flavors, [column.name for column in inputs]),
         requirements=_requirements(files),
         made_by=f"mlflow {str(about.get('mlflow_version', ''))[:40]}".strip(),
     )
@@ -177,20 +178,6 @@ def _number(value: Any, categories: tuple[str, ...], name: str) -> float:
         return float(value)
     except (TypeError, ValueError) as error:
         raise InvalidInput("the input example does not fit the signature", where=name[:100], expected="numbers") from error
-
-
-def _booster(files: Mapping[str, bytes], flavors: Mapping[str, Any], names: list[str]) -> str:
-    """The text of a LightGBM booster with one score a row over exactly these columns, else empty."""
-    flavor = flavors.get("lightgbm")
-    if not isinstance(flavor, dict) or not str(flavor.get("model_class", "")).endswith("Booster"):
-        return ""
-    content = files.get(str(flavor.get("data", "")), b"")
-    if not content.startswith(b"tree\n"):
-        return ""
-    text = content.decode("utf-8", "replace")
-    lines = dict(line.partition("=")[::2] for line in text.splitlines()[:40])
-    fits = lines.get("num_class") == "1" and lines.get("feature_names", "").split(" ") == names
-    return text if fits else ""
 
 
 def _python(version: str) -> str:

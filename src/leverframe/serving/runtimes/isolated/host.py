@@ -71,6 +71,7 @@ class IsolatedModel:
         self.locks: tuple[str, ...] = ()
         self.counts = IsolatedCounts()
         self._columns = runtime.columns
+        self._column = runtime.column
         self._config = {
             "model": str(model),
             "loader": runtime.loader,
@@ -210,7 +211,21 @@ class IsolatedModel:
             raise Unavailable(
                 "the model's process gave no scores", where=self.title, expected=f"float64 [{rows}, k]", got=f"{len(answer)} bytes"
             )
-        return scores
+        return self._chosen(scores)
+
+    def _chosen(self, scores: Float) -> Float:
+        """The column of the answer that the bundle's record names; all of them when it names none."""
+        if self._column < 0:
+            return scores
+        table = scores.reshape(len(scores), -1)
+        if self._column >= table.shape[1]:
+            raise Unavailable(
+                "the model's answer has no such column",
+                where=self.title,
+                expected=f"column {self._column}",
+                got=f"{table.shape[1]} columns",
+            )
+        return table[:, self._column]
 
     async def _start(self) -> None:
         """One start.
