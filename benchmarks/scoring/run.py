@@ -84,7 +84,7 @@ def main() -> None:
         ours = [_score(model, source, folder / "out", workers) for _ in range(PASSES)]
         rate = ROWS / statistics.median(ours)
         report.add("file to file", rate, "rows/s")
-        without = replace(model, score_alike=lambda rows: rows[:, 0])
+        without = replace(model, score_columns=lambda columns: columns[0])
         others = [_score(without, source, folder / "without", workers) for _ in range(PASSES)]
         report.add("everything but the model", ROWS / statistics.median(others), "rows/s")
         report.add("the exact runtime alone, one core", ROWS / _runtime_seconds(model, source, alike=True), "rows/s")

@@ -58,7 +58,8 @@ def same_bits(text, rows):
     kernel, native = TreesRuntime(text, rows.shape[1]), LightgbmRuntime(text, rows.shape[1])
     expected = native.score(rows).tobytes()
     singly = np.array([kernel.score_row(row.tobytes()) for row in rows])
-    return kernel.score(rows).tobytes() == expected and singly.tobytes() == expected
+    apart = kernel.score_columns([column.copy() for column in rows.T])
+    return all(scores.tobytes() == expected for scores in (kernel.score(rows), singly, apart))
 
 
 def test_the_library_is_built_and_used_here():
@@ -95,7 +96,7 @@ def test_single_leaves_and_any_number_of_rows():
     assert same_bits(text, rows[:40])
     text, rows = trained(2)
     kernel, native = TreesRuntime(text, COLUMNS), LightgbmRuntime(text, COLUMNS)
-    for count in (0, 1, 2, 15, 16, 17, 31, 33, 500):
+    for count in (0, 1, 2, 3, 4, 5, 127, 128, 129, 131, 500):
         assert kernel.score(rows[:count]).tobytes() == (native.score(rows[:count]).tobytes() if count else b"")
     assert kernel.score(rows[:64, ::-1][:, ::-1]).tobytes() == native.score(rows[:64]).tobytes()
 
@@ -134,6 +135,9 @@ def test_a_wrong_width_is_refused_before_the_library_sees_it():
     for shape in (rows[:, :4], rows[0], rows[None]):
         with pytest.raises(ValueError):
             kernel.score(shape)
+    for columns in ([], list(rows.T[:4]), [*rows.T[:4], rows[:7, 4]], [rows] * 5):
+        with pytest.raises(ValueError):
+            kernel.score_columns(columns)
     with pytest.raises(Integrity):
         TreesRuntime(text, COLUMNS + 1)
 

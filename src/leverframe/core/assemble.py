@@ -1,6 +1,6 @@
 """From a request and looked-up features to the model's input matrix: the same code in training and in serving."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,28 @@ def request_column(column: InputColumn, request: RequestColumns) -> Float:
     return numbers[:, column.element] if numbers.ndim == 2 else numbers
 
 
+def input_columns(signature: Signature, request: RequestColumns, views: Mapping[str, Float], rows: int) -> Iterator[Float]:
+    """The columns of :func:`assemble`'s matrix one by one, before defaults; some are the given values themselves: not to be written to.
+
+    Raises
+    ------
+    SchemaMismatch: a field or a view that the signature names is not given.
+    """
+    wide = {
+        field.name: vectors(field, request[field.name], rows) for field in signature.request if field.width > 1 and field.name in request
+    }
+    if wide:
+        request = {**request, **wide}
+    positions = {binding.view: {f: i for i, f in enumerate(binding.features)} for binding in signature.views}
+    for column in signature.columns:
+        if column.source != "view":
+            yield request_column(column, request)
+        elif column.view in views and column.feature in positions.get(column.view, {}):
+            yield views[column.view][:, positions[column.view][column.feature]]
+        else:
+            raise SchemaMismatch("no values given for a feature the model needs", where=f"{column.view}.{column.feature}")
+
+
 def assemble(signature: Signature, request: RequestColumns, views: Mapping[str, Float], rows: int) -> Float:
     """The model's input matrix, float64 ``[rows, columns]`` in signature order, NaN where a value is missing.
 
@@ -76,19 +98,9 @@ def assemble(signature: Signature, request: RequestColumns, views: Mapping[str, 
     SchemaMismatch: a field or a view that the signature names is not given.
     """
     matrix = np.empty((rows, len(signature.columns)), dtype=np.float64)
-    wide = {
-        field.name: vectors(field, request[field.name], rows) for field in signature.request if field.width > 1 and field.name in request
-    }
-    if wide:
-        request = {**request, **wide}
-    positions = {binding.view: {f: i for i, f in enumerate(binding.features)} for binding in signature.views}
-    for index, column in enumerate(signature.columns):
-        if column.source != "view":
-            matrix[:, index] = request_column(column, request)
-        elif column.view in views and column.feature in positions.get(column.view, {}):
-            matrix[:, index] = views[column.view][:, positions[column.view][column.feature]]
-        else:
-            raise SchemaMismatch("no values given for a feature the model needs", where=f"{column.view}.{column.feature}")
+    for index, values in enumerate(input_columns(signature, request, views, rows)):
+        matrix[:, index] = values
+        column = signature.columns[index]
         if column.on_missing == "default" and column.default is not None:
             matrix[np.isnan(matrix[:, index]), index] = column.default
     return matrix

@@ -1,6 +1,6 @@
 """A loaded model version: signature, runtimes and everything compiled from them, checked on its golden rows before anyone may ask it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -80,6 +80,8 @@ class LoadedVersion:
 
     ONNX Runtime does not: the last bit of a row's score depends on how many rows it came with.
     """
+    score_columns: Callable[[Sequence[Float]], Float] | None = None
+    """As ``score_alike``, of columns that lie apart; None when the runtime wants a matrix."""
     lane: Lane | None = None
     """Where a costly model is scored; None: at once, on the event loop."""
     unseen_lane: Lane | None = None
@@ -160,12 +162,12 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes], open_isola
     for engine in engines:
         _check_golden(engine.score(matrix), expected, golden.tolerance, engine.name, arm.version)
     batch, row = engines[-1], engines[0]
-    score_row, score_alike = _singly(row, len(signature.columns)), None
+    score_row, score_alike, score_columns = _singly(row, len(signature.columns)), None, None
     if isinstance(row, LightgbmRuntime):
         score_row, score_alike = row.score_row, row.score
         if (trees := _trees(files[MODEL_LIGHTGBM], row, matrix)) is not None:
             engines.insert(0, trees)
-            batch, row, score_row, score_alike = trees, trees, trees.score_row, trees.score
+            batch, row, score_row, score_alike, score_columns = trees, trees, trees.score_row, trees.score, trees.score_columns
     elif isinstance(row, XgboostRuntime):
         score_row = row.score_row
     row_s = _row_seconds(score_row, matrix)
@@ -183,6 +185,7 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes], open_isola
         score=batch.score,
         runtimes=tuple(engine.name for engine in engines),
         score_alike=score_alike,
+        score_columns=score_columns,
         lane=lane if slow else None,
         unseen_lane=lane,
     )

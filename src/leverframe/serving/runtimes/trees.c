@@ -19,7 +19,8 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-enum { LINE = 64, HALF = LINE / 2, TILE = 64, FEATURES_MAX = 512 }; /* FEATURES_MAX as in trees_table.py: bounds the stack to 128 KiB */
+enum { LINE = 64, HALF = LINE / 2, TILE = 128, TOGETHER = 4 };
+enum { FEATURES_MAX = 512 }; /* as in trees_table.py: bounds the stack to 256 KiB */
 enum { IDENTITY = 0, LOGISTIC = 1 };
 
 /* Half lines: what GCC makes of whole ones on a processor without 64-byte registers is six times slower. */
@@ -48,9 +49,9 @@ typedef struct {
 /* Values that LightGBM's C interface leaves out of a row, and so reads as 0.0. */
 INLINE double cleaned(double value) { return fabs(value) <= (double)1e-35f ? 0.0 : value; }
 
-INLINE double value_at(const unsigned char *row, int64_t column) {
+INLINE double value_at(const unsigned char *at) {
     double value;
-    memcpy(&value, row + 8 * column, sizeof value);
+    memcpy(&value, at, sizeof value);
     return cleaned(value);
 }
 
@@ -69,91 +70,118 @@ INLINE uint32_t below(const double *threshold, uint32_t count, double value) {
     return (uint32_t)(at - threshold) + (*at < value);
 }
 
-/* positions [rows, features] of the rows' values. All rows search in step, so that one's loads hide another's. */
-INLINE void find_positions(const Model *m, const unsigned char *rows, int count, uint32_t *positions) {
+/* Row r's value in a column lies at columns[column] + r * stride: a matrix and columns of their own are read alike. */
+typedef struct {
+    const unsigned char *const *columns;
+    int64_t stride;
+} Values;
+
+/* The position of one value. */
+INLINE uint32_t position_of(const Model *m, int64_t f, double value) {
+    const uint32_t first = (uint32_t)m->first[f], all = (uint32_t)(m->start[f + 1] - m->start[f]);
+    if (m->categories[f]) return first + category(value, (uint32_t)m->categories[f]);
+    if (value == 0.0) return first + all + 1;
+    if (value != value) return first + all + 2;
+    return first + below(m->threshold + m->start[f], all, value);
+}
+
+/* positions [features, TILE] of rows from `from` on. All rows search in step, so that one's loads hide another's. */
+INLINE void find_positions(const Model *m, Values values, int64_t from, int count, uint32_t *positions) {
     for (int64_t f = 0; f < m->features; f++) {
         double value[TILE];
-        uint32_t at[TILE];
+        uint32_t *at = positions + f * TILE;
         const uint32_t first = (uint32_t)m->first[f];
-        for (int r = 0; r < count; r++) value[r] = value_at(rows + r * 8 * m->columns, m->column[f]);
+        const unsigned char *column = values.columns[m->column[f]] + from * values.stride;
+        for (int r = 0; r < count; r++) value[r] = value_at(column + r * values.stride);
         if (m->categories[f]) {
-            for (int r = 0; r < count; r++) at[r] = category(value[r], (uint32_t)m->categories[f]);
-        } else {
-            const double *threshold = m->threshold + m->start[f];
-            const uint32_t all = (uint32_t)(m->start[f + 1] - m->start[f]);
-            if (count == 1) {
-                at[0] = below(threshold, all, value[0]);
-            } else {
-                for (int r = 0; r < count; r++) at[r] = 0;
-                for (uint32_t left = all; left > 1; left -= left / 2) {
-                    const uint32_t half = left / 2;
-                    for (int r = 0; r < count; r++) at[r] += threshold[at[r] + half - 1] < value[r] ? half : 0;
-                }
-                for (int r = 0; r < count; r++) at[r] += threshold[at[r]] < value[r];
-            }
-            for (int r = 0; r < count; r++) {
-                if (value[r] == 0.0) at[r] = all + 1;
-                if (value[r] != value[r]) at[r] = all + 2;
-            }
+            for (int r = 0; r < count; r++) at[r] = first + category(value[r], (uint32_t)m->categories[f]);
+            continue;
         }
-        for (int r = 0; r < count; r++) positions[r * m->features + f] = first + at[r];
+        const double *threshold = m->threshold + m->start[f];
+        const uint32_t all = (uint32_t)(m->start[f + 1] - m->start[f]);
+        for (int r = 0; r < count; r++) at[r] = 0;
+        for (uint32_t left = all; left > 1; left -= left / 2) {
+            const uint32_t half = left / 2;
+            for (int r = 0; r < count; r++) at[r] += threshold[at[r] + half - 1] < value[r] ? half : 0;
+        }
+        for (int r = 0; r < count; r++) {
+            uint32_t found = at[r] + (threshold[at[r]] < value[r]);
+            if (value[r] == 0.0) found = all + 1;
+            if (value[r] != value[r]) found = all + 2;
+            at[r] = first + found;
+        }
     }
 }
 
-#define SCORE_BLOCKS(NAME, HALF_LINE, MASK, BITS, CTZ)                                                                \
-    INLINE void NAME(const Model *m, const uint32_t *positions, int count, double *sums) {                            \
-        enum { LANES = LINE / sizeof(MASK) };                                                                         \
-        for (int64_t block = 0; block * LANES < m->trees; block++) {                                                  \
-            const uint16_t *line_of = m->line_of + block * m->positions;                                              \
-            const HALF_LINE *lines = (const HALF_LINE *)(m->lines + LINE * m->block_line[block]);                     \
-            const double *leaf = m->leaf + block * LANES * BITS;                                                      \
-            const int64_t rest = m->trees - block * LANES;                                                            \
-            for (int r = 0; r < count; r++) {                                                                         \
-                const uint32_t *position = positions + r * m->features;                                               \
-                HALF_LINE low = ~(HALF_LINE){0}, high = low;                                                          \
-                for (int64_t f = 0; f < m->features; f++) {                                                           \
-                    const HALF_LINE *line = lines + 2 * (uint32_t)line_of[position[f]];                               \
-                    low &= line[0];                                                                                   \
-                    high &= line[1];                                                                                  \
-                }                                                                                                     \
-                MASK mask[LANES];                                                                                     \
-                memcpy(mask, &low, HALF);                                                                             \
-                memcpy(mask + LANES / 2, &high, HALF);                                                                \
-                double sum = sums[r];                                                                                 \
-                if (rest >= LANES)                                                                                    \
-                    for (int tree = 0; tree < LANES; tree++) sum += leaf[tree * BITS + CTZ(mask[tree])];              \
-                else                                                                                                  \
-                    for (int tree = 0; tree < rest; tree++) sum += leaf[tree * BITS + CTZ(mask[tree])];               \
-                sums[r] = sum;                                                                                        \
-            }                                                                                                         \
-        }                                                                                                             \
+/* NAME adds a block's leaves to the sums of ROWS rows, whose positions stand `apart` from one feature to the next. Rows go together so that
+ * one's additions, which must wait for each other, run beside another's. The empty statement keeps the masks in memory, from where GCC
+ * counts zeros directly; it would unpack registers instead, which is slower. */
+#define SCORE_BLOCK(NAME, ROWS, HALF_LINE, MASK, BITS, CTZ)                                                               \
+    INLINE void NAME(const Model *m, int64_t block, const uint32_t *positions, int64_t apart, double *sums) {             \
+        enum { LANES = LINE / sizeof(MASK) };                                                                             \
+        const uint16_t *line_of = m->line_of + block * m->positions;                                                      \
+        const HALF_LINE *lines = (const HALF_LINE *)(m->lines + LINE * m->block_line[block]);                             \
+        const double *leaf = m->leaf + block * LANES * BITS;                                                              \
+        const int64_t rest = m->trees - block * LANES, features = m->features;                                            \
+        HALF_LINE low[ROWS], high[ROWS];                                                                                  \
+        MASK mask[ROWS][LANES];                                                                                           \
+        double sum[ROWS];                                                                                                 \
+        EACH(ROWS) low[r] = high[r] = ~(HALF_LINE){0}, sum[r] = sums[r];                                                  \
+        for (int64_t f = 0; f < features; f++)                                                                            \
+            EACH(ROWS) {                                                                                                  \
+                const HALF_LINE *line = lines + 2 * (uint32_t)line_of[positions[f * apart + r]];                          \
+                low[r] &= line[0];                                                                                        \
+                high[r] &= line[1];                                                                                       \
+            }                                                                                                             \
+        EACH(ROWS) {                                                                                                      \
+            memcpy(mask[r], low + r, HALF);                                                                               \
+            memcpy(mask[r] + LANES / 2, high + r, HALF);                                                                  \
+        }                                                                                                                 \
+        __asm__("" : "+m"(mask));                                                                                         \
+        if (rest >= LANES)                                                                                                \
+            _Pragma("GCC unroll 16") for (int tree = 0; tree < LANES; tree++)                                             \
+                EACH(ROWS) sum[r] += leaf[tree * BITS + CTZ(mask[r][tree])];                                              \
+        else                                                                                                              \
+            for (int tree = 0; tree < rest; tree++)                                                                       \
+                EACH(ROWS) sum[r] += leaf[tree * BITS + CTZ(mask[r][tree])];                                              \
+        EACH(ROWS) sums[r] = sum[r];                                                                                      \
     }
-SCORE_BLOCKS(score_blocks_32, half32, uint32_t, 32, __builtin_ctz)
-SCORE_BLOCKS(score_blocks_64, half64, uint64_t, 64, __builtin_ctzll)
+#define EACH(ROWS) _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++)
+SCORE_BLOCK(score_one_32, 1, half32, uint32_t, 32, __builtin_ctz)
+SCORE_BLOCK(score_one_64, 1, half64, uint64_t, 64, __builtin_ctzll)
+SCORE_BLOCK(score_some_32, TOGETHER, half32, uint32_t, 32, __builtin_ctz)
+SCORE_BLOCK(score_some_64, TOGETHER, half64, uint64_t, 64, __builtin_ctzll)
 
-INLINE void score_tile(const Model *m, const unsigned char *rows, int count, double *scores) {
+#define SCORE(ROWS, ...) if (m->wide) score_##ROWS##_64(m, block, __VA_ARGS__); else score_##ROWS##_32(m, block, __VA_ARGS__)
+
+INLINE double transformed(const Model *m, double sum) { return m->transform == LOGISTIC ? 1.0 / (1.0 + exp(-m->sigmoid * sum)) : sum; }
+
+INLINE void score_rows(const Model *m, Values values, int64_t count, double *scores) {
     uint32_t positions[TILE * FEATURES_MAX];
-    find_positions(m, rows, count, positions);
-    for (int r = 0; r < count; r++) scores[r] = 0.0;
-    if (m->wide)
-        score_blocks_64(m, positions, count, scores);
-    else
-        score_blocks_32(m, positions, count, scores);
-    if (m->transform == LOGISTIC)
-        for (int r = 0; r < count; r++) scores[r] = 1.0 / (1.0 + exp(-m->sigmoid * scores[r]));
+    const int64_t lanes = m->wide ? 8 : 16;
+    for (int64_t from = 0; from < count; from += TILE) {
+        const int rows = count - from < TILE ? (int)(count - from) : TILE;
+        double sums[TILE] = {0};
+        find_positions(m, values, from, rows, positions);
+        for (int64_t block = 0; block * lanes < m->trees; block++) {
+            int r = 0;
+            for (; r + TOGETHER <= rows; r += TOGETHER) SCORE(some, positions + r, TILE, sums + r);
+            for (; r < rows; r++) SCORE(one, positions + r, TILE, sums + r);
+        }
+        for (int r = 0; r < rows; r++) scores[from + r] = transformed(m, sums[r]);
+    }
 }
 
 /* The score of one row of m->columns doubles. */
 FOR_EACH_CPU double leverframe_trees_row(const Model *m, const unsigned char *row) {
-    double score;
-    score_tile(m, row, 1, &score);
-    return score;
+    uint32_t positions[FEATURES_MAX];
+    double sum = 0.0;
+    for (int64_t f = 0; f < m->features; f++) positions[f] = position_of(m, f, value_at(row + 8 * m->column[f]));
+    for (int64_t block = 0; block * (m->wide ? 8 : 16) < m->trees; block++) SCORE(one, positions, 1, &sum);
+    return transformed(m, sum);
 }
 
-/* scores [count] of rows [count, m->columns]. */
-FOR_EACH_CPU void leverframe_trees_rows(const Model *m, const unsigned char *rows, int64_t count, double *scores) {
-    for (int64_t at = 0; at < count; at += TILE) {
-        const int64_t rest = count - at;
-        score_tile(m, rows + at * 8 * m->columns, rest < TILE ? (int)rest : TILE, scores + at);
-    }
+/* scores [count] of rows whose column c starts at columns[c], each value `stride` bytes after the one before. */
+FOR_EACH_CPU void leverframe_trees_rows(const Model *m, const unsigned char *const *columns, int64_t stride, int64_t count, double *scores) {
+    score_rows(m, (Values){columns, stride}, count, scores);
 }

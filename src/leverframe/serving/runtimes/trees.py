@@ -6,6 +6,7 @@ use; so it does for models that ``Declined`` names.
 
 import ctypes
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def _functions() -> tuple[Any, Any]:
         raise Declined("the library was not built: no C compiler when Leverframe was installed")
     row, rows = ctypes.PyDLL(str(path)).leverframe_trees_row, ctypes.CDLL(str(path)).leverframe_trees_rows
     row.argtypes, row.restype = (ctypes.c_void_p, ctypes.c_char_p), ctypes.c_double
-    rows.argtypes, rows.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p), None
+    rows.argtypes, rows.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p), None
     return row, rows
 
 
@@ -70,6 +71,7 @@ class TreesRuntime:
         forest = read_forest(text, columns)
         self._tables = build_tables(forest)
         self._columns, self._row_bytes = columns, 8 * columns
+        self._offsets = np.arange(0, 8 * columns, 8, dtype=np.uint64)
         self._model = _Model(
             columns,
             len(self._tables.column),
@@ -99,6 +101,24 @@ class TreesRuntime:
         matrix = np.ascontiguousarray(matrix, dtype=np.float64)
         if matrix.ndim != 2 or matrix.shape[1] != self._columns:
             raise ValueError(f"a matrix has {self._columns} columns")
-        scores = np.empty(len(matrix), dtype=np.float64)
-        self._rows(self._address, matrix.__array_interface__["data"][0], len(matrix), scores.__array_interface__["data"][0])
+        starts = self._offsets + np.uint64(_address_of(matrix))
+        return self._score(starts, self._row_bytes, len(matrix))
+
+    def score_columns(self, columns: Sequence[Float]) -> Float:
+        """Scores ``[rows]`` of columns ``[rows]``, which are read where they lie; the same bits as ``score`` gives for their matrix."""
+        columns = [np.ascontiguousarray(column, dtype=np.float64) for column in columns]
+        if len(columns) != self._columns or len({column.shape for column in columns}) != 1 or columns[0].ndim != 1:
+            raise ValueError(f"{self._columns} columns of one length")
+        starts = np.array([_address_of(column) for column in columns], dtype=np.uint64)
+        return self._score(starts, 8, len(columns[0]))
+
+    def _score(self, starts: npt.NDArray[np.uint64], stride: int, rows: int) -> Float:
+        """Scores of columns that start at the addresses ``starts``, each value ``stride`` bytes after the one before."""
+        scores = np.empty(rows, dtype=np.float64)
+        self._rows(self._address, _address_of(starts), stride, rows, _address_of(scores))
         return scores
+
+
+def _address_of(array: npt.NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
