@@ -4,14 +4,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from leverframe.apps.cli.code_commit import code_commit
-from leverframe.apps.cli.connection import connect, home_folder
+from leverframe.apps.cli.connection import connect, home_folder, load
 from leverframe.apps.cli.exit_codes import INTERNAL, REFUSED
 from leverframe.apps.cli.moments import moment_us
 from leverframe.apps.cli.output import Json, print_json, print_table, say
-from leverframe.core.errors import InvalidInput
+from leverframe.core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from leverframe.apps.client import Client
@@ -148,7 +149,14 @@ def import_model(
 
     with connect() as client:
         made = import_mlflow(
-            folder, home=home_folder(), name=name, team=team, owner=owner or team, now_us=time.time_ns() // 1000, risk_tier=risk, column=column
+            folder,
+            home=home_folder(),
+            name=name,
+            team=team,
+            owner=owner or team,
+            now_us=time.time_ns() // 1000,
+            risk_tier=risk,
+            column=column,
         )
         bundle, envelope = write_imported(home_folder(), made)
         if name not in {spec.name for spec in client.training.models()}:
@@ -160,6 +168,57 @@ def import_model(
     say(f"{registered['version']}  runtime: {made.runtime}  gates: {made.report.answer}", f"bundle {bundle}")
     if made.runtime == "isolated":
         say("gateways serve it when they are started with --allow-isolated")
+
+
+@models.command("evaluate")
+def evaluate_model(
+    version: Annotated[str, typer.Argument(help="An imported version, such as delays@v1.")],
+    dataset: Annotated[str, typer.Option(help="Its newest snapshot is scored; default: the one declared.")] = "",
+    label: Annotated[str, typer.Option(help="Column of what turned out to be true, 0 or 1.")] = "",
+    as_of: Annotated[str, typer.Option(help="Column of the moment a row was asked.")] = "",
+    known_at: Annotated[str, typer.Option(help="Column of the moment its label was known.")] = "",
+    from_: Annotated[str, typer.Option("--from", help="First moment of the rows (ISO 8601).")] = "",
+    to: Annotated[str, typer.Option("--to", help="End of the rows; labels known by then.")] = "",
+    gate: Annotated[list[str] | None, typer.Option(help="A gate, such as 'lower roc_auc >= 0.65'; repeatable.")] = None,
+    slice_: Annotated[list[str] | None, typer.Option("--slice", help="A column whose values are judged apart; repeatable.")] = None,
+    baseline: Annotated[str, typer.Option(help="An input column that alone ranks the rows.")] = "",
+    note: Annotated[str, typer.Option(help="Kept with the version.")] = "",
+    json_output: Json = False,
+) -> None:
+    """Judge an imported version on a dataset and register it anew, with its evaluation, profile and card.
+
+    What is given here is declared for the model first, and stays; what is not is as declared. Runs on the installation's own machine.
+    """
+    from leverframe.apps.cli.gate_rules import gate_rule
+    from leverframe.apps.evaluating import Evaluating
+    from leverframe.apps.platform.views import ImportRequest
+    from leverframe.apps.settings import Settings
+
+    from_us, to_us, (_, token) = moment_us(from_, "--from"), moment_us(to, "--to"), load(home_folder())
+    gates, slices = tuple(gate_rule(text) for text in gate or ()), tuple(slice_ or ())
+    stated = {"dataset": dataset, "label": label, "asked_at": as_of, "label_known_at": known_at, "gates": gates}
+    stated |= {
+        "slices": tuple(dict.fromkeys((*slices, *(rule.slice.partition("=")[0] for rule in gates if rule.slice)))),
+        "baseline": baseline,
+    }
+    model = version.partition("@")[0]
+    with connect() as client:
+        declared = next((spec for spec in client.training.models() if spec.name == model), None)
+        if declared is None:
+            raise NotFound("no such model", where=model[:120], next_step="lever models list")
+        spec = msgspec.structs.replace(declared, **{field: value for field, value in stated.items() if value})
+        if spec != declared:
+            client.training.apply_model(spec)
+        with Evaluating(Settings()) as evaluating:
+            made = evaluating.run(evaluating.authenticate(token), version, from_us=from_us or 0, to_us=to_us)
+        request = ImportRequest(bundle=made.bundle, envelope=made.envelope, note=note or f"{version}, evaluated")
+        shown = client.training.version(str(client.training.register_import(model, request)["version"]))
+    if json_output:
+        print_json({"version": shown.version, "gates": shown.evaluation.gates})
+    else:
+        _print_version(shown)
+    if shown.version.gates != "pass":
+        raise typer.Exit(REFUSED)
 
 
 @models.command("show")

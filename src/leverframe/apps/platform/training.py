@@ -16,6 +16,7 @@ from leverframe.features.bindings import signature
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.definitions import view_version
 from leverframe.governance.bundles import open_bundle
+from leverframe.governance.decision import require
 from leverframe.release.records import KIND_ENDPOINT
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, ApplyModel, RegisterVersion, StartRun, version_id_of
 from leverframe.training.recipe import TrainingRequest
@@ -136,12 +137,14 @@ class Training:
 
         Raises
         ------
-        NotFound: no such model.    Integrity: the bundle is damaged or unsigned.    Refused: it was trained here, or another model's.
+        NotFound: no such model.    Forbidden: policy does not permit it; nothing was opened.    Integrity: the bundle is damaged or
+        unsigned.    Refused: it was trained here, is another model's, or was judged by other gates than those declared now.
         """
         parts = self._parts
         spec = parts.ledger.get(KIND_MODEL, model, ModelSpec)
         if spec is None:
             raise NotFound("no such model", where=model[:120], next_step="lever models import FOLDER declares it")
+        require(parts.policy, actor, RegisterVersion.action, f"model/{model}", spec.team, {})
         bundle = open_bundle(parts.artifacts, parts.trust, check_digest(request.bundle), check_digest(request.envelope))
         lineage = msgspec.json.decode(bundle.read(LINEAGE), type=Lineage)
         if lineage.run_id != IMPORTED or bundle.manifest.model != model:
@@ -151,6 +154,10 @@ class Training:
                 got=f"{bundle.manifest.model}, {lineage.run_id}",
             )
         report = msgspec.json.decode(bundle.read(EVALUATION), type=EvaluationReport)
+        if report.rows:
+            _check_judged(spec, msgspec.json.decode(bundle.read(SPEC), type=ModelSpec))
+        metrics = {metric.name: metric for metric in report.metrics}
+        auc = metrics.get("roc_auc")
         command = RegisterVersion(
             model=model,
             owning_team=spec.team,
@@ -159,6 +166,9 @@ class Training:
             run_id=IMPORTED,
             risk_tier=spec.risk_tier,
             gates=report.answer,
+            metrics={name: metric.value for name, metric in metrics.items()},
+            roc_auc_low=auc.low if auc is not None else None,
+            roc_auc_high=auc.high if auc is not None else None,
             note=request.note,
         )
         return dict(parts.ledger.write(actor, command, key=key).result)
@@ -189,6 +199,20 @@ class Training:
                 for arm in endpoint.arms
                 if arm.version == name
             ),
+        )
+
+
+def _check_judged(declared: ModelSpec, judged: ModelSpec) -> None:
+    """Return when an evaluation answers what the model declares now: a verdict on other gates or another label is none."""
+    same = ("dataset", "label", "asked_at", "label_known_at", "gates")
+    changed = [field for field in same if getattr(declared, field) != getattr(judged, field)]
+    if changed:
+        raise Refused(
+            "the version was evaluated by another declaration",
+            where=declared.name,
+            expected="the declaration in force",
+            got=f"other {', '.join(changed)}",
+            next_step="lever models evaluate VERSION",
         )
 
 
