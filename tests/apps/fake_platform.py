@@ -267,6 +267,7 @@ class FakeAudit:
 
 class FakeServing:
     address = "http://127.0.0.1:8401"
+    grpc_address = "127.0.0.1:8402"
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str, dict[str, object]]] = []

@@ -119,11 +119,13 @@ def test_the_program_with_nvidias_client_runs_as_printed(monkeypatch, capsys):
 
     def infer(model, inputs, headers):
         asked.update({i.name(): i for i in inputs}, model=model, headers=headers)
-        return SimpleNamespace(get_response=lambda: {"model_version": "flight-delay@v2"})
+        outputs = {"outputs": [{"name": "probability"}]}
+        return SimpleNamespace(get_response=lambda: outputs, as_numpy=lambda name: np.array([0.25]))
 
     monkeypatch.setenv("LEVER_TOKEN", "admin-token")
     monkeypatch.setattr(triton, "InferenceServerClient", lambda url: SimpleNamespace(infer=infer))
     exec(compile(TEXTS["Python: tritonclient"], "snippet", "exec"), {})
+    assert capsys.readouterr().out == "probability [0.25]\n"
     assert asked["headers"] == {"Authorization": "Bearer admin-token"}
     assert np.frombuffer(asked["distance"]._get_binary_data(), "<f8").tolist() == [1400.0]
 

@@ -133,7 +133,7 @@ def _how_to_ask(visit: Visit, shown: EndpointView) -> dict[str, Any]:
     tried = visit.session.tried.get(f"{shown.environment}/{name}") if visit.query.get("tried") else None
     return {
         "fields": [(field, tried["row"].get(field.name, "") if tried else example_of(field)) for field in fields],
-        "snippets": snippets(serving.address, name, fields) if fields else (),
+        "snippets": snippets(serving.address, name, fields, grpc=serving.grpc_address) if fields else (),
         "answer": tried["answer"] if tried else None,
     }
 

@@ -1,6 +1,10 @@
-"""Programs that ask one model, ready to copy: curl, plain HTTP, our client and NVIDIA's, each with the model's example row."""
+"""Programs that ask one model, ready to copy, each with the model's example row; each prints its answer and can be run as it stands.
+
+curl, our client, NVIDIA's over HTTP and gRPC, ``lever predict``, MLflow's ``/invocations`` and plain HTTP.
+"""
 
 import json
+import shlex
 from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
@@ -11,22 +15,48 @@ from leverframe.core.schema import RequestField
 
 
 class Snippet(msgspec.Struct, frozen=True, kw_only=True):
-    """One program: what it is called, and its text."""
+    """One program: what it is called, its text, what it is written in, and what it needs beside Python or a shell."""
 
     title: str
     text: str
+    language: str = "sh"
+    needs: str = ""
 
 
-def snippets(gateway: str, endpoint: str, fields: Sequence[RequestField]) -> tuple[Snippet, ...]:
-    """Programs that ask ``endpoint`` of the gateway at ``gateway``; each takes the token from ``LEVER_TOKEN``."""
+def snippets(gateway: str, endpoint: str, fields: Sequence[RequestField], *, grpc: str = "") -> tuple[Snippet, ...]:
+    """Programs that ask ``endpoint``; each takes the token from ``LEVER_TOKEN``.
+
+    Parameters
+    ----------
+    gateway: address of its HTTP door.    grpc: ``host:port`` of its gRPC door; empty: it has none, and the program says how to open one.
+    """
     row = {field.name: example_of(field) for field in fields}
     path = f"/v2/models/{quote(endpoint, safe='')}/infer"
     body = json.dumps({"inputs": tensors(fields, row)})
+    table = json.dumps({"dataframe_split": {"columns": list(row), "data": [list(row.values())]}})
+    host = urlsplit(gateway).netloc
     return (
         Snippet(title="curl", text=_curl(gateway + path, body)),
-        Snippet(title="Python: leverframe", text=_client(gateway, endpoint, fields)),
-        Snippet(title="Python: tritonclient", text=_triton(gateway, endpoint, fields)),
-        Snippet(title="Plain HTTP", text=_http(gateway, path, body)),
+        Snippet(title="Python: leverframe", text=_client(gateway, endpoint, fields), language="python"),
+        Snippet(
+            title="Python: tritonclient",
+            text=_triton("http", host, endpoint, fields),
+            language="python",
+            needs="pip install 'tritonclient[http]'",
+        ),
+        Snippet(
+            title="Python: tritonclient over gRPC",
+            text=_triton("grpc", grpc or f"{urlsplit(gateway).hostname}:8402", endpoint, fields),
+            language="python",
+            needs="pip install 'tritonclient[grpc]'"
+            + ("" if grpc else "; this gateway has no gRPC door: start it with LEVER_GATEWAY_GRPC_PORT=8402"),
+        ),
+        Snippet(
+            title="lever predict",
+            text=f"LEVER_GATEWAY_URL={gateway} lever predict {shlex.quote(endpoint)} --json \\\n  --body {shlex.quote(json.dumps(row))}",
+        ),
+        Snippet(title="MLflow /invocations", text=_curl(f"{gateway}/v2/models/{quote(endpoint, safe='')}/invocations", table)),
+        Snippet(title="Plain HTTP", text=_http(host, path, body), language="http"),
     )
 
 
@@ -37,10 +67,10 @@ def _curl(address: str, body: str) -> str:
     )
 
 
-def _http(gateway: str, path: str, body: str) -> str:
+def _http(host: str, path: str, body: str) -> str:
     head = (
         f"POST {path} HTTP/1.1",
-        f"Host: {urlsplit(gateway).netloc}",
+        f"Host: {host}",
         "Authorization: Bearer <token>",
         "Content-Type: application/json",
         f"Content-Length: {len(body.encode())}",
@@ -50,6 +80,7 @@ def _http(gateway: str, path: str, body: str) -> str:
 
 def _client(gateway: str, endpoint: str, fields: Sequence[RequestField]) -> str:
     rows = "\n".join(f"        {field.name!r}: [{example_of(field)!r}]," for field in fields)
+    types = ", ".join(f"{field.name!r}: {field.datatype!r}" for field in fields)
     return f"""import os
 import leverframe as lf
 
@@ -57,15 +88,17 @@ token = os.environ["LEVER_TOKEN"]
 with lf.Client({gateway!r}, token, gateway_url={gateway!r}) as client:
     answer = client.predict({endpoint!r}, {{
 {rows}
-    }})
+    }}, datatypes={{{types}}})
 print(answer.outputs, answer.version, answer.parameters)"""
 
 
-def _triton(gateway: str, endpoint: str, fields: Sequence[RequestField]) -> str:
+def _triton(protocol: str, host: str, endpoint: str, fields: Sequence[RequestField]) -> str:
     rows = "\n".join(f"    {field.name!r}: ({field.datatype!r}, {_array(field)})," for field in fields)
+    # gRPC metadata keys are lower case (gRPC over HTTP/2, "Custom-Metadata").
+    header, outputs, name = ("Authorization", '["outputs"]', '["name"]') if protocol == "http" else ("authorization", ".outputs", ".name")
     return f"""import os
 import numpy as np
-import tritonclient.http as triton
+import tritonclient.{protocol} as triton
 
 row = {{
 {rows}
@@ -75,9 +108,11 @@ for name, (datatype, array) in row.items():
     tensor = triton.InferInput(name, list(array.shape), datatype)
     tensor.set_data_from_numpy(array)
     inputs.append(tensor)
-headers = {{"Authorization": "Bearer " + os.environ["LEVER_TOKEN"]}}
-result = triton.InferenceServerClient({urlsplit(gateway).netloc!r}).infer({endpoint!r}, inputs, headers=headers)
-print(result.get_response())"""
+headers = {{"{header}": "Bearer " + os.environ["LEVER_TOKEN"]}}
+result = triton.InferenceServerClient({host!r}).infer({endpoint!r}, inputs, headers=headers)
+for output in result.get_response(){outputs}:
+    name = output{name}
+    print(name, result.as_numpy(name).tolist())"""
 
 
 _DTYPES = {"BOOL": "bool", "BYTES": "object", "FP16": "np.float16", "FP32": "np.float32", "FP64": "np.float64"}

@@ -39,6 +39,12 @@ class Serving:
         """Where this installation's gateway listens."""
         return f"http://{self._parts.settings.gateway_host}:{self._parts.settings.gateway_port}"
 
+    @property
+    def grpc_address(self) -> str:
+        """Where it listens for gRPC (``host:port``); empty: nowhere."""
+        settings = self._parts.settings
+        return f"{settings.gateway_host}:{settings.gateway_grpc_port}" if settings.gateway_grpc_port else ""
+
     def fields(self, environment: str, endpoint: str) -> tuple[RequestField, ...]:
         """What the live model of an endpoint takes, with its team's examples.
 
