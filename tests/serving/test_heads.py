@@ -87,7 +87,7 @@ def test_a_known_head_gives_the_same_request_and_answer(server):
 @pytest.mark.parametrize(
     "pieces",
     [
-        [HEAD, b"1234"],
+        [HEAD, b"12", b"34"],
         [HEAD + b"12", b"34"],
         [HEAD[:30], HEAD[30:] + b"1234"],
         [HEAD + b"1234" + HEAD + b"5678"],
@@ -103,6 +103,37 @@ def test_pieces_and_pipelines_are_parsed(server, pieces):
     bodies = [request.body for request in server.seen]
     assert bodies == [b"0000", *([b"1234", b"5678"] if b"5678" in b"".join(pieces) else [b"1234"]), b"9999"]
     assert [request.head is None for request in server.seen[1:]] == [True] * (len(bodies) - 2) + [False]
+
+
+def test_a_head_that_comes_before_its_body_becomes_known_and_is_known(server):
+    connection, wire = connect(server)
+    for body in (b"0000", b"1234", b"5678"):
+        connection.data_received(HEAD)
+        assert not connection.idle, "half a request is a request under way: it has a deadline, and a stop waits for it"
+        connection.data_received(body)
+        assert wire.written.endswith(body)
+        assert connection.idle
+    assert [request.body for request in server.seen] == [b"0000", b"1234", b"5678"]
+    assert [request.head is None for request in server.seen] == [True, False, False]
+
+
+def test_a_known_head_without_its_body_is_answered_at_the_deadline(server):
+    connection, wire = connect(server)
+    connection.data_received(HEAD + b"1234")
+    wire.written = b""
+    connection.data_received(HEAD)
+    assert connection.deadline <= server.loop.time() + server.limits.request_s_max
+    connection.expire()
+    assert wire.written.startswith(b"HTTP/1.1 408 ")
+    assert len(server.seen) == 1
+
+
+def test_answered_requests_are_let_go(server):
+    connection, _ = connect(server)
+    for _ in range(20):
+        connection.data_received(HEAD + b"1234")
+    kept = [name for name, value in vars(connection).items() if isinstance(value, (list, dict)) and len(value) > 5]
+    assert not kept, "a connection holds every request it ever answered"
 
 
 @pytest.mark.parametrize(

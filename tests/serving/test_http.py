@@ -1,12 +1,14 @@
 """HTTP/1.1 on a real socket: every bound, in order, without a model."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from leverframe.core.errors import Unauthenticated
+from leverframe.serving import http
 from leverframe.serving.listener import Listener
 from leverframe.serving.message import HttpLimits, Request, Response
 
@@ -98,6 +100,44 @@ async def test_pipelined_requests_are_answered_in_order_around_a_slow_one():
             got.index(part) for part in (b"GET /a", b"slow", b"GET /b", b"GET /c")
         )
         assert got.count(b"HTTP/1.1 200") == 4
+
+
+async def most_answers_a_turn(requests: int, port: int, echo: Echo) -> tuple[int, bytes]:
+    """Sends so many requests in one write; the most that were answered in one turn of the loop, and all answers."""
+    loop, turns, ended = asyncio.get_running_loop(), [0], False
+
+    def turn() -> None:
+        if echo.seen > sum(turns):
+            turns.append(echo.seen - sum(turns))
+        if not ended:
+            loop.call_soon(turn)
+
+    loop.call_soon(turn)
+    got = await talk(port, b"".join(head(f"GET /{n:03d}") for n in range(requests - 1)) + head("GET /last", Connection="close"))
+    ended = True
+    return max(turns), got
+
+
+async def test_a_client_that_pipelines_gets_its_share_of_a_turn_and_no_more(monkeypatch):
+    for bound in (http.ANSWERS_A_TURN_MAX, 1_000_000):
+        monkeypatch.setattr(http, "ANSWERS_A_TURN_MAX", bound)
+        async with listening() as (_, port, echo):
+            most, got = await most_answers_a_turn(200, port, echo)
+        assert echo.seen == got.count(b"HTTP/1.1 200") == 200
+        places = [got.index(b"GET /%03d" % n) for n in range(199)]
+        assert places == sorted(places), "answers are out of order"
+        # Without the bound one client has the loop to itself.
+        assert most <= bound if bound == 8 else most > 100
+
+
+async def test_what_is_wrong_behind_pipelined_requests_is_answered_behind_them():
+    for before in (head("GET /a") * 30, head("GET /a") + head("GET /slow")):
+        for wrong, status in ((b"nonsense\r\n\r\n", b"400"), (head(Content_Length=100_001), b"413")):
+            async with listening() as (_, port, _echo):
+                got = await talk(port, before + wrong)
+            assert got.count(b"HTTP/1.1 200") == before.count(b"GET ")
+            assert got.count(b"Content-Length: ") == before.count(b"GET ") + 1
+            assert re.findall(rb"HTTP/1.1 (\d+) ", got)[-1] == status
 
 
 async def test_http_1_0_and_connection_close_are_closed_and_head_has_no_body():

@@ -39,6 +39,8 @@ EARLY_CHECK_BYTES = 65_536
 """A body announced larger than this is checked for permission before it is received."""
 DISCARD_S = 1.0
 """After a refusal in the middle of a request, what still arrives is thrown away this long, so that the client can read why."""
+ANSWERS_A_TURN_MAX = 8
+"""Of one connection in one turn of the event loop; the requests behind them wait, unread bytes too, until the others had their turn."""
 
 
 class Server(Protocol):
@@ -72,13 +74,20 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._limits = server.limits
         self._loop_time = server.loop.time
+        self._idle_s = server.limits.idle_s_max
         self._find_head = server.heads.find
+        self._handle = server.handle
         self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._task: asyncio.Future[Response] | None = None
         self._output: list[bytes] = []
         self._refusal: LeverframeError | None = None
+        self._fault: LeverframeError | None = None  # of bytes that came behind requests which are still to be answered
+        self._answered = 0  # requests in this turn of the loop
+        self._turn: asyncio.Handle | None = None  # the next turn, when requests wait for it
+        self._known_head = b""  # came alone, its body is to follow
+        self._parsed_head = b""  # the same, of a head that is parsed
         self._in_request = self._in_head = False
         self._head_bytes = self._headers_total = self._body_bytes = 0
         self._target = b""
@@ -109,10 +118,11 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection and whatever it was waiting for."""
-        self._ended = True
-        self._waiting.clear()
+        self._end()
         if self._task is not None:
             self._task.cancel()
+        if self._turn is not None:
+            self._turn.cancel()
         self._server.closed(self)
 
     def pause_writing(self) -> None:
@@ -134,12 +144,20 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
-        if self._ended:
+        if self._ended or self._fault is not None:
             return
+        if self._known_head:
+            data, self._known_head, self._in_request = self._known_head + data, b"", False
         between = not (self._in_request or self._task is not None or self._waiting or self._unread)
         if between and self._answer_known(data):
             return
-        self._begun = 0
+        self._parse(data, between)
+
+    def _parse(self, data: bytes, between: bool) -> None:
+        """Take ``data`` the general way; ``between``: no request was under way."""
+        head = b"" if between else self._parsed_head
+        self._parsed_head = b""
+        self._begun = self._answered = 0
         self._good.clear()
         if self._in_head:
             self._head_bytes += len(data)
@@ -148,28 +166,49 @@ class Connection(asyncio.Protocol):
                 self._stop_for_head()
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # The request itself was answered as plain HTTP/1.1 (RFC 9110, 7.8, allows that); the other bytes are another protocol's.
-            self._end()
+            # The request itself is answered as plain HTTP/1.1 (RFC 9110, 7.8, allows that); the other bytes are another protocol's.
+            if self._waiting:
+                self._waiting[-1] = (self._waiting[-1][0], False)
+            else:
+                self._end()
         except (httptools.HttpParserError, _Stop):
-            self._refuse(
-                self._refusal
-                or InvalidInput("not an HTTP/1.1 request", where="connection", expected="RFC 9112 framing", next_step="use an HTTP client")
+            self._in_request = False
+            self._fault = self._fault or InvalidInput(
+                "not an HTTP/1.1 request", where="connection", expected="RFC 9112 framing", next_step="use an HTTP client"
             )
-        if between and self._begun == len(self._good) == 1:
-            self._server.heads.remember(data, self._good[0])
+            if self._task is None and not self._waiting:
+                self._refuse(self._fault)
+        if between and self._begun == 1 and self._in_request and data.endswith(HEAD_END):
+            self._parsed_head = data
+        elif len(self._good) == 1 and (self._begun == 1 if between else head and not self._begun):
+            self._server.heads.remember(head + data, self._good[0])
         if self._output:
             self._flush()
+        if self._waiting and self._task is None and not self._unread:
+            self._wait_for_turn()
 
     def _answer_known(self, data: bytes) -> bool:
         """Answer ``data`` without parsing it, when it is one whole request whose head is known; False when it is anything else."""
         end = data.find(HEAD_END) + 4
         head = self._find_head(data[:end])
-        if head is None or len(data) - end != head.body_bytes:
+        if head is None:
             return False
-        self.deadline = self._loop_time() + self._limits.idle_s_max
-        self._answer(Request(b"POST", head.target, head.headers, data[end:], time.perf_counter_ns(), head), keep_alive=True)
-        if self._output:
+        if len(data) - end != head.body_bytes:
+            if len(data) != end:
+                return False
+            self._known_head, self._in_request = data, True
+            self.deadline = self._loop_time() + self._limits.request_s_max
+            return True
+        self.deadline = self._loop_time() + self._idle_s
+        request = Request(b"POST", head.target, head.headers, data[end:], time.perf_counter_ns(), head)
+        answer = self._handle(request)
+        if not isinstance(answer, Response):
+            self._start(answer, request, keep_alive=True)
+        elif self._server.stopping or self._transport is None:
+            self._write(answer, request, keep_alive=True)
             self._flush()
+        else:
+            self._transport.write(response_bytes(answer, close=False))
         return True
 
     # ---- parser callbacks -------------------------------------------------------------------------------------------------------------
@@ -235,7 +274,7 @@ class Connection(asyncio.Protocol):
         whole = b"" if not body else body[0] if len(body) == 1 else b"".join(body)
         request = Request(parser.get_method(), self._target, self._headers, whole, time.perf_counter_ns())
         self.deadline = self._loop_time() + self._limits.idle_s_max
-        if self._task is not None or self._waiting or self._unread:
+        if self._task is not None or self._waiting or self._unread or self._answered >= ANSWERS_A_TURN_MAX:
             self._waiting.append((request, parser.should_keep_alive()))
         else:
             self._answer(request, parser.should_keep_alive())
@@ -243,7 +282,8 @@ class Connection(asyncio.Protocol):
     # ---- answering --------------------------------------------------------------------------------------------------------------------
 
     def _answer(self, request: Request, keep_alive: bool) -> None:
-        answer = self._server.handle(request)
+        self._answered += 1
+        answer = self._handle(request)
         if isinstance(answer, Response):
             self._write(answer, request, keep_alive)
         else:
@@ -274,11 +314,33 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def _answer_waiting(self) -> None:
-        while self._waiting and self._task is None and not self._unread and not self._ended:
+        """Go on with the requests that wait, at most a turn's worth of them, and read again when none does."""
+        self._answered = 0
+        while self._waiting and self._answered < ANSWERS_A_TURN_MAX and self._task is None and not self._unread and not self._ended:
             self._answer(*self._waiting.popleft())
             self._flush()
-        if self._task is None and not self._unread and self._transport is not None:
+        if self._task is not None or self._unread or self._ended:
+            return
+        if self._waiting:
+            self._wait_for_turn()
+        elif self._fault is not None:
+            self._refuse(self._fault)
+        elif self._transport is not None:
+            # A request that came in part waited for those before it: its time starts now.
+            self.deadline = self._loop_time() + (self._limits.request_s_max if self._in_request else self._idle_s)
             self._transport.resume_reading()
+
+    def _wait_for_turn(self) -> None:
+        """Let the other connections have theirs."""
+        assert self._transport is not None
+        self.deadline = self._loop_time() + self._idle_s
+        if self._turn is None:
+            self._transport.pause_reading()
+            self._turn = self._server.loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        self._answer_waiting()
 
     def _flush(self) -> None:
         output = self._output
@@ -327,7 +389,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _stop(self, refusal: LeverframeError) -> None:
-        self._refusal = refusal
+        self._fault = refusal
         raise _Stop
 
     def _stop_for_head(self) -> None:

@@ -79,32 +79,24 @@ class Head:
         self.caller: Caller | None = None
 
 
-class Request:
+class Request(msgspec.Struct, eq=False, gc=False):
     """A whole request: method, target, the headers the gateway knows (lower case), and the body; ``head`` when it came before."""
 
-    __slots__ = ("arrived_ns", "body", "head", "headers", "method", "target")
-
-    def __init__(
-        self, method: bytes, target: bytes, headers: dict[bytes, bytes], body: bytes, arrived_ns: int, head: Head | None = None
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.headers = headers
-        self.body = body
-        self.arrived_ns = arrived_ns
-        self.head = head
+    method: bytes
+    target: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+    arrived_ns: int
+    head: Head | None = None
 
 
-class Response:
+class Response(msgspec.Struct, eq=False, gc=False):
     """A whole answer; ``extra`` are complete header lines."""
 
-    __slots__ = ("body", "content_type", "extra", "status")
-
-    def __init__(self, status: int, body: bytes, content_type: bytes = JSON, extra: bytes = b"") -> None:
-        self.status = status
-        self.body = body
-        self.content_type = content_type
-        self.extra = extra
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    extra: bytes = b""
 
 
 Handler = Callable[[Request], "Response | Awaitable[Response]"]
