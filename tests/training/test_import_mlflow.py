@@ -8,22 +8,25 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 import uv
 import yaml
 from tests.serving.installation import model_text
 
-from leverframe.apps.importing import Imported, import_mlflow, write_imported
+from leverframe.apps.importing import Imported, data_scores, import_mlflow, write_imported
 from leverframe.apps.platform.views import ImportRequest
 from leverframe.apps.settings import Settings
 from leverframe.apps.wiring import open_platform
 from leverframe.core.actor import Actor
 from leverframe.core.errors import InvalidInput, LeverframeError, Refused
-from leverframe.core.model import GOLDEN, ISOLATED, MODEL_LIGHTGBM, Golden
+from leverframe.core.model import GOLDEN, ISOLATED, MODEL_LIGHTGBM, MODEL_ONNX, Golden
 from leverframe.core.route import Arm
-from leverframe.serving.models import load_version
+from leverframe.serving.engine.models import load_version
 from leverframe.serving.runtimes.isolated.opening import IsolatedOpener
+from leverframe.training.export import export_onnx
 from leverframe.training.importers.mlflow import read_mlflow
+from leverframe.training.trainers.lightgbm import LightGBMModel
 
 ENGINEER = Actor(subject="person:ana", roles=("engineer",), teams=("flights",))
 COLUMNS = [{"type": "double", "name": f"Column_{n}", "required": True} for n in range(4)]
@@ -78,6 +81,73 @@ def test_a_lightgbm_text_becomes_a_registered_version_that_holds_data_only(tmp_p
     loaded = load_version("delays", arm(), made.files)
     assert np.isfinite(loaded.score(np.array([[0.1, 0.2, 0.3, 0.4]]))).all()
     assert registered(tmp_path / "home", made) == {"version": "delays@v1", "number": 1}
+
+
+def xgboost_folder(place: Path, kind: str, ending: str, names: list[str], **more: object) -> Path:
+    """The folder MLflow writes for a booster over columns ``names``."""
+    import xgboost
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 4))
+    held = {"evals": [(xgboost.DMatrix(x, (x[:, 0] > 0), feature_names=names), "held")], "verbose_eval": False, **more}
+    params = {"objective": "binary:logistic", "nthread": 1}
+    booster = xgboost.train(params, xgboost.DMatrix(x, (x[:, 0] > 0), feature_names=names), 3, **held)
+    about = {**ABOUT, "flavors": {**ABOUT["flavors"], "xgboost": {"data": f"model.{ending}", "model_class": kind}}}
+    about["flavors"].pop("lightgbm")
+    made = folder(place, about)
+    booster.save_model(made / f"model.{ending}")
+    expected = booster.predict(xgboost.DMatrix(np.array(EXAMPLE["data"], dtype=float), feature_names=names))
+    (place.parent / "expected.json").write_text(json.dumps(expected.tolist()))
+    return made
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("xgboost.core.Booster", "ubj"), ("xgboost.sklearn.XGBClassifier", "json")])
+def test_an_xgboost_booster_becomes_data_and_answers_as_xgboost_does(tmp_path: Path, kind: str, ending: str) -> None:
+    pytest.importorskip("xgboost")
+    made = imported(xgboost_folder(tmp_path / "m", kind, ending, EXAMPLE["columns"]), tmp_path / "home")
+    assert (made.runtime, f"model.xgboost.{ending}" in made.files) == ("xgboost", True)
+    expected = json.loads((tmp_path / "expected.json").read_text())
+    golden = msgspec.json.decode(made.files[GOLDEN], type=Golden)
+    assert np.array(golden.expected)[:, 0].tolist() == expected
+    assert load_version("delays", arm(), made.files).runtimes == ("xgboost",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "more"),
+    [
+        ("xgboost.core.Booster", ["Column_1", "Column_0", "Column_2", "Column_3"], {}),
+        ("xgboost.sklearn.XGBClassifier", EXAMPLE["columns"], {"early_stopping_rounds": 1}),
+        ("xgboost.sklearn.XGBRanker", EXAMPLE["columns"], {}),
+    ],
+)
+def test_a_booster_that_would_answer_otherwise_as_data_stays_foreign(tmp_path: Path, kind: str, names: list[str], more: object) -> None:
+    pytest.importorskip("xgboost")
+    model = read_mlflow(xgboost_folder(tmp_path / "m", kind, "ubj", names, **more))
+    assert data_scores(model)[0] == ""
+
+
+@pytest.mark.parametrize(("outputs", "runtime"), [("one", "onnx"), ("unknown", "")])
+def test_an_onnx_graph_of_one_matrix_becomes_data(tmp_path: Path, outputs: str, runtime: str) -> None:
+    about = {**ABOUT, "flavors": {**ABOUT["flavors"], "onnx": {"data": "model.onnx"}}}
+    about["flavors"].pop("lightgbm")
+    place = folder(tmp_path / "m", about)
+    graph = onnx.load_from_string(export_onnx(model_text(4, 1)))
+    if outputs == "unknown":
+        graph.graph.output[0].type.tensor_type.shape.dim.add()
+    (place / "model.onnx").write_bytes(graph.SerializeToString())
+    model = read_mlflow(place)
+    assert data_scores(model)[0] == runtime
+    if runtime:
+        made = imported(place, tmp_path / "home")
+        assert made.files[MODEL_ONNX] == (place / "model.onnx").read_bytes()
+        text = LightGBMModel(model_text(4, 1)).predict(model.example)
+        assert np.abs(np.array(msgspec.json.decode(made.files[GOLDEN], type=Golden).expected)[:, 0] - text).max() < 1e-12
+
+
+def test_a_model_that_takes_text_is_never_data(tmp_path: Path) -> None:
+    columns = [{**COLUMNS[0], "type": "string"}, *COLUMNS[1:]]
+    place = folder(tmp_path / "m", {**ABOUT, "signature": {"inputs": json.dumps(columns)}})
+    assert read_mlflow(place).data is None
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def import_mlflow(
     InvalidInput, NotFound: the folder cannot be imported.    Unavailable: environment or child cannot be had.
     """
     model = read_mlflow(folder)
-    runtime, scores = _data_scores(model)
+    runtime, scores = data_scores(model)
     if model.data is not None and runtime:
         environment = "\n".join(model.requirements) + "\n"
         files = {model.data.file: model.data.content}
@@ -142,7 +142,7 @@ def write_imported(home: Path, made: Imported) -> tuple[Digest, Digest]:
     return write_bundle(ArtifactStore(settings.artifact_store_url), key, model=made.spec.name, files=made.files, created_at_us=made.at_us)
 
 
-def _data_scores(model: MlflowModel) -> tuple[str, Floats]:
+def data_scores(model: MlflowModel) -> tuple[str, Floats]:
     """Name of the runtime that serves a data-only model, and its answers to the example; an empty name when none does."""
     data, names = model.data, tuple(column.name for column in model.signature.columns)
     nothing = "", np.empty(0)
