@@ -23,10 +23,10 @@ from benchmarks.report import Report
 
 from leverframe.apps.scoring.files import encode_part, open_files
 from leverframe.core.route import Arm
-from leverframe.serving.batch import run_batch
-from leverframe.serving.batch_output import Job, OutputFolder
-from leverframe.serving.batch_parts import PartScorer
-from leverframe.serving.models import LoadedVersion, load_version
+from leverframe.serving.batch.output import Job, OutputFolder
+from leverframe.serving.batch.parts import PartScorer
+from leverframe.serving.batch.run import run_batch
+from leverframe.serving.engine.models import LoadedVersion, load_version
 
 ROWS, PASSES = 500_000, 3
 ROWS_PER_PART = 65_536

@@ -26,21 +26,21 @@ from leverframe.apps.clocks import open_clock
 from leverframe.apps.gateway.process import _follower
 from leverframe.apps.gateway.settings import GatewaySettings
 from leverframe.core.prediction import PredictionRecord, encode_frame
-from leverframe.serving.door import Door
-from leverframe.serving.express import read_usual
-from leverframe.serving.heads import HEAD_END
-from leverframe.serving.http import Connection
-from leverframe.serving.inference import Inference
-from leverframe.serving.limits import LoadGate
-from leverframe.serving.listener import Listener
+from leverframe.serving.doors.door import Door
+from leverframe.serving.doors.express import read_usual
+from leverframe.serving.doors.permission import Permission
+from leverframe.serving.doors.quotas import Quotas
+from leverframe.serving.doors.rest import RestInference
+from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog
-from leverframe.serving.lookup import Lookup
-from leverframe.serving.message import JSON, HttpLimits, Request, Response, response_bytes
-from leverframe.serving.permission import Permission
-from leverframe.serving.quotas import Quotas
-from leverframe.serving.rest import RestInference
-from leverframe.serving.shadow import ShadowQueue
-from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.protocol.message import JSON, HttpLimits, Request, Response, response_bytes
+from leverframe.serving.telemetry.counts import Telemetry
+from leverframe.serving.telemetry.load import LoadGate
+from leverframe.serving.walk.inference import Inference
+from leverframe.serving.walk.shadow import ShadowQueue
+from leverframe.serving.wire.heads import HEAD_END
+from leverframe.serving.wire.http import Connection
+from leverframe.serving.wire.listener import Listener
 
 PASSES = 15
 SECONDS, CONNECTIONS = 2.0, 16

@@ -24,7 +24,7 @@ from benchmarks.serving.servers import free_port
 from benchmarks.serving_grpc.load import measure, message
 
 from leverframe.core.model import MODEL_ONNX
-from leverframe.serving.grpc_door import oip_pb2 as oip
+from leverframe.serving.doors.grpc import oip_pb2 as oip
 
 SECONDS, ROUNDS, WARM_S, START_S_MAX = 1.5, 5, 0.5, 60.0
 CLIENTS = (16, 64)

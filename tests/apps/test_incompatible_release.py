@@ -86,9 +86,9 @@ def test_what_callers_really_send_is_asked_of_the_gateway(tmp_path):
 
 
 def test_forms_are_bounded():
-    from leverframe.serving.forms import FORMS_MAX, PAGE_FORMS_MAX, SeenForms
-    from leverframe.serving.oip import InferDocument
-    from leverframe.serving.tensors import Tensor
+    from leverframe.serving.doors.forms import FORMS_MAX, PAGE_FORMS_MAX, SeenForms
+    from leverframe.serving.protocol.oip import InferDocument
+    from leverframe.serving.protocol.tensors import Tensor
 
     forms = SeenForms()
     for endpoint in range(40):

@@ -21,7 +21,7 @@ from leverframe.features.commands import KIND_VIEW
 from leverframe.features.online import entity_keys
 from leverframe.features.online_lmdb import LmdbOnlineStore
 from leverframe.governance.bundles import open_bundle
-from leverframe.serving.batch import ROWS_PER_PART
+from leverframe.serving.batch.run import ROWS_PER_PART
 from leverframe.serving.commands import KIND_SCORING
 from leverframe.serving.commands import Scoring as Record
 

@@ -15,7 +15,7 @@ from tests.serving.installation import Gateway, gateway, start_gateway
 from tests.serving.load import Load, p99
 
 from leverframe.apps.gateway.settings import GatewaySettings, to_argument
-from leverframe.serving.message import HttpLimits
+from leverframe.serving.protocol.message import HttpLimits
 
 pytestmark = pytest.mark.slow
 IDLE = 10_000

@@ -23,8 +23,8 @@ from tests.serving.surface import routes
 
 from leverframe.core.errors import LimitExceeded
 from leverframe.core.route import Endpoint
-from leverframe.serving import oip
-from leverframe.serving.message import Request
+from leverframe.serving.protocol import oip
+from leverframe.serving.protocol.message import Request
 
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 schemathesis.openapi.from_dict({"openapi": "3.1.0", "info": {"title": "none", "version": "1"}, "paths": {}})  # registers OpenAPI's checks

@@ -14,8 +14,8 @@ from tests.serving.grpc_caller import BEARER, Caller, grpc_gateway, rows_request
 from tests.serving.installation import FLIGHT, Installation, table
 
 from leverframe.core.route import Endpoint
-from leverframe.serving.grpc_door import oip_pb2 as oip
-from leverframe.serving.grpc_door.translate import CONTENTS
+from leverframe.serving.doors.grpc import oip_pb2 as oip
+from leverframe.serving.doors.grpc.translate import CONTENTS
 
 CALLERS_FAULT = {"INVALID_ARGUMENT", "UNAUTHENTICATED", "NOT_FOUND", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "PERMISSION_DENIED"}
 SETTINGS = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -15,7 +15,7 @@ from tests.serving.inprocess import Worker, arm_of
 from tests.serving.installation import PLAIN, TOKEN, Installation, bundle_files, gateway, read_log, table
 
 from leverframe.core.route import Endpoint
-from leverframe.serving.shadow import SHARE_MAX, ShadowQueue
+from leverframe.serving.walk.shadow import SHARE_MAX, ShadowQueue
 
 LIVE = bundle_files(PLAIN, 1)
 RATE, SECONDS, ROUNDS = 400, 2.0, 8

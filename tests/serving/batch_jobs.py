@@ -12,17 +12,17 @@ import numpy as np
 import polars as pl
 from tests.serving.installation import FLIGHT, bundle_files
 
-import leverframe.serving.batch_output
+import leverframe.serving.batch.output
 from leverframe.apps.scoring.features import OnlineFeatures
 from leverframe.apps.scoring.files import encode_part, open_files
 from leverframe.core.route import Arm
 from leverframe.core.schema import Signature
 from leverframe.features.online import EntityRows, ViewMeta, entity_keys
 from leverframe.features.online_memory import MemoryOnlineStore
-from leverframe.serving.batch import run_batch
-from leverframe.serving.batch_output import Job, Manifest, OutputFolder
-from leverframe.serving.batch_parts import PartScorer
-from leverframe.serving.models import LoadedVersion, load_version
+from leverframe.serving.batch.output import Job, Manifest, OutputFolder
+from leverframe.serving.batch.parts import PartScorer
+from leverframe.serving.batch.run import run_batch
+from leverframe.serving.engine.models import LoadedVersion, load_version
 
 NOW_US = 1_364_814_000_000_000
 DIGEST = "sha256:" + "a" * 64
@@ -114,7 +114,7 @@ def _in_place(path: Path, data: bytes) -> None:
 
 def _child(path: Path, output: Path, bundle: Mapping[str, bytes], in_place: bool) -> None:
     if in_place:
-        leverframe.serving.batch_output.write_durably = _in_place  # type: ignore[assignment]
+        leverframe.serving.batch.output.write_durably = _in_place  # type: ignore[assignment]
     batch(path, output, FLIGHT, rows_per_part=250, workers=2, bundle=bundle)
 
 

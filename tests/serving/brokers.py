@@ -155,7 +155,7 @@ class Redis:
 
 
 NO_WINDOW = """
-from leverframe.serving.stream_window import StreamWindow
+from leverframe.serving.stream.window import StreamWindow
 StreamWindow.known = StreamWindow.waiting = lambda self, prediction_id: None
 """
 NO_BROKER_IDS = """
@@ -164,7 +164,7 @@ on_nats.MESSAGE_ID = "Not-An-Id"
 on_redis._ONCE = "return redis.call('XADD', KEYS[1], '*', 'data', ARGV[1], 'id', ARGV[2])"
 """
 DIES_BEFORE_SETTLING = """
-from leverframe.serving.stream import StreamScorer
+from leverframe.serving.stream.scorer import StreamScorer
 StreamScorer.settle = lambda self, published: os.kill(os.getpid(), signal.SIGKILL)
 """
 """What is published is on the broker, and nothing of that is known here: the worst moment to die."""

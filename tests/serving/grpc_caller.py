@@ -10,7 +10,7 @@ import numpy as np
 from tests.conftest import free_port
 from tests.serving.installation import TOKEN, Gateway, start_gateway
 
-from leverframe.serving.grpc_door import oip_pb2 as oip
+from leverframe.serving.doors.grpc import oip_pb2 as oip
 
 SERVICE = "inference.GRPCInferenceService"
 BEARER = (("authorization", f"Bearer {TOKEN}"),)

@@ -15,16 +15,16 @@ from leverframe.core.prediction import LogRecord
 from leverframe.core.route import Arm, Endpoint, RouteTable
 from leverframe.core.segment import Counts
 from leverframe.features.online import entity_keys
-from leverframe.serving.inference import Inference
-from leverframe.serving.lane import NORMAL
+from leverframe.serving.doors.rest import RestInference
+from leverframe.serving.engine.lane import NORMAL
+from leverframe.serving.engine.models import LoadedVersion, load_version
+from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog
-from leverframe.serving.lookup import Lookup
-from leverframe.serving.message import Request, Response
-from leverframe.serving.models import LoadedVersion, load_version
-from leverframe.serving.rest import RestInference
-from leverframe.serving.routing import compile_routes
-from leverframe.serving.shadow import ShadowQueue
-from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.protocol.message import Request, Response
+from leverframe.serving.routes.routing import compile_routes
+from leverframe.serving.telemetry.counts import Telemetry
+from leverframe.serving.walk.inference import Inference
+from leverframe.serving.walk.shadow import ShadowQueue
 
 Change = Callable[[LoadedVersion], LoadedVersion]
 

@@ -14,15 +14,15 @@ from leverframe.core.errors import LeverframeError
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import Signature
 from leverframe.features.online import entity_keys
-from leverframe.serving.inference import Inference
+from leverframe.serving.doors.rest import RestInference
+from leverframe.serving.engine.models import LoadedVersion
+from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog
-from leverframe.serving.lookup import Lookup
-from leverframe.serving.message import Request
-from leverframe.serving.models import LoadedVersion
-from leverframe.serving.rest import RestInference
-from leverframe.serving.routing import compile_routes
-from leverframe.serving.shadow import ShadowQueue
-from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.protocol.message import Request
+from leverframe.serving.routes.routing import compile_routes
+from leverframe.serving.telemetry.counts import Telemetry
+from leverframe.serving.walk.inference import Inference
+from leverframe.serving.walk.shadow import ShadowQueue
 
 Answer = tuple[str, float, int]
 

@@ -14,8 +14,8 @@ from tests.serving.online import answer_rows
 from leverframe.apps.scoring.features import OnlineFeatures
 from leverframe.core.errors import Conflict, Integrity, Unavailable
 from leverframe.core.model import MODEL_ONNX
-from leverframe.serving.batch import Progress
-from leverframe.serving.batch_output import MANIFEST, Job, OutputFolder
+from leverframe.serving.batch.output import MANIFEST, Job, OutputFolder
+from leverframe.serving.batch.run import Progress
 from leverframe.serving.runtimes.onnx import OnnxRuntime
 
 SCALE = (1.0, 300.0, 700.0, 20.0)

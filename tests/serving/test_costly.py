@@ -12,8 +12,8 @@ from tests.serving.inprocess import Worker, arm_of, spy_on
 from tests.serving.installation import PLAIN, bundle_files
 
 from leverframe.core.route import Condition, Endpoint, Fallback, Rule
-from leverframe.serving.lane import Lane
-from leverframe.serving.oip import InferDocument
+from leverframe.serving.engine.lane import Lane
+from leverframe.serving.protocol.oip import InferDocument
 
 SLOW = costly_files(3000)  # about 30 ms a row
 SOMETIMES_NAN = costly_files(200, nan_above=5.0)

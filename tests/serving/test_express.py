@@ -19,16 +19,16 @@ from leverframe.core.route import Caller, Endpoint
 from leverframe.features.online import entity_keys
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.signing import TrustStore
-from leverframe.serving import express
-from leverframe.serving import inference as inference_module
-from leverframe.serving.inference import Inference
+from leverframe.serving.doors import express
+from leverframe.serving.doors.rest import RestInference
+from leverframe.serving.engine.models import load_version
+from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog
-from leverframe.serving.lookup import Lookup
-from leverframe.serving.message import Head, Request
-from leverframe.serving.models import load_version
-from leverframe.serving.rest import RestInference
-from leverframe.serving.routing import CompiledRoutes, compile_routes
-from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.protocol.message import Head, Request
+from leverframe.serving.routes.routing import CompiledRoutes, compile_routes
+from leverframe.serving.telemetry.counts import Telemetry
+from leverframe.serving.walk import inference as inference_module
+from leverframe.serving.walk.inference import Inference
 
 
 class Shadowless:

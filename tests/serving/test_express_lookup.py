@@ -20,15 +20,15 @@ from leverframe.features.online import EntityRows, ViewMeta, entity_keys
 from leverframe.features.online_lmdb import LmdbOnlineStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.signing import TrustStore
-from leverframe.serving import express_lookup
-from leverframe.serving.inference import Inference
+from leverframe.serving.doors import express_lookup
+from leverframe.serving.doors.rest import RestInference
+from leverframe.serving.engine.models import load_version
+from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog
-from leverframe.serving.lookup import Lookup
-from leverframe.serving.message import Head, Request
-from leverframe.serving.models import load_version
-from leverframe.serving.rest import RestInference
-from leverframe.serving.routing import CompiledRoutes, compile_routes
-from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.protocol.message import Head, Request
+from leverframe.serving.routes.routing import CompiledRoutes, compile_routes
+from leverframe.serving.telemetry.counts import Telemetry
+from leverframe.serving.walk.inference import Inference
 
 NOW_US = 1_364_814_000_000_000
 HOUR_US = 3_600_000_000

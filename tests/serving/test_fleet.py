@@ -6,9 +6,9 @@ import pytest
 
 from leverframe.apps.gateway.settings import AUTO, FleetPlace, GatewaySettings, from_argument, to_argument, workers_of
 from leverframe.core.errors import Integrity, InvalidInput, LimitExceeded
-from leverframe.serving.fleet import Fleet, WorkerReport
-from leverframe.serving.fleet_page import SLOT_BYTES, FleetPage, Turns, page_path
-from leverframe.serving.telemetry import Telemetry, together
+from leverframe.serving.telemetry.counts import Telemetry, together
+from leverframe.serving.telemetry.fleet import Fleet, WorkerReport
+from leverframe.serving.telemetry.fleet_page import SLOT_BYTES, FleetPage, Turns, page_path
 
 
 @pytest.fixture

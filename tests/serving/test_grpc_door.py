@@ -11,7 +11,7 @@ from tests.serving.grpc_caller import BEARER, grpc_gateway, rows_request
 from tests.serving.installation import FLIGHT, TOKEN, Installation, infer_body, read_log, start_gateway, table
 
 from leverframe.core.route import Endpoint, Fallback
-from leverframe.serving.grpc_door import oip_pb2 as oip
+from leverframe.serving.doors.grpc import oip_pb2 as oip
 
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
 ROWS = np.random.default_rng(5).normal(size=(40, 4))

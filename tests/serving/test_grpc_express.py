@@ -7,7 +7,7 @@ from tests.serving.grpc_caller import grpc_gateway, rows_request
 from tests.serving.installation import Installation, read_log, table
 
 from leverframe.core.route import Endpoint
-from leverframe.serving.grpc_door import oip_pb2 as oip
+from leverframe.serving.doors.grpc import oip_pb2 as oip
 
 ROWS = [*np.random.default_rng(8).normal(size=(60, 4)).tolist(), [5e-324, -0.0, 1e308, 1.0], [1e300, -1e300, 0.0, 0.0]]
 ODD = [[float("nan"), 1.0, 2.0, 3.0], [float("inf"), 0.0, 0.0, 0.0], [float("inf"), float("-inf"), 0.0, 0.0]]

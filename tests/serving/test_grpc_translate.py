@@ -12,12 +12,12 @@ import tritonclient.grpc.service_pb2 as triton
 
 from leverframe.core import errors
 from leverframe.core.errors import InvalidInput, LeverframeError, LimitExceeded, SchemaMismatch
-from leverframe.serving import grpc_door
-from leverframe.serving.grpc_door import oip_pb2 as oip
-from leverframe.serving.grpc_door.status import STATUS_OF_CODE, failure
-from leverframe.serving.grpc_door.translate import CONTENTS, decoded, document_of, put_output, put_parameters
-from leverframe.serving.message import STATUS_OF_CODE as HTTP_STATUS_OF_CODE
-from leverframe.serving.outputs import Output
+from leverframe.serving.doors import grpc as grpc_door
+from leverframe.serving.doors.grpc import oip_pb2 as oip
+from leverframe.serving.doors.grpc.status import STATUS_OF_CODE, failure
+from leverframe.serving.doors.grpc.translate import CONTENTS, decoded, document_of, put_output, put_parameters
+from leverframe.serving.protocol.message import STATUS_OF_CODE as HTTP_STATUS_OF_CODE
+from leverframe.serving.protocol.outputs import Output
 
 FOLDER = Path(grpc_door.__file__).parent
 VALUES = {

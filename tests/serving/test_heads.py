@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from leverframe.core.errors import Unauthenticated
-from leverframe.serving import heads
-from leverframe.serving.heads import Heads
-from leverframe.serving.http import Connection
-from leverframe.serving.message import HttpLimits, Request, Response
+from leverframe.serving.protocol.message import HttpLimits, Request, Response
+from leverframe.serving.wire import heads
+from leverframe.serving.wire.heads import Heads
+from leverframe.serving.wire.http import Connection
 
 HEAD = b"POST /m HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer t\r\nContent-Length: 4\r\n\r\n"
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from leverframe.core.errors import Unauthenticated
-from leverframe.serving import http
-from leverframe.serving.listener import Listener
-from leverframe.serving.message import HttpLimits, Request, Response
+from leverframe.serving.protocol.message import HttpLimits, Request, Response
+from leverframe.serving.wire import http
+from leverframe.serving.wire.listener import Listener
 
 LIMITS = HttpLimits(
     head_bytes_max=1000,

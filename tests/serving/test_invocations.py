@@ -12,8 +12,8 @@ from tests.serving.surface import CLASSES, MIXED, SPECIES, probabilities, publis
 
 from leverframe.core.errors import InvalidInput, LimitExceeded, SchemaMismatch
 from leverframe.core.schema import RequestField
-from leverframe.serving.inputs import ROWS_MAX, InputPlan
-from leverframe.serving.invocations import invocation_example, read_invocation
+from leverframe.serving.doors.invocations import invocation_example, read_invocation
+from leverframe.serving.protocol.inputs import ROWS_MAX, InputPlan
 
 COLUMNS = ["night", "distance", "unused", "carrier", "seats"]
 ROWS = [[True, 100.0, "x", "UA", 10], [False, 900, None, None, 300.0]]

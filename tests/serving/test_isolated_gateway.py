@@ -16,7 +16,7 @@ from leverframe.core.model import GOLDEN, ISOLATED, PYFUNC, SIGNATURE, Golden, I
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import InputColumn, OutputField, RequestField, Signature
 from leverframe.governance.bundles import check_file_name
-from leverframe.serving.models import load_version
+from leverframe.serving.engine.models import load_version
 from leverframe.serving.runtimes.isolated.environment import check_requirements
 
 WORDS = Signature(

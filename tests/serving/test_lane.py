@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from leverframe.core.errors import DeadlineExceeded, Overloaded, Unavailable
-from leverframe.serving.lane import HIGH, LOW, NORMAL, UNSEEN, Lane
-from leverframe.serving.pace import Pace
+from leverframe.serving.engine.lane import HIGH, LOW, NORMAL, UNSEEN, Lane
+from leverframe.serving.engine.pace import Pace
 
 
 class Model:

@@ -11,7 +11,7 @@ from leverframe.core.schema import ViewBinding
 from leverframe.features import online
 from leverframe.features.online import EntityRows, OnlineRows, ViewMeta, entity_keys
 from leverframe.features.online_lmdb import LmdbOnlineStore
-from leverframe.serving.lookup import NEVER_US, Lookup
+from leverframe.serving.features.lookup import NEVER_US, Lookup
 
 STEADY = ViewBinding(view="steady", view_version="1", entity_fields=("origin",), features=("a", "b"))
 FADING = ViewBinding(view="fading", view_version="1", entity_fields=("origin", "number"), features=("c",), ttl_us=100)

@@ -14,10 +14,10 @@ from leverframe.core.errors import Refused, Unavailable
 from leverframe.core.schema import InputColumn, RequestField, Signature, ViewBinding
 from leverframe.features.online import EntityRows, ViewMeta, entity_keys
 from leverframe.features.online_memory import MemoryOnlineStore
-from leverframe.serving.lookup import Lookup
-from leverframe.serving.missing import missing_policy
-from leverframe.serving.models import _without_defaults
-from leverframe.serving.row import RowPlan
+from leverframe.serving.engine.models import _without_defaults
+from leverframe.serving.features.lookup import Lookup
+from leverframe.serving.features.missing import missing_policy
+from leverframe.serving.protocol.row import RowPlan
 from leverframe.training.spec_check import _column_faults
 
 NAN = float("nan")

@@ -11,11 +11,11 @@ from tests.serving.installation import FLIGHT, PLAIN
 
 from leverframe.core.errors import Integrity, InvalidInput, LimitExceeded, SchemaMismatch
 from leverframe.core.schema import InputColumn, OutputField, RequestField, Signature
-from leverframe.serving import oip
-from leverframe.serving.inputs import ROWS_MAX, InputPlan
-from leverframe.serving.message import Request, Response
-from leverframe.serving.outputs import OutputPlan
-from leverframe.serving.tensors import _from_binary
+from leverframe.serving.protocol import oip
+from leverframe.serving.protocol.inputs import ROWS_MAX, InputPlan
+from leverframe.serving.protocol.message import Request, Response
+from leverframe.serving.protocol.outputs import OutputPlan
+from leverframe.serving.protocol.tensors import _from_binary
 
 
 def request(document: object, **headers: object) -> Request:

@@ -7,9 +7,9 @@ import pytest
 from tests.serving.installation import PLAIN, bundle_files
 
 from leverframe.core.route import Arm, Endpoint
-from leverframe.serving.models import load_version
-from leverframe.serving.routing import _compile_endpoint, position
-from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.engine.models import load_version
+from leverframe.serving.routes.routing import _compile_endpoint, position
+from leverframe.serving.telemetry.counts import Telemetry
 
 LOADED = load_version("m", Arm(version="m@v1", bundle="b", envelope="e", role="live", weight=100.0), bundle_files(PLAIN, 1))
 KEYS = [f"customer-{n}" for n in range(20_000)]

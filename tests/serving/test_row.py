@@ -12,12 +12,12 @@ from tests.serving.installation import FLIGHT, PLAIN
 from leverframe.core.assemble import assemble
 from leverframe.core.errors import Refused
 from leverframe.core.schema import InputColumn, RequestField, Signature
-from leverframe.serving import oip
-from leverframe.serving.inputs import InputPlan, PackedTable
-from leverframe.serving.missing import missing_policy
-from leverframe.serving.models import _without_defaults
-from leverframe.serving.row import RowPlan
-from leverframe.serving.tensors import Tensor
+from leverframe.serving.engine.models import _without_defaults
+from leverframe.serving.features.missing import missing_policy
+from leverframe.serving.protocol import oip
+from leverframe.serving.protocol.inputs import InputPlan, PackedTable
+from leverframe.serving.protocol.row import RowPlan
+from leverframe.serving.protocol.tensors import Tensor
 
 number = st.none() | st.floats(allow_nan=False, width=64)
 feature = st.just(float("nan")) | st.floats(allow_nan=False)

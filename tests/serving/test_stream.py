@@ -14,17 +14,17 @@ from leverframe.core.clock import ManualClock
 from leverframe.core.errors import Overloaded
 from leverframe.core.route import Endpoint, Fallback
 from leverframe.features.online import entity_keys
-from leverframe.serving import stream
-from leverframe.serving.inference import Inference
+from leverframe.serving.engine.models import load_version
+from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog
-from leverframe.serving.lookup import Lookup
-from leverframe.serving.models import load_version
-from leverframe.serving.routing import compile_routes, position
-from leverframe.serving.shadow import ShadowQueue
-from leverframe.serving.stream import ATTEMPTS_MAX, RETRIES_MAX, StreamScorer
-from leverframe.serving.stream_message import Incoming
-from leverframe.serving.stream_window import StreamWindow
-from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.routes.routing import compile_routes, position
+from leverframe.serving.stream import scorer as stream
+from leverframe.serving.stream.message import Incoming
+from leverframe.serving.stream.scorer import ATTEMPTS_MAX, RETRIES_MAX, StreamScorer
+from leverframe.serving.stream.window import StreamWindow
+from leverframe.serving.telemetry.counts import Telemetry
+from leverframe.serving.walk.inference import Inference
+from leverframe.serving.walk.shadow import ShadowQueue
 
 
 class Bench:

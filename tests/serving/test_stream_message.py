@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.serving.installation import FLIGHT, PLAIN
 
 from leverframe.core.errors import InvalidInput, LimitExceeded
-from leverframe.serving.inputs import InputPlan
-from leverframe.serving.stream_message import MESSAGE_BYTES_MAX, Incoming, dead_letter, place_id, read_message
+from leverframe.serving.protocol.inputs import InputPlan
+from leverframe.serving.stream.message import MESSAGE_BYTES_MAX, Incoming, dead_letter, place_id, read_message
 
 
 def read(body: bytes, id_from: str = "id", **more):

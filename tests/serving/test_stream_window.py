@@ -3,7 +3,7 @@
 import pytest
 
 from leverframe.core.errors import Refused, Unavailable
-from leverframe.serving.stream_window import Outgoing, StreamWindow
+from leverframe.serving.stream.window import Outgoing, StreamWindow
 
 
 def answers(*ids: str) -> list[Outgoing]:

@@ -10,11 +10,11 @@ from leverframe.core.model import GOLDEN, MODEL_LIGHTGBM, MODEL_ONNX, SIGNATURE,
 from leverframe.core.route import Arm, Endpoint
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.signing import SigningKey, TrustStore
-from leverframe.serving import tables
-from leverframe.serving.models import load_version
+from leverframe.serving.engine.models import load_version
+from leverframe.serving.routes import tables
+from leverframe.serving.routes.tables import ROUTES_TYPE, TableFollower
 from leverframe.serving.runtimes.onnx_scan import refuse_external_data
-from leverframe.serving.tables import ROUTES_TYPE, TableFollower
-from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.telemetry.counts import Telemetry
 
 
 @pytest.fixture

@@ -48,8 +48,8 @@ from leverframe.governance.identity import authenticate
 from leverframe.governance.ledger.store import Ledger
 from leverframe.governance.policy import Policy
 from leverframe.governance.signing import TrustStore, load_or_create
-from leverframe.serving.missing import missing_policy
-from leverframe.serving.models import LoadedVersion, load_version
+from leverframe.serving.engine.models import LoadedVersion, load_version
+from leverframe.serving.features.missing import missing_policy
 from leverframe.serving.runtimes.isolated.environment import BUILD_S_MAX
 from leverframe.serving.runtimes.isolated.limits import Bounds
 from leverframe.serving.runtimes.isolated.opening import IsolatedOpener

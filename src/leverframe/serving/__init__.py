@@ -1,7 +1,6 @@
-"""One request, bounded in time and memory.
+"""One request, bounded in time and memory; and the same scoring for files and streams.
 
-Takes: a signed route table, bundles, online features, requests.
-Gives: answers, and a prediction log that adds up.
-Never: the control database; a pickle; an unbounded anything.
-Start reading at: ``door.py``, then ``inference.py``
+Takes  published routes, signed bundles, online features, requests.    Gives  answers, and a prediction log that adds up.
+Never  the control database, a pickle, a client's path or URL.
+Start reading at  ``walk/inference.py`` (what happens to a request), ``doors/door.py`` (how it comes in), ``routes/tables.py`` (what is served).
 """

@@ -10,8 +10,8 @@ from leverframe.apps.cli.connection import home_folder, load
 from leverframe.apps.cli.output import Json, print_json, say
 
 if TYPE_CHECKING:
-    from leverframe.serving.batch import Progress
-    from leverframe.serving.batch_output import Manifest
+    from leverframe.serving.batch.output import Manifest
+    from leverframe.serving.batch.run import Progress
 
 PANEL = "Models"
 ROWS_PER_PART = 65_536

@@ -19,7 +19,7 @@ from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import MANIFEST_SUBJECT, Bundle, check_file_name, open_bundle
 from leverframe.governance.publication import Publication
 from leverframe.governance.signing import TrustStore, load_or_create
-from leverframe.serving.tables import ROUTES_TYPE, read_table, routes_name
+from leverframe.serving.routes.tables import ROUTES_TYPE, read_table, routes_name
 
 ENVELOPE_FILE = "envelope.json"
 MANIFEST_BYTES_MAX = 1 << 20

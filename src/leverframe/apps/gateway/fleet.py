@@ -21,8 +21,8 @@ import msgspec
 from leverframe.apps.gateway.settings import FleetPlace, GatewaySettings, to_argument
 from leverframe.apps.orphans import die_with_parent
 from leverframe.core.errors import Refused, Unavailable
-from leverframe.serving.acceptor import open_sockets
-from leverframe.serving.fleet_page import FleetPage, page_path
+from leverframe.serving.telemetry.fleet_page import FleetPage, page_path
+from leverframe.serving.wire.acceptor import open_sockets
 
 POLL_S = 0.02
 DEATHS_MAX = 5

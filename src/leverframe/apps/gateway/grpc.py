@@ -4,12 +4,12 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from leverframe.apps.gateway.settings import GatewaySettings
-from leverframe.serving.grpc_door.service import GrpcDoor
-from leverframe.serving.grpc_door.transport import GrpcServer
-from leverframe.serving.inference import Inference
-from leverframe.serving.limits import LoadGate
-from leverframe.serving.permission import Permission
-from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.doors.grpc.service import GrpcDoor
+from leverframe.serving.doors.grpc.transport import GrpcServer
+from leverframe.serving.doors.permission import Permission
+from leverframe.serving.telemetry.counts import Telemetry
+from leverframe.serving.telemetry.load import LoadGate
+from leverframe.serving.walk.inference import Inference
 
 
 async def open_grpc(

@@ -7,9 +7,9 @@ import socket
 from contextlib import suppress
 
 from leverframe.apps.gateway.settings import GatewaySettings
-from leverframe.serving.fleet import Fleet
-from leverframe.serving.listener import Listener
-from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.telemetry.counts import Telemetry
+from leverframe.serving.telemetry.fleet import Fleet
+from leverframe.serving.wire.listener import Listener
 
 
 def raise_file_limit() -> None:

@@ -22,20 +22,20 @@ from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.publication import Publication
 from leverframe.governance.signing import TrustStore
-from leverframe.serving.door import Door
-from leverframe.serving.health import Health
-from leverframe.serving.inference import Inference
-from leverframe.serving.limits import LoadGate
-from leverframe.serving.listener import Listener
+from leverframe.serving.doors.door import Door
+from leverframe.serving.doors.health import Health
+from leverframe.serving.doors.permission import Permission
+from leverframe.serving.doors.quotas import Quotas
+from leverframe.serving.doors.rest import RestInference
+from leverframe.serving.doors.traced import TracedInference
+from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog
-from leverframe.serving.lookup import Lookup
-from leverframe.serving.permission import Permission
-from leverframe.serving.quotas import Quotas
-from leverframe.serving.rest import RestInference
-from leverframe.serving.shadow import ShadowQueue
-from leverframe.serving.tables import TableFollower
-from leverframe.serving.telemetry import Telemetry
-from leverframe.serving.traced import TracedInference
+from leverframe.serving.routes.tables import TableFollower
+from leverframe.serving.telemetry.counts import Telemetry
+from leverframe.serving.telemetry.load import LoadGate
+from leverframe.serving.walk.inference import Inference
+from leverframe.serving.walk.shadow import ShadowQueue
+from leverframe.serving.wire.listener import Listener
 
 if TYPE_CHECKING:
     from leverframe.apps.gateway.tracing import OtlpTracing

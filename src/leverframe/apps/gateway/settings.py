@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from leverframe.core.errors import InvalidInput
-from leverframe.serving.grpc_door.limits import GrpcLimits
+from leverframe.serving.doors.grpc.limits import GrpcLimits
 from leverframe.serving.log_segments import SEAL_S, SEGMENT_BYTES
-from leverframe.serving.message import HttpLimits
+from leverframe.serving.protocol.message import HttpLimits
 
 WORKERS_MAX = 256
 """More workers than this are refused: each is a process with every model in it, and a label value in the metrics."""

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from leverframe.serving.trace import Trace
+from leverframe.serving.telemetry.trace import Trace
 
 QUEUE_MAX = 2048
 """Spans waiting for the collector; more are dropped: a collector that is gone costs no answer."""

@@ -12,8 +12,8 @@ from leverframe.core.schema import Signature
 from leverframe.features.online import entity_keys
 from leverframe.features.point_in_time import join_timelines
 from leverframe.features.timeline import timeline
-from leverframe.serving.batch_parts import Part
-from leverframe.serving.lookup import Lookup, OnlineStore
+from leverframe.serving.batch.parts import Part
+from leverframe.serving.features.lookup import Lookup, OnlineStore
 
 Float = npt.NDArray[np.float64]
 _ASKED = "__asked_at"
@@ -32,7 +32,7 @@ class PastFeatures:
         self._lines = [(view, timeline(view, rows)) for view, rows in views]
 
     def __call__(self, part: Part) -> Mapping[str, Float]:
-        """See ``leverframe.serving.batch_parts.Features``."""
+        """See ``leverframe.serving.batch.parts.Features``."""
         keys = dict.fromkeys(field for binding in self._bindings for field in binding.entity_fields)
         questions = pl.DataFrame([pl.Series(_ASKED, part.asked_at_us), *(pl.Series(key, part.columns[key]) for key in keys)])
         joined = join_timelines(questions, _ASKED, self._lines).frame
@@ -53,7 +53,7 @@ class OnlineFeatures:
         self._now_us = now_us
 
     def __call__(self, part: Part) -> Mapping[str, Float]:
-        """See ``leverframe.serving.batch_parts.Features``.
+        """See ``leverframe.serving.batch.parts.Features``.
 
         Raises
         ------

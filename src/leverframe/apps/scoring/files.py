@@ -18,8 +18,8 @@ import polars as pl
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Conflict, Fault, InvalidInput, NotFound, SchemaMismatch
 from leverframe.core.schema import RequestField, Signature
-from leverframe.serving.batch_output import Job, file_digest
-from leverframe.serving.batch_parts import CODES, Part, ScoredPart
+from leverframe.serving.batch.output import Job, file_digest
+from leverframe.serving.batch.parts import CODES, Part, ScoredPart
 
 ROW, CODE, MISSING, VERSION = "row", "code", "missing", "model_version"
 SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".jsonl": "json", ".ndjson": "json"}
@@ -108,7 +108,7 @@ class BatchInput:
         return int(rows)
 
     def parts(self, rows_per_part: int, skip: frozenset[int]) -> Iterator[Part]:
-        """See ``leverframe.serving.batch.Reader``."""
+        """See ``leverframe.serving.batch.run.Reader``."""
         wanted = [field.name for field in self._signature.request]
         present = self._frame.collect_schema().names()
         columns = list(dict.fromkeys(name for name in (*wanted, *self.kept) if name in present))

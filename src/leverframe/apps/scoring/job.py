@@ -36,11 +36,11 @@ from leverframe.governance.identity import authenticate
 from leverframe.governance.ledger.store import Ledger
 from leverframe.governance.policy import Policy
 from leverframe.governance.signing import TrustStore
-from leverframe.serving.batch import ROWS_PER_PART, ROWS_PER_PART_MAX, Progress, run_batch
-from leverframe.serving.batch_output import Job, Manifest, OutputFolder
-from leverframe.serving.batch_parts import Features, PartScorer
+from leverframe.serving.batch.output import Job, Manifest, OutputFolder
+from leverframe.serving.batch.parts import Features, PartScorer
+from leverframe.serving.batch.run import ROWS_PER_PART, ROWS_PER_PART_MAX, Progress, run_batch
 from leverframe.serving.commands import FinishScoring, StartScoring
-from leverframe.serving.models import LoadedVersion, load_version
+from leverframe.serving.engine.models import LoadedVersion, load_version
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, version_id_of
 
 ONLINE_TIMEOUT_S = 10.0

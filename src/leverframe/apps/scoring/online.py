@@ -8,7 +8,7 @@ import polars as pl
 from leverframe.apps.scoring.files import CODE
 from leverframe.core.schema import ViewBinding
 from leverframe.features.online import EntityRows, OnlineStore, ViewMeta, entity_keys
-from leverframe.serving.batch_output import Manifest
+from leverframe.serving.batch.output import Manifest
 
 SCORES_VERSION = "scores/1"
 """The view version of every batch's scores: whoever reads them need not know which job made them."""

@@ -5,8 +5,8 @@ from typing import Protocol
 
 import msgspec
 
-from leverframe.serving.stream_message import Incoming
-from leverframe.serving.stream_window import Outgoing
+from leverframe.serving.stream.message import Incoming
+from leverframe.serving.stream.window import Outgoing
 
 BATCH_MAX = 256
 """Messages taken at once, and so the most that are under way; the rest waits in the broker."""

@@ -16,8 +16,8 @@ from faststream.nats import ConsumerConfig, JStream, NatsBroker, PullSub
 from leverframe.apps.streaming.address import Address
 from leverframe.apps.streaming.broker import BATCH_WAIT_S, GRACE_S, PUBLISH_S, Consumer, Take
 from leverframe.core.errors import NotFound, Unavailable
-from leverframe.serving.stream_message import Incoming, broker_id
-from leverframe.serving.stream_window import Outgoing
+from leverframe.serving.stream.message import Incoming, broker_id
+from leverframe.serving.stream.window import Outgoing
 
 CONNECT_S = 5
 MESSAGE_ID = "Nats-Msg-Id"

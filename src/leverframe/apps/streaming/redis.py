@@ -15,8 +15,8 @@ from faststream.redis import RedisBroker, StreamSub
 from leverframe.apps.streaming.address import Address
 from leverframe.apps.streaming.broker import BATCH_WAIT_S, GRACE_S, PUBLISH_S, Consumer, Take
 from leverframe.core.errors import Unavailable
-from leverframe.serving.stream_message import Incoming, broker_id
-from leverframe.serving.stream_window import Outgoing
+from leverframe.serving.stream.message import Incoming, broker_id
+from leverframe.serving.stream.window import Outgoing
 
 CONNECT_S = 5.0
 MARKER_S = 86_400

@@ -26,16 +26,16 @@ from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.publication import Publication
 from leverframe.governance.signing import TrustStore
-from leverframe.serving.inference import Inference
+from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog
-from leverframe.serving.lookup import Lookup
-from leverframe.serving.routing import CompiledEndpoint
-from leverframe.serving.shadow import ShadowQueue
-from leverframe.serving.stream import StreamScorer
-from leverframe.serving.stream_message import FIELD, Incoming
-from leverframe.serving.stream_window import StreamWindow
-from leverframe.serving.tables import TableFollower
-from leverframe.serving.telemetry import Telemetry
+from leverframe.serving.routes.routing import CompiledEndpoint
+from leverframe.serving.routes.tables import TableFollower
+from leverframe.serving.stream.message import FIELD, Incoming
+from leverframe.serving.stream.scorer import StreamScorer
+from leverframe.serving.stream.window import StreamWindow
+from leverframe.serving.telemetry.counts import Telemetry
+from leverframe.serving.walk.inference import Inference
+from leverframe.serving.walk.shadow import ShadowQueue
 
 MAINTAIN_S = 0.2
 """How often the log is looked after."""

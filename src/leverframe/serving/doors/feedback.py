@@ -1,0 +1,88 @@
+"""Labels by prediction id: ``POST /v2/models/{model}/feedback`` puts what turned out to be true into the same log as the answers."""
+
+import math
+from typing import Annotated
+
+import msgspec
+
+from leverframe.core.clock import Clock
+from leverframe.core.errors import Fault, InvalidInput, SchemaMismatch, Unavailable
+from leverframe.core.prediction import LabelRecord
+from leverframe.serving.log_segments import SegmentLog
+from leverframe.serving.protocol import oip
+from leverframe.serving.protocol.inputs import ROWS_MAX
+from leverframe.serving.protocol.message import Request, Response
+
+LABELS_MAX = 20_000
+"""Labels a request; more is refused by the decoder."""
+
+FEEDBACK_EXAMPLE = {"labels": [{"id": "prediction-1", "label": 1.0, "known_at_us": 1364814000000000}]}
+
+
+class Label(msgspec.Struct, frozen=True):
+    """One label. ``known_at_us``: when the world knew it; now, when left out. ``row``: of a request with several."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=oip.ID_CHARS_MAX)]
+    label: float
+    known_at_us: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
+    row: Annotated[int, msgspec.Meta(ge=0, lt=ROWS_MAX)] = 0
+
+
+class _Labels(msgspec.Struct, frozen=True):
+    labels: Annotated[list[Label], msgspec.Meta(min_length=1, max_length=LABELS_MAX)]
+
+
+_decode_many = msgspec.json.Decoder(_Labels).decode
+_decode_one = msgspec.json.Decoder(Label).decode
+
+
+def read_labels(body: bytes) -> list[Label]:
+    """One label ``{"id", "label", …}`` or many ``{"labels": […]}``.
+
+    Raises
+    ------
+    InvalidInput: neither.    SchemaMismatch: a label is not a finite number.
+
+    >>> read_labels(b'{"id": "a", "label": 1}')[0].label
+    1.0
+    """
+    try:
+        labels = _decode_many(body).labels if b'"labels"' in body else [_decode_one(body)]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(
+            "not labels",
+            where="body",
+            expected="id and label, or a list of them as 'labels'",
+            got=str(error)[:200],
+            next_step="see the example",
+        ) from error
+    faults = [
+        Fault(where=f"label {i}", what="not finite", expected="a number") for i, one in enumerate(labels) if not math.isfinite(one.label)
+    ]
+    if faults:
+        raise SchemaMismatch("labels must be finite numbers", where="labels", faults=faults[:100], expected="a number", got="infinity")
+    return labels
+
+
+def take_labels(endpoint: str, request: Request, log: SegmentLog, clock: Clock, body_bytes_max: int) -> Response:
+    """Log every label of ``request``, or none when the log has no room.
+
+    Raises
+    ------
+    InvalidInput: not labels.    Unavailable: the log dropped labels; send them again (labels are idempotent by id and row).
+    """
+    labels = read_labels(oip.body_of(request, body_bytes_max))
+    now_us = clock.now_us()
+    logged = 0
+    for label in labels:
+        known_at_us = now_us if label.known_at_us is None else label.known_at_us
+        logged += log.label(LabelRecord(id=label.id, endpoint=endpoint, label=label.label, known_at_us=known_at_us, row=label.row))
+    if logged < len(labels):
+        raise Unavailable(
+            "the prediction log has no room for labels",
+            where=endpoint,
+            expected=f"{len(labels)} labels logged",
+            got=f"{logged}",
+            next_step="send them again later; operators: free disk space",
+        )
+    return oip.json_response({"accepted": logged})
