@@ -1,8 +1,9 @@
 """The usual request, answered with nothing built that it does not need: one row of plain numbers as one tensor, JSON in and JSON out.
 
 Everything here is said again in full by :mod:`leverframe.serving.walk.inference`, which answers whatever this declines; a test holds
-answers, records and counts of the two equal. It declines before anything is counted or logged: a missing value, an output by name, parameters, a
-score that is not finite, a fault of any kind. Which endpoints can have usual requests at all is decided when routes are compiled.
+answers, records and counts of the two equal. It declines before anything is counted or logged: a missing value, an output by name,
+parameters, a score that is not finite, a fault of any kind. Which endpoints can have usual requests at all is decided when routes are
+compiled.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """The usual request of a model with features looked up: one row, one tensor a field in the signature's order, JSON in and JSON out.
 
 As in :mod:`leverframe.serving.doors.express`, all of this is said again in full by :mod:`leverframe.serving.walk.inference`, which answers
-whatever this declines, and a test holds answers, records and counts of the two equal. It declines before anything is counted or logged: a value
-that has expired, a store that cannot be read, a refusal, a null, parameters, an output by name, a fault of any kind. The decoder of an
-endpoint is made of its fields, so one pass over the bytes finds names, shapes, datatypes and values right, or the request unusual.
+whatever this declines, and a test holds answers, records and counts of the two equal. It declines before anything is counted or logged: a
+value that has expired, a store that cannot be read, a refusal, a null, parameters, an output by name, a fault of any kind. The decoder of
+an endpoint is made of its fields, so one pass over the bytes finds names, shapes, datatypes and values right, or the request unusual.
 """
 
 from collections.abc import Callable, Sequence
