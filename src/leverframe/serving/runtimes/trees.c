@@ -113,23 +113,35 @@ INLINE void find_positions(const Model *m, Values values, int64_t from, int coun
     }
 }
 
+/* A block's tables, looked up once for all rows: the empty statement keeps GCC from adding the block's offset at every access again. */
+typedef struct {
+    int64_t number;
+    const uint16_t *line_of;
+    const void *lines;
+} Block;
+
+INLINE Block block_at(const Model *m, int64_t number) {
+    Block b = {number, m->line_of + number * m->positions, m->lines + LINE * m->block_line[number]};
+    __asm__("" : "+r"(b.line_of), "+r"(b.lines));
+    return b;
+}
+
 /* NAME adds a block's leaves to the sums of ROWS rows, whose positions stand `apart` from one feature to the next. Rows go together so that
  * one's additions, which must wait for each other, run beside another's. The empty statement keeps the masks in memory, from where GCC
  * counts zeros directly; it would unpack registers instead, which is slower. */
 #define SCORE_BLOCK(NAME, ROWS, HALF_LINE, MASK, BITS, CTZ)                                                               \
-    INLINE void NAME(const Model *m, int64_t block, const uint32_t *positions, int64_t apart, double *sums) {             \
+    INLINE void NAME(const Model *m, Block b, const uint32_t *positions, int64_t apart, double *sums) {                   \
         enum { LANES = LINE / sizeof(MASK) };                                                                             \
-        const uint16_t *line_of = m->line_of + block * m->positions;                                                      \
-        const HALF_LINE *lines = (const HALF_LINE *)(m->lines + LINE * m->block_line[block]);                             \
-        const double *leaf = m->leaf + block * LANES * BITS;                                                              \
-        const int64_t rest = m->trees - block * LANES, features = m->features;                                            \
+        const HALF_LINE *lines = b.lines;                                                                                 \
+        const double *leaf = m->leaf + b.number * LANES * BITS;                                                           \
+        const int64_t rest = m->trees - b.number * LANES, features = m->features;                                         \
         HALF_LINE low[ROWS], high[ROWS];                                                                                  \
         MASK mask[ROWS][LANES];                                                                                           \
         double sum[ROWS];                                                                                                 \
         EACH(ROWS) low[r] = high[r] = ~(HALF_LINE){0}, sum[r] = sums[r];                                                  \
         for (int64_t f = 0; f < features; f++)                                                                            \
             EACH(ROWS) {                                                                                                  \
-                const HALF_LINE *line = lines + 2 * (uint32_t)line_of[positions[f * apart + r]];                          \
+                const HALF_LINE *line = lines + 2 * (uint32_t)b.line_of[positions[f * apart + r]];                        \
                 low[r] &= line[0];                                                                                        \
                 high[r] &= line[1];                                                                                       \
             }                                                                                                             \
@@ -152,36 +164,44 @@ SCORE_BLOCK(score_one_64, 1, half64, uint64_t, 64, __builtin_ctzll)
 SCORE_BLOCK(score_some_32, TOGETHER, half32, uint32_t, 32, __builtin_ctz)
 SCORE_BLOCK(score_some_64, TOGETHER, half64, uint64_t, 64, __builtin_ctzll)
 
-#define SCORE(ROWS, ...) if (m->wide) score_##ROWS##_64(m, block, __VA_ARGS__); else score_##ROWS##_32(m, block, __VA_ARGS__)
-
 INLINE double transformed(const Model *m, double sum) { return m->transform == LOGISTIC ? 1.0 / (1.0 + exp(-m->sigmoid * sum)) : sum; }
 
-INLINE void score_rows(const Model *m, Values values, int64_t count, double *scores) {
-    uint32_t positions[TILE * FEATURES_MAX];
-    const int64_t lanes = m->wide ? 8 : 16;
-    for (int64_t from = 0; from < count; from += TILE) {
-        const int rows = count - from < TILE ? (int)(count - from) : TILE;
-        double sums[TILE] = {0};
-        find_positions(m, values, from, rows, positions);
-        for (int64_t block = 0; block * lanes < m->trees; block++) {
-            int r = 0;
-            for (; r + TOGETHER <= rows; r += TOGETHER) SCORE(some, positions + r, TILE, sums + r);
-            for (; r < rows; r++) SCORE(one, positions + r, TILE, sums + r);
-        }
-        for (int r = 0; r < rows; r++) scores[from + r] = transformed(m, sums[r]);
-    }
-}
+INLINE int64_t blocks(const Model *m) { return m->wide ? (m->trees + 7) / 8 : (m->trees + 15) / 16; }
 
 /* The score of one row of m->columns doubles. */
 FOR_EACH_CPU double leverframe_trees_row(const Model *m, const unsigned char *row) {
     uint32_t positions[FEATURES_MAX];
     double sum = 0.0;
     for (int64_t f = 0; f < m->features; f++) positions[f] = position_of(m, f, value_at(row + 8 * m->column[f]));
-    for (int64_t block = 0; block * (m->wide ? 8 : 16) < m->trees; block++) SCORE(one, positions, 1, &sum);
+    for (int64_t block = 0; block < blocks(m); block++) {
+        if (m->wide)
+            score_one_64(m, block_at(m, block), positions, 1, &sum);
+        else
+            score_one_32(m, block_at(m, block), positions, 1, &sum);
+    }
     return transformed(m, sum);
 }
 
 /* scores [count] of rows whose column c starts at columns[c], each value `stride` bytes after the one before. */
-FOR_EACH_CPU void leverframe_trees_rows(const Model *m, const unsigned char *const *columns, int64_t stride, int64_t count, double *scores) {
-    score_rows(m, (Values){columns, stride}, count, scores);
+FOR_EACH_CPU void leverframe_trees_rows(
+    const Model *m, const unsigned char *const *columns, int64_t stride, int64_t count, double *scores) {
+    const Values values = {columns, stride};
+    uint32_t positions[TILE * FEATURES_MAX];
+    for (int64_t from = 0; from < count; from += TILE) {
+        const int rows = count - from < TILE ? (int)(count - from) : TILE;
+        double sums[TILE] = {0};
+        find_positions(m, values, from, rows, positions);
+        for (int64_t block = 0; block < blocks(m); block++) {
+            const Block b = block_at(m, block);
+            int r = 0;
+            if (m->wide) {
+                for (; r + TOGETHER <= rows; r += TOGETHER) score_some_64(m, b, positions + r, TILE, sums + r);
+                for (; r < rows; r++) score_one_64(m, b, positions + r, TILE, sums + r);
+            } else {
+                for (; r + TOGETHER <= rows; r += TOGETHER) score_some_32(m, b, positions + r, TILE, sums + r);
+                for (; r < rows; r++) score_one_32(m, b, positions + r, TILE, sums + r);
+            }
+        }
+        for (int r = 0; r < rows; r++) scores[from + r] = transformed(m, sums[r]);
+    }
 }
