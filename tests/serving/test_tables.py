@@ -1,5 +1,7 @@
 """Following the published table: old or new, never mixed; whatever is wrong leaves what is served."""
 
+import time
+
 import msgspec
 import pytest
 from tests.serving.installation import FLIGHT, PLAIN, Installation, bundle_files, table
@@ -147,6 +149,31 @@ def test_a_bundle_that_comes_later_is_taken_without_a_new_table(installation, mo
     assert follower.look()
     assert follower.routes.endpoints["m"].live.version == "m@v2"
     assert follower.problem == ""
+
+
+@pytest.mark.parametrize("backs_off", [True, False])
+def test_a_bundle_that_fails_its_golden_rows_is_loaded_ever_more_seldom(installation, monkeypatch, backs_off):
+    monkeypatch.setattr(tables, "RETRY_S", 0.01)
+    monkeypatch.setattr(tables, "RETRY_S_MAX", 60.0 if backs_off else 0.01)
+    tried = []
+
+    def counted(*arguments):
+        tried.append(time.monotonic())
+        return load_version(*arguments)
+
+    monkeypatch.setattr(tables, "load_version", counted)
+    follower = follow(installation)
+    files = dict(bundle_files(PLAIN, 1))
+    golden = msgspec.json.decode(files[GOLDEN], type=Golden)
+    files[GOLDEN] = msgspec.json.encode(msgspec.structs.replace(golden, expected=tuple((7.0,) for _ in golden.rows)))
+    installation.publish(table(endpoint(installation.bundle(files)), Endpoint(name="n", arms=(installation.arm("n@v1", 1),))))
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        follower.look()
+        assert "golden" in follower.problem
+        assert "n" in follower.routes.endpoints
+        time.sleep(0.002)
+    assert (len(tried) <= 1 + 8) == backs_off, len(tried)  # the other endpoint's once, and 0 + 10 + 20 + ... + 640 ms
 
 
 def test_a_table_of_which_nothing_can_be_served_changes_nothing(installation):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,10 @@ ROUTES_TYPE = "application/vnd.leverframe.routes+json"
 LOOK_S = 0.05
 RETRY_S = 1.0
 """A table that was refused is tried again this often, in case what it names was only unreachable."""
+RETRY_S_MAX = 60.0
+"""A bundle that fails its own checks is loaded again after ``RETRY_S``, then twice as long each time, and at this pace for good."""
+FAILED_MAX = 64
+"""Bundles that failed are remembered for that; of more, the one that failed first is forgotten, and loaded at the next look."""
 RETIRED_MAX = 8
 """Versions no route points at any more that stay loaded, so that a rollback loads nothing."""
 
@@ -68,6 +73,15 @@ def read_table(envelope: bytes, trust: TrustStore, environment: str) -> RouteTab
     return table
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """What was wrong with a bundle, and when (monotonic seconds) it is loaded again, ``pause`` after it failed."""
+
+    error: Integrity
+    pause: float
+    until: float
+
+
 class TableFollower:
     """Keeps ``routes`` current.
 
@@ -105,6 +119,7 @@ class TableFollower:
         self._loaded: OrderedDict[tuple[str, str, Digest], LoadedVersion] = OrderedDict()
         self._seen = self._refused = ""
         self._retry_at = 0.0
+        self._failed: OrderedDict[tuple[str, str, Digest], _Failure] = OrderedDict()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -203,9 +218,29 @@ class TableFollower:
         key = (endpoint, arm.version, arm.bundle)
         loaded = self._loaded.get(key)
         if loaded is None:
-            loaded = self._loaded[key] = load_version(endpoint, arm, self._open_bundle(arm.bundle, arm.envelope), self._open_isolated)
+            self._check_not_failed(key)
+            files = self._open_bundle(arm.bundle, arm.envelope)
+            try:
+                loaded = self._loaded[key] = load_version(endpoint, arm, files, self._open_isolated)
+            except Integrity as error:
+                self._note_failed(key, error)
+                raise
+            self._failed.pop(key, None)
         self._loaded.move_to_end(key)
         return loaded
+
+    def _check_not_failed(self, key: tuple[str, str, Digest]) -> None:
+        """Raise again what was wrong with a bundle, until its next try is due: each one starts engines, or a process."""
+        failed = self._failed.get(key)
+        if failed is not None and time.monotonic() < failed.until:
+            raise failed.error.with_traceback(None)
+
+    def _note_failed(self, key: tuple[str, str, Digest], error: Integrity) -> None:
+        before = self._failed.pop(key, None)
+        pause = RETRY_S if before is None else min(before.pause * 2, RETRY_S_MAX)
+        self._failed[key] = _Failure(error, pause, time.monotonic() + pause)
+        while len(self._failed) > FAILED_MAX:
+            self._failed.popitem(last=False)
 
     def _retire(self, routes: CompiledRoutes) -> None:
         """Let go of the versions that have been out of use longest."""

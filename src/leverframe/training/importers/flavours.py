@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from leverframe.core.model import MODEL_LIGHTGBM, MODEL_ONNX, MODEL_XGBOOST_JSON, MODEL_XGBOOST_UBJ
@@ -59,7 +58,7 @@ def _onnx(content: bytes, kind: str, names: Sequence[str]) -> DataModel | None:
     """A model of one matrix whose last float output says its own width; of two probabilities, that of 1 is the score."""
     try:
         graph = onnx.load_from_string(content).graph
-    except DecodeError:
+    except Exception:  # protobuf's DecodeError lives in a module that depends on its build
         return None
     outputs = [output.type.tensor_type for output in graph.output if output.type.tensor_type.elem_type in _FLOATS]
     given = {initializer.name for initializer in graph.initializer}
