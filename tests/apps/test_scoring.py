@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 
 import msgspec
 import numpy as np
@@ -14,11 +15,12 @@ from leverframe.apps.cli.commands_score import ROWS_PER_PART as TYPED
 from leverframe.apps.scoring.job import ScoreRequest, Scoring
 from leverframe.apps.scoring.online import scores_binding
 from leverframe.apps.settings import Settings
-from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from leverframe.core.model import MODEL_LIGHTGBM, SIGNATURE, ModelVersion
 from leverframe.core.schema import Signature
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.online import entity_keys
+from leverframe.features.online_address import open_for_reading
 from leverframe.features.online_lmdb import LmdbOnlineStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.serving.batch.run import ROWS_PER_PART
@@ -133,6 +135,24 @@ def test_scores_in_the_online_store_are_those_of_the_files_and_replace_the_last_
         scoring.run(ana, ScoreRequest(output=tmp_path / "no", files=(few,), **{**asked, "to_online": "origin_weather"}))
     with pytest.raises(InvalidInput, match="found again by an id"):
         scoring.run(ana, ScoreRequest(output=tmp_path / "no", files=(few,), **{**asked, "id_column": ""}))
+
+
+def test_the_online_store_is_the_one_that_gateways_read(home, ana, questions, tmp_path, redis_url):
+    few = tmp_path / "few.parquet"
+    pl.read_parquet(questions).head(300).write_parquet(few)
+    settings = {"home": home, "clock": f"replay:{home / 'replay.clock'}"}
+    asked = {"version": VERSION, "files": (few,), "id_column": "flight_id"}
+    with Scoring(Settings(**settings, online_url=redis_url)) as remote:
+        remote.run(ana, ScoreRequest(output=tmp_path / "past", as_of="asked_at", to_online="remote_scores", **asked))
+    got = read(tmp_path / "past")
+    binding, keys = scores_binding("remote_scores", "flight_id", "probability"), entity_keys([got["flight_id"].to_list()])
+    with closing(open_for_reading(redis_url, home / "online", 5.0)) as store:
+        assert np.array_equal(store.read(binding, keys, NOW_US).values[:, 0], got["probability"].to_numpy())
+    with closing(LmdbOnlineStore(home / "online", read_only=True)) as folder:
+        assert np.isnan(folder.read(binding, keys, NOW_US).values).all(), "the folder is not written to as well"
+    nobody = Settings(**settings, online_url=f"unix://{tmp_path}/nobody.sock")
+    with Scoring(nobody) as remote, pytest.raises(Unavailable, match="online store cannot be read"):
+        remote.run(ana, ScoreRequest(output=tmp_path / "now", now=True, **asked))
 
 
 def test_who_may_not_leaves_no_row_behind(scoring, secrets, questions, tmp_path):
