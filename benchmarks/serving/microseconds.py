@@ -124,7 +124,7 @@ async def steps(scene: Scene, passes: int) -> list[Step]:
         )  # fmt: skip
 
     def answer(score: float) -> Response:
-        body = b"%b%b%b%b]}]}" % (model.answer_start, msgspec.json.encode("0123456789ab-12345"), arm.single, repr(score).encode())
+        body = b"%b%b%b%b]}]}" % (model.answer_start, msgspec.json.encode("0123456789ab-12345"), arm.single, msgspec.json.encode(score))
         return Response(200, body, JSON)
 
     records, answers = [made(row, score) for row, score in zip(packed, scores, strict=True)], [answer(score) for score in scores]

@@ -32,6 +32,9 @@ WORKER_CHARS_MAX = 48
 
 _FIXED = struct.Struct("<8sI4x48sQq7Q")
 MOVING = struct.Struct("<qQ7Q")
+LOGGED = struct.Struct("<QQQ")
+"""Of the moving part, what an answer that was logged moves: ``used``, served and logged."""
+LOGGED_OFFSET = MOVING_OFFSET + 8
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@ from leverframe.core.errors import Integrity, Refused, Unavailable
 from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord, decode_frames, encode_frame
 from leverframe.core.segment import (
     DATA_OFFSET,
+    LOGGED,
+    LOGGED_OFFSET,
     MOVING,
     MOVING_OFFSET,
     TOTALS,
@@ -34,6 +36,8 @@ SEAL_S = 60.0
 RETRY_S = 0.25
 """How soon after a refused reservation the disk is asked again."""
 _MOVING_END = MOVING_OFFSET + MOVING.size
+_LOGGED_END = LOGGED_OFFSET + LOGGED.size
+_pack_logged = LOGGED.pack
 
 
 class SegmentLog:
@@ -73,12 +77,16 @@ class SegmentLog:
         # Appending may change segments, which writes the counts: so both counts of an answer move together, after it.
         logged = self._append(encode_frame(record))
         self.served += 1
-        if logged:
-            self.logged += 1
-        else:
+        if not logged:
             self.dropped += 1
-        self._commit()
-        return logged
+            self._commit()
+            return False
+        self.logged += 1
+        memory = self._memory
+        assert memory is not None
+        # As _commit, of the three numbers that moved: they lie side by side, so this is one copy too.
+        memory[LOGGED_OFFSET:_LOGGED_END] = _pack_logged(self._used, self.served, self.logged)
+        return True
 
     def shadow(self, record: PredictionRecord) -> bool:
         """Log an unseen answer (True) or drop it."""

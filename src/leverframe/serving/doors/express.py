@@ -91,7 +91,7 @@ class Express:
         if scored is None:
             return None
         arm, score = scored
-        return Response(200, b"%b%b%b%b]}]}" % (arm.model.answer_start, _encode(prediction_id), arm.single, repr(score).encode()), JSON)
+        return Response(200, b"%b%b%b%b]}]}" % (arm.model.answer_start, _encode(prediction_id), arm.single, _encode(score)), JSON)
 
     def score(
         self, endpoint: CompiledEndpoint, row: Sequence[float], packed: bytes, prediction_id: str, asked_at_us: int, arrived_ns: int

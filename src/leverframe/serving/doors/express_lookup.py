@@ -242,7 +242,7 @@ class ExpressLookup:
         else:
             known = {view: asked_at_us - row[0] for (view, _), row in zip(plan.views, rows, strict=True) if row[0] != NEVER_US}
             fresh = freshness(known) if known else b""
-        parts = (model.answer_start, _encode(prediction_id), arm.parameters, fresh, facts, model.answer_outputs, repr(score).encode())
+        parts = (model.answer_start, _encode(prediction_id), arm.parameters, fresh, facts, model.answer_outputs, _encode(score))
         return Response(200, b'%b%b,"parameters":{%b%b%b}%b1],"data":[%b]}]}' % parts, JSON)
 
     def _compile(self, endpoint: CompiledEndpoint) -> _EndpointPlan | None:

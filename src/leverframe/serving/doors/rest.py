@@ -130,7 +130,7 @@ def response(answer: Answer, wanted: list[tuple[str, bool]], binary: bool) -> Re
     model = answer.arm.model
     if model.outputs.simple and not (binary or any(by_bytes for _, by_bytes in wanted)):
         scores = answer.scores
-        data = repr(scores[0]).encode() if len(scores) == 1 else _encode(scores)[1:-1]
+        data = _encode(scores)[1:-1]
         parts = (model.answer_start, _encode(answer.id), answer.parameters, model.answer_outputs, len(scores), data)
         return Response(200, b'%b%b,"parameters":{%b}%b%d],"data":[%b]}]}' % parts, JSON)
     in_bytes = {name for name, by_bytes in wanted if by_bytes}

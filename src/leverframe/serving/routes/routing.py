@@ -28,12 +28,15 @@ def points(salt: str) -> Callable[[str], float]:
     >>> 0.0 <= points("salt")("customer-1") < 100.0
     True
     """
-    salted = blake2b(f"{salt}\0".encode("utf-8", "surrogatepass"), digest_size=8)
+    start, number = blake2b(f"{salt}\0".encode("utf-8", "surrogatepass"), digest_size=8).copy, int.from_bytes
 
     def point(key: str) -> float:
-        hashed = salted.copy()
-        hashed.update(key.encode("utf-8", "surrogatepass"))
-        return int.from_bytes(hashed.digest(), "big") * _SCALE
+        hashed = start()
+        try:
+            hashed.update(key.encode())
+        except UnicodeEncodeError:
+            hashed.update(key.encode("utf-8", "surrogatepass"))
+        return number(hashed.digest(), "big") * _SCALE
 
     return point
 
