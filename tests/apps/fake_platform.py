@@ -277,12 +277,13 @@ class FakeServing:
             raise NotFound("nothing is live at this endpoint", where=endpoint, next_step="lever status")
         return records.SPEC.request
 
-    def ask(self, actor: Actor, bearer: str, environment: str, endpoint: str, row: dict[str, object]) -> Answered:
+    def ask(self, actor: Actor, bearer: str, environment: str, endpoint: str, *rows: dict[str, object]) -> Answered:
         if "admin" not in actor.roles:
             raise Unauthenticated("no valid token", where="Authorization", next_step="lever token issue")
-        self.asked.append((bearer, environment, endpoint, dict(row)))
+        self.asked.extend((bearer, environment, endpoint, dict(row)) for row in rows)
+        each = tuple({"probability": 0.3129 + place} for place in range(len(rows)))
         missing = ("origin_weather_visib",)
-        return Answered(id="p-1", outputs={"probability": 0.3129}, version="flight-delay@v3", arm="canary", missing=missing)
+        return Answered(id="p-1", outputs={"probability": 0.3129}, version="flight-delay@v3", arm="canary", missing=missing, rows=each)
 
 
 class FakePlatform:

@@ -5,6 +5,7 @@ import re
 import shlex
 from types import SimpleNamespace
 
+import httpx
 import numpy as np
 import pytest
 import tritonclient.http as triton
@@ -17,7 +18,9 @@ import leverframe as lf
 from leverframe.apps import client_transport
 from leverframe.apps.client_transport import Transport
 from leverframe.apps.console.snippets import snippets
+from leverframe.apps.console.words import output
 from leverframe.apps.platform.serving import ask_gateway
+from leverframe.apps.web.ask import rows_of
 from leverframe.core.errors import Integrity
 from leverframe.core.schema import RequestField
 
@@ -50,6 +53,17 @@ def test_the_form_asks_typed_under_the_sessions_own_token_and_shows_who_answered
     for said in ("0.3129", "flight-delay@v3", "canary", "origin_weather_visib", 'value="LGA"'):
         assert said in page, said
     assert "0.3129" not in pages.get(PAGE).text
+
+
+def test_several_rows_are_one_request_and_one_table(pages, platform):
+    csv = "\n".join([",".join(ROW), ",".join(map(str, ROW.values())), ",".join(map(str, (ROW | {"origin": "LGA"}).values()))])
+    assert pages.post(f"{PAGE}/try", data=form(pages) | {"rows": csv}).status_code == 303
+    assert [asked[3] for asked in platform.serving.asked] == [ROW, ROW | {"origin": "LGA"}]
+    page = pages.get(f"{PAGE}?tried=1").text
+    assert "1.3129" in page
+    for wrong in ("origin,nothing\nJFK,1", ",".join(ROW) + "\nJFK", ",".join(ROW)):
+        assert pages.post(f"{PAGE}/try", data=form(pages) | {"rows": wrong}).status_code == 400
+    assert len(platform.serving.asked) == 2
 
 
 def test_a_wrong_value_is_named_and_nothing_is_asked(pages, platform):
@@ -151,3 +165,22 @@ def test_the_platform_asks_the_gateway_once_with_the_askers_token(monkeypatch, p
     ]
     assert (answer.outputs, answer.version, answer.arm) == ({"probability": 0.25}, "flight-delay@v2", "live")
     assert answer.missing == ("origin_weather_visib",)
+
+
+def test_vectors_texts_and_named_outputs_arrive_and_are_shown(monkeypatch):
+    fields = (RequestField(name="embedding", datatype="FP32", width=2), RequestField(name="on", datatype="BOOL"))
+    sent = []
+
+    def answer(request):
+        sent.append(json.loads(request.read()))
+        outputs = [{"name": "shares", "data": [0.25, 0.75, 0.5, 0.5]}, {"name": "label", "data": ["cat", "dog"]}]
+        return httpx.Response(200, json={"model_name": "pets", "id": "p", "outputs": outputs})
+
+    monkeypatch.setattr(
+        client_transport, "Transport", lambda url, token, **options: Transport(url, token, http=httpx.MockTransport(answer))
+    )
+    rows = rows_of(fields, 'embedding,on\n"1, 2",yes\n"3,4",no')
+    said = ask_gateway("http://localhost", "token", "pets", fields, *rows)
+    assert [(tensor["shape"], tensor["data"]) for tensor in sent[0]["inputs"]] == [([2, 2], [[1.0, 2.0], [3.0, 4.0]]), ([2], [True, False])]
+    assert said.rows == ({"shares": (0.25, 0.75), "label": "cat"}, {"shares": (0.5, 0.5), "label": "dog"})
+    assert [output(value) for value in said.outputs.values()] == ["0.2500, 0.7500", "cat"]

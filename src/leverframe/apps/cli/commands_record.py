@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -10,6 +10,7 @@ from leverframe.apps.cli.connection import connect, home_folder
 from leverframe.apps.cli.exit_codes import REFUSED
 from leverframe.apps.cli.output import Json, print_json, print_table, say
 from leverframe.core.errors import InvalidInput
+from leverframe.core.route import Priority
 
 WATCH_PANEL = "Watch"
 PANEL = "Record and access"
@@ -128,10 +129,11 @@ def issue(
     json_output: Json = False,
 ) -> None:
     """Make a token; its secret is shown this once."""
-    if priority not in ("high", "normal", "low"):
+    known: dict[str, Priority] = {name: name for name in get_args(Priority)}
+    if priority not in known:
         raise InvalidInput("no such priority", where="--priority", expected="high, normal or low", got=priority[:40])
     with connect() as client:
-        made = client.access.issue(subject, role, team or (), days=days, priority=priority, per_second=per_second, burst=burst)
+        made = client.access.issue(subject, role, team or (), days=days, priority=known[priority], per_second=per_second, burst=burst)
     if json_output:
         print_json(made)
     else:

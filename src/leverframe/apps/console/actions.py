@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from leverframe.apps.console.door import Form, Visit
 from leverframe.apps.platform.views import FallbackRequest, LimitsRequest
-from leverframe.apps.web.ask import row_of
+from leverframe.apps.web.ask import row_of, rows_of
 from leverframe.apps.web.levers import LEVERS
 from leverframe.apps.web.rules import rule_of
 from leverframe.core.digest import check_digest
@@ -125,11 +125,14 @@ def try_model(visit: Visit) -> str:
     fields = serving.fields(environment, endpoint)
     left_out = {field.name for field in fields if not field.required and not visit.form.get(INPUT + field.name, "")}
     typed = {name.removeprefix(INPUT): text for name, text in visit.form.items() if name.startswith(INPUT)}
-    row = row_of(fields, {name: text for name, text in typed.items() if name not in left_out})
-    answer = serving.ask(visit.actor, visit.session.bearer, environment, endpoint, row)
+    several = visit.form.get("rows", "")
+    rows = rows_of(fields, several) if several.strip() else [row_of(fields, {n: text for n, text in typed.items() if n not in left_out})]
+    if not rows:
+        raise InvalidInput("there are no rows to ask with", where="rows", expected="a line of names, then a line a row", got="names alone")
+    answer = serving.ask(visit.actor, visit.session.bearer, environment, endpoint, *rows)
     tried = visit.session.tried
     tried.pop(f"{environment}/{endpoint}", None)
-    tried[f"{environment}/{endpoint}"] = {"row": typed, "answer": answer}
+    tried[f"{environment}/{endpoint}"] = {"row": typed, "rows": several, "answer": answer}
     while len(tried) > TRIED_MAX:
         tried.pop(next(iter(tried)))
     return f"/endpoints/{quote(environment)}/{quote(endpoint)}?tried=1#try"

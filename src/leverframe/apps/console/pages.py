@@ -16,6 +16,7 @@ from leverframe.apps.web.rules import rule_text
 from leverframe.core.clock import us_from_iso
 from leverframe.core.digest import check_digest
 from leverframe.core.errors import InvalidInput, LeverframeError, NotFound
+from leverframe.core.schema import RequestField
 
 AUDIT_ROWS = 100
 
@@ -132,10 +133,16 @@ def _how_to_ask(visit: Visit, shown: EndpointView) -> dict[str, Any]:
         fields = ()
     tried = visit.session.tried.get(f"{shown.environment}/{name}") if visit.query.get("tried") else None
     return {
-        "fields": [(field, tried["row"].get(field.name, "") if tried else example_of(field)) for field in fields],
+        "fields": [(field, tried["row"].get(field.name, "") if tried else _typed_example(field)) for field in fields],
         "snippets": snippets(serving.address, name, fields, grpc=serving.grpc_address) if fields else (),
         "answer": tried["answer"] if tried else None,
+        "several": tried["rows"] if tried else "",
     }
+
+
+def _typed_example(field: RequestField) -> object:
+    """What the form shows in a field; a vector as its numbers."""
+    return example_of(field) if field.width == 1 else ", ".join([str(example_of(field))] * field.width)
 
 
 def monitors(visit: Visit) -> dict[str, Any]:

@@ -6,6 +6,7 @@ curl, our client, NVIDIA's over HTTP and gRPC, ``lever predict``, MLflow's ``/in
 import json
 import shlex
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -30,7 +31,7 @@ def snippets(gateway: str, endpoint: str, fields: Sequence[RequestField], *, grp
     ----------
     gateway: address of its HTTP door.    grpc: ``host:port`` of its gRPC door; empty: it has none, and the program says how to open one.
     """
-    row = {field.name: example_of(field) for field in fields}
+    row = {field.name: _example(field) for field in fields}
     path = f"/v2/models/{quote(endpoint, safe='')}/infer"
     body = json.dumps({"inputs": tensors(fields, row)})
     table = json.dumps({"dataframe_split": {"columns": list(row), "data": [list(row.values())]}})
@@ -60,6 +61,11 @@ def snippets(gateway: str, endpoint: str, fields: Sequence[RequestField], *, grp
     )
 
 
+def _example(field: RequestField) -> Any:
+    """The field's example; of a vector, the example in every place."""
+    return example_of(field) if field.width == 1 else [example_of(field)] * field.width
+
+
 def _curl(address: str, body: str) -> str:
     quoted = body.replace("'", "'\\''")
     return (
@@ -79,7 +85,7 @@ def _http(host: str, path: str, body: str) -> str:
 
 
 def _client(gateway: str, endpoint: str, fields: Sequence[RequestField]) -> str:
-    rows = "\n".join(f"        {field.name!r}: [{example_of(field)!r}]," for field in fields)
+    rows = "\n".join(f"        {field.name!r}: [{_example(field)!r}]," for field in fields)
     types = ", ".join(f"{field.name!r}: {field.datatype!r}" for field in fields)
     return f"""import os
 import leverframe as lf
@@ -119,4 +125,4 @@ _DTYPES = {"BOOL": "bool", "BYTES": "object", "FP16": "np.float16", "FP32": "np.
 
 
 def _array(field: RequestField) -> str:
-    return f"np.array([{example_of(field)!r}], dtype={_DTYPES.get(field.datatype, 'np.' + field.datatype.lower())})"
+    return f"np.array([{_example(field)!r}], dtype={_DTYPES.get(field.datatype, 'np.' + field.datatype.lower())})"

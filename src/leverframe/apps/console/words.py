@@ -63,6 +63,17 @@ def figure(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
+def output(value: Any) -> str:
+    """A model's output: a number, a text, a truth, or a vector of them.
+
+    >>> output(0.31294), output("cat"), output((0.25, 0.75)), output(None), output(3)
+    ('0.3129', 'cat', '0.2500, 0.7500', '–', '3')
+    """
+    if isinstance(value, tuple | list):
+        return ", ".join(map(output, value))
+    return figure(value, 4) if value is None or isinstance(value, float) else str(value)
+
+
 def size(count_bytes: int) -> str:
     """Bytes in the unit that fits.
 
@@ -122,6 +133,7 @@ FILTERS: dict[str, Any] = {
     "ago": ago,
     "count": count,
     "figure": figure,
+    "output": output,
     "size": size,
     "short": short,
     "sentence": verdict_sentence,

@@ -58,6 +58,12 @@ def datatype_of(values: Sequence[object]) -> DataType:
     raise InvalidInput("values of an input must be of one kind", expected="text, numbers or booleans", got=repr(list(values)[:3]))
 
 
+def _shape(values: Sequence[object]) -> list[int]:
+    """``[rows]``, or ``[rows, width]`` of vectors."""
+    first = values[0] if values else None
+    return [len(values), len(first)] if isinstance(first, list | tuple) else [len(values)]
+
+
 class _Input(msgspec.Struct, frozen=True):
     name: str
     datatype: DataType
@@ -116,7 +122,7 @@ class Gateway:
         """
         known = datatypes or {}
         tensors = [
-            {"name": name, "shape": [len(values)], "datatype": known.get(name) or datatype_of(values), "data": list(values)}
+            {"name": name, "shape": _shape(values), "datatype": known.get(name) or datatype_of(values), "data": list(values)}
             for name, values in inputs.items()
         ]
         body: dict[str, Any] = {"inputs": tensors} | ({"id": id} if id else {})

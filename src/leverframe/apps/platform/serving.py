@@ -1,6 +1,7 @@
 """Use cases of serving: where the gateway is, what a model takes, and one question put to it on somebody's behalf."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -9,7 +10,7 @@ from leverframe.apps.platform.training import Training
 from leverframe.core.actor import Actor
 from leverframe.core.errors import NotFound
 from leverframe.core.route import Endpoint
-from leverframe.core.schema import Example, RequestField
+from leverframe.core.schema import RequestField
 from leverframe.governance.decision import require
 from leverframe.release.records import KIND_ENDPOINT
 
@@ -17,14 +18,16 @@ ASK_TIMEOUT_S = 5.0
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway's answer to one row: the outputs by name, who gave them, and what the model went without."""
+    """A gateway's answer: the first row's outputs by name (a vector is a tuple), every row's in ``rows``, who gave them, and what the
+    model went without."""
 
     id: str
-    outputs: dict[str, float | None]
+    outputs: dict[str, Any]
     version: str
     arm: str
     missing: tuple[str, ...] = ()
     fallback: str = ""
+    rows: tuple[dict[str, Any], ...] = ()
 
 
 class Serving:
@@ -57,18 +60,18 @@ class Serving:
             raise NotFound("nothing is live at this endpoint", where=f"{environment}/{endpoint}"[:200], next_step="lever status")
         return self._training.version(found.live.version).spec.request
 
-    def ask(self, actor: Actor, bearer: str, environment: str, endpoint: str, row: Mapping[str, Example | None]) -> Answered:
-        """Put one row to the gateway under the asker's own token; a real request: routed, logged and counted.
+    def ask(self, actor: Actor, bearer: str, environment: str, endpoint: str, *rows: Mapping[str, Any]) -> Answered:
+        """Put rows of the same inputs to the gateway in one request under the asker's own token: routed, logged and counted like any.
 
         Raises
         ------
         Forbidden: the actor may not see this endpoint.    Unauthenticated: the token is none that may ask a gateway.
         """
         require(self._parts.policy, actor, "Release.Read", f"endpoint/{environment}/{endpoint}", "", {})
-        return ask_gateway(self.address, bearer, endpoint, self.fields(environment, endpoint), row)
+        return ask_gateway(self.address, bearer, endpoint, self.fields(environment, endpoint), *rows)
 
 
-def ask_gateway(address: str, bearer: str, endpoint: str, fields: Sequence[RequestField], row: Mapping[str, Example | None]) -> Answered:
+def ask_gateway(address: str, bearer: str, endpoint: str, fields: Sequence[RequestField], *rows: Mapping[str, Any]) -> Answered:
     """Ask the gateway at ``address`` once."""
     # The HTTP client is loaded when somebody asks: the control plane starts without it.
     from leverframe.apps import client_transport
@@ -77,16 +80,23 @@ def ask_gateway(address: str, bearer: str, endpoint: str, fields: Sequence[Reque
     datatypes = {field.name: field.datatype for field in fields}
     transport = client_transport.Transport(address, bearer, timeout_s=ASK_TIMEOUT_S, attempts=1)
     try:
-        said = Gateway(transport).predict(endpoint, {name: [v] for name, v in row.items()}, datatypes=datatypes)
+        said = Gateway(transport).predict(endpoint, {name: [row[name] for row in rows] for name in rows[0]}, datatypes=datatypes)
     finally:
         transport.close()
-    about = said.parameters
+    about, each = said.parameters, {name: _by_row(values, len(rows)) for name, values in said.outputs.items()}
     missing = str(about.get("missing_features", ""))
     return Answered(
         id=said.id,
-        outputs={name: values[0] for name, values in said.outputs.items()},
+        outputs={name: values[0] for name, values in each.items()},
+        rows=tuple({name: values[place] for name, values in each.items()} for place in range(len(rows))),
         version=said.version,
         arm=str(about.get("arm", "")),
         missing=tuple(missing.split(",")) if missing else (),
         fallback=str(about.get("fallback_reason", about.get("fallback", ""))),
     )
+
+
+def _by_row(values: Sequence[Any], rows: int) -> list[Any]:
+    """One value a row, or a tuple of them where the output is a vector."""
+    width = len(values) // rows
+    return list(values) if width == 1 else [tuple(values[row * width : (row + 1) * width]) for row in range(rows)]
