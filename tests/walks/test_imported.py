@@ -23,6 +23,7 @@ from leverframe.apps.evaluating import Evaluating
 from leverframe.apps.importing import Imported, import_mlflow, write_imported
 from leverframe.apps.platform.platform import Platform
 from leverframe.apps.platform.views import ImportRequest, PlanRequest
+from leverframe.apps.scoring.job import ScoreRequest, Scoring
 from leverframe.apps.settings import Settings
 from leverframe.apps.wiring import open_parts
 from leverframe.apps.worker import LookLoop
@@ -191,3 +192,15 @@ def test_a_verdict_is_only_taken_on_the_gates_in_force_and_from_who_may(place: A
         assert evaluating.run(place.ana, "delays@v1").report.answer == "fail"
         with pytest.raises(InvalidInput, match="not a gate"):
             gate_rule("roc_auc == 1")
+
+
+def test_a_foreign_version_scores_a_batch_only_where_that_is_allowed(place: Any, tmp_path: Path) -> None:
+    asked = ScoreRequest(version="delays@v2", output=tmp_path / "out", snapshot="arrivals", keep=("Column_0",))
+    with Scoring(place.settings) as scoring, pytest.raises(Refused, match="--allow-isolated"):
+        scoring.run(place.ana, asked)
+    with Scoring(place.settings.model_copy(update={"allow_isolated": True})) as scoring:
+        manifest = scoring.run(place.ana, asked)
+    assert (manifest.rows, manifest.scored) == (ROWS, ROWS)
+    scored = pl.read_parquet(tmp_path / "out" / manifest.parts[0].file)
+    wanted = 1 / (1 + np.exp(-scored["Column_0"].to_numpy()))
+    assert np.abs(scored["prediction"].to_numpy() - wanted).max() < 1e-12

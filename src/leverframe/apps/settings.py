@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     gateway_port: int = Field(default=8401, ge=0, le=65535, description="port of the gateway")
     gateway_grpc_port: int = Field(default=8402, ge=0, le=65535, description="port of the gateway's gRPC door; 0: none")
     allow_isolated: bool = Field(
-        default=False, description="gateways may run signed foreign models (MLflow pyfunc), each in a locked-down process of its own"
+        default=False,
+        description="gateways, stream workers and batch jobs may run signed foreign models (MLflow pyfunc), each in a locked-down "
+        "process of its own",
     )
     gateway_workers: str = Field(default="1", description="gateway processes on that port; 'auto': one a usable core")
     allow_exposure: bool = Field(default=False, description="permit listening beyond loopback (put TLS in front)")

@@ -38,6 +38,9 @@ def stream(
     ] = REDELIVER_S,
     home: Annotated[Path | None, typer.Option("--home", help="Folder of the installation (default: LEVER_HOME or .leverframe).")] = None,
     environment: Annotated[str, typer.Option("--environment", help="Whose routes.")] = "prod",
+    allow_isolated: Annotated[
+        bool, typer.Option("--allow-isolated", help="Run foreign models, each in a locked-down process of its own.")
+    ] = False,
     json_output: Json = False,
 ) -> None:
     """Score a stream's messages by an endpoint's routes, each once over crashes; Ctrl-C ends it after the batch. Says JSON lines."""
@@ -63,6 +66,7 @@ def stream(
             publication_url=given.get("LEVER_PUBLICATION_URL", ""),
             batch_max=batch,
             redeliver_s=redeliver,
+            allow_isolated=allow_isolated or given.get("LEVER_ALLOW_ISOLATED", "") in ("1", "true"),
         )
     )
 

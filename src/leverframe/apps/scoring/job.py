@@ -41,6 +41,9 @@ from leverframe.serving.batch.parts import Features, PartScorer
 from leverframe.serving.batch.run import ROWS_PER_PART, ROWS_PER_PART_MAX, Progress, run_batch
 from leverframe.serving.commands import FinishScoring, StartScoring
 from leverframe.serving.engine.models import LoadedVersion, load_version
+from leverframe.serving.runtimes.isolated.environment import BUILD_S_MAX
+from leverframe.serving.runtimes.isolated.limits import Bounds
+from leverframe.serving.runtimes.isolated.opening import IsolatedOpener
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, version_id_of
 
 ONLINE_TIMEOUT_S = 10.0
@@ -78,9 +81,11 @@ class Scoring(AbstractContextManager["Scoring"]):
         self._ledger = Ledger(settings.ledger_url, self._clock, self._policy, HANDLERS)
         self._artifacts = ArtifactStore(settings.artifact_store_url)
         self._trust = TrustStore.from_folder(settings.keys_folder)
+        self._opened = ExitStack()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Let go of the ledger."""
+        """Let go of the ledger and of the models' processes."""
+        self._opened.close()
         self._ledger.close()
 
     def authenticate(self, bearer: str) -> Actor:
@@ -158,7 +163,12 @@ class Scoring(AbstractContextManager["Scoring"]):
         """The version as a gateway loads it: signature and digests checked, golden rows answered."""
         bundle = open_bundle(self._artifacts, self._trust, version.bundle, version.envelope)
         arm = Arm(version=version.name, bundle=version.bundle, envelope=version.envelope, role="live", weight=100.0)
-        return load_version(version.model, arm, {name: bundle.read(name) for name in bundle.names})
+        open_isolated = None
+        if self._settings.allow_isolated:
+            open_isolated = IsolatedOpener(self._settings.home, patience_s=BUILD_S_MAX + Bounds().start_s).open
+        model = load_version(version.model, arm, {name: bundle.read(name) for name in bundle.names}, open_isolated)
+        self._opened.callback(model.close)
+        return model
 
     def _rows(self, actor: Actor, request: ScoreRequest, signature: Signature) -> BatchInput:
         if signature.views and not (request.as_of or request.now):

@@ -63,6 +63,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     publication_url: str = ""
     batch_max: int = BATCH_MAX
     redeliver_s: float = REDELIVER_S
+    allow_isolated: bool = False
 
 
 def _follower(settings: StreamSettings, telemetry: Telemetry) -> TableFollower:
@@ -76,6 +77,12 @@ def _follower(settings: StreamSettings, telemetry: Telemetry) -> TableFollower:
         opened = open_bundle(artifacts, trust(), bundle, envelope)
         return {name: opened.read(name) for name in opened.names}
 
+    open_isolated = None
+    if settings.allow_isolated:
+        # Imported only where it is allowed: a worker without foreign models holds none of it.
+        from leverframe.serving.runtimes.isolated.opening import IsolatedOpener
+
+        open_isolated = IsolatedOpener(home).open
     return TableFollower(
         environment=settings.environment,
         published=Publication(settings.publication_url or str(home / "published")),
@@ -83,6 +90,7 @@ def _follower(settings: StreamSettings, telemetry: Telemetry) -> TableFollower:
         open_bundle=open_files,
         folder=home / "stream" / settings.worker,
         telemetry=telemetry,
+        open_isolated=open_isolated,
     )
 
 
@@ -163,7 +171,8 @@ async def serve(settings: StreamSettings) -> None:
     def find() -> CompiledEndpoint | None:
         return tables.routes.endpoints.get(settings.endpoint) if tables.routes is not None else None
 
-    if tables.routes is not None and find() is None:
+    # An endpoint whose model cannot be loaded yet is waited for; nothing is taken from the stream meanwhile.
+    if tables.routes is not None and find() is None and settings.endpoint not in tables.routes.problems:
         raise NotFound(
             "no such endpoint", where=settings.endpoint, expected=", ".join(tables.routes.endpoints) or "none yet", got=settings.endpoint
         )

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leverframe.core.errors import Integrity, Refused
+from leverframe.core.errors import Integrity, Refused, Unavailable
 from leverframe.core.model import (
     GOLDEN,
     ISOLATED,
@@ -154,6 +154,10 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes], open_isola
         remote = _remote(endpoint, arm, files, signature, open_isolated)
         try:
             _check_golden(remote.score_now(matrix), expected, golden.tolerance, remote.name, arm.version)
+        except Unavailable as error:
+            remote.stop()
+            said = error.sentence()[:200]
+            raise Integrity("the model fails on its golden rows", where=arm.version, expected="answers", got=said) from error
         except BaseException:
             remote.stop()
             raise
