@@ -66,7 +66,7 @@ def rows_of(fields: Sequence[RequestField], text: str) -> list[dict[str, Any]]:
     reader = csv.reader(io.StringIO(text.strip()))
     names = [name.strip() for name in next(reader, [])]
     optional = {field.name for field in fields if not field.required}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for cells in reader:
         if len(cells) != len(names) or len(rows) == ROWS_MAX:
             raise InvalidInput(
