@@ -4,11 +4,13 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from tests.serving.fleets import samples
 from tests.serving.installation import Gateway, Installation, gateway, infer_body, table
 
 from leverframe.core.errors import Integrity, InvalidInput
@@ -118,6 +120,46 @@ def test_served_from_its_own_process_and_replaced_when_killed(home: Path) -> Non
     while children(home) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert children(home) == []
+
+
+def of_words(running: Gateway, name: str) -> float:
+    """A metric of the foreign model."""
+    return samples(running)[f'lever_{name}{{endpoint="words",version="m@v9"}}']
+
+
+def test_a_quarantined_model_is_counted_and_comes_back_by_the_operators_word(home: Path) -> None:
+    installation = Installation(home)
+    foreign, plain = installation.bundle(FILES), Endpoint(name="plain", arms=(installation.arm("m@v1", 1),))
+
+    def published(generation: int, killed: bool) -> None:
+        installation.publish(table(Endpoint(name="words", arms=(foreign,), killed=killed), plain, generation=generation))
+
+    def process(page: Any) -> str:
+        return str(next(endpoint for endpoint in page["endpoints"] if endpoint["name"] == "words")["arms"][0]["process"])
+
+    published(2, killed=False)
+    with gateway(home, "--allow-isolated") as running:
+        running.wait(lambda page: len(page["endpoints"]) == 2, 20)
+        assert (of_words(running, "isolated_starts_total"), of_words(running, "isolated_deaths_total")) == (1, 0)
+        until = time.monotonic() + 60
+        while not process(running.page()).startswith("quarantined"):
+            assert time.monotonic() < until, running.page()
+            for child in children(home):
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            time.sleep(0.02)
+        deaths = of_words(running, "isolated_deaths_total")
+        assert deaths >= 1
+        assert of_words(running, "isolated_quarantined") == 1
+        published(3, killed=False)  # another table is no word of an operator
+        running.wait(lambda page: page["generation"] == 3)
+        assert process(running.page()).startswith("quarantined")
+        published(4, killed=True)
+        running.wait(lambda page: page["generation"] == 4)
+        published(5, killed=False)
+        running.wait(lambda page: process(page).startswith("ready"), 20)
+        assert lengths(running) == [3.0, 6.0, 2.0, 10.0]
+        assert (of_words(running, "isolated_deaths_total"), of_words(running, "isolated_quarantined")) == (deaths, 0)
 
 
 def test_code_in_a_bundle_that_does_not_say_so_is_refused() -> None:

@@ -1,6 +1,7 @@
 """A gate as it is typed: ``lower roc_auc >= 0.65``, ``log_loss <= 0.5 on carrier=* rows 200``."""
 
 import re
+from typing import Literal
 
 from leverframe.core.errors import InvalidInput
 from leverframe.core.verdict import GateRule
@@ -27,11 +28,12 @@ def gate_rule(text: str) -> GateRule:
         raise InvalidInput(
             "not a gate", where="--gate", expected="'[lower|upper] METRIC >= NUMBER [on COLUMN=VALUE] [rows N]'", got=text[:100]
         )
+    bounds: dict[str | None, Literal["point", "lower", "upper"]] = {"lower": "lower", "upper": "upper"}
     return GateRule(
         metric=found["metric"],
         op=">=" if found["op"] == ">=" else "<=",
         threshold=float(found["threshold"]),
-        bound=found["bound"] or "point",
+        bound=bounds.get(found["bound"], "point"),
         slice=found["slice"] or "",
         rows_min=max(1, int(found["rows"] or 1)),
     )

@@ -5,7 +5,7 @@ Whichever worker of a fleet is asked answers for all of them: counts are sums, t
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -18,6 +18,7 @@ from leverframe.serving.telemetry.counts import ArmKey, ArmStats, Telemetry, tog
 from leverframe.serving.telemetry.exposition import Family, prometheus
 from leverframe.serving.telemetry.fleet import Colleague, Fleet, WorkerReport
 from leverframe.serving.telemetry.load import LoadGate
+from leverframe.serving.telemetry.processes import PROCESSES_MAX, ProcessTally, process_families
 from leverframe.serving.wire.listener import Listener
 
 
@@ -75,6 +76,7 @@ class Health:
             telemetry=self._telemetry.record(),
             connections=len(self._listener.connections),
             lag_s=self._gate.lag_s,
+            processes=_processes(routes.endpoints.values()) if routes else (),
         )
 
     def publish(self) -> None:
@@ -150,10 +152,22 @@ class Health:
             "workers_quarantined": float(sum(each.state == "quarantined" for each in everyone)),
         }
         families = (
-            Family(name="worker_up", kind="gauge", label="worker", values={e.report.worker: e.state == "serving" for e in everyone}),
-            Family(name="worker_deaths_total", kind="counter", label="worker", values={e.report.worker: e.deaths for e in everyone}),
+            Family(name="worker_up", kind="gauge", labels=("worker",), values={(e.report.worker,): e.state == "serving" for e in everyone}),
+            Family(name="worker_deaths_total", kind="counter", labels=("worker",), values={(e.report.worker,): e.deaths for e in everyone}),
+            *process_families(tally for report in reports for tally in report.processes),
         )
         return prometheus(together(report.telemetry for report in reports), _sum(reports), gauges, families)
+
+
+def _processes(endpoints: Iterable[CompiledEndpoint]) -> tuple[ProcessTally, ...]:
+    found: list[ProcessTally] = []
+    for endpoint in endpoints:
+        for arm in endpoint.arms:
+            if arm.model.remote is not None and len(found) < PROCESSES_MAX:
+                starts, deaths, stuck = arm.model.remote.tally()
+                name = endpoint.record.name
+                found.append(ProcessTally(endpoint=name, version=arm.version, starts=starts, deaths=deaths, quarantined=stuck))
+    return tuple(found)
 
 
 def _sum(reports: list[WorkerReport]) -> Counts:

@@ -82,6 +82,16 @@ class _Failure:
     until: float
 
 
+def _release(before: CompiledRoutes, after: CompiledRoutes) -> None:
+    """Take foreign models out of quarantine where an operator put the model back: ``lever kill``, then ``lever unkill``."""
+    for name, endpoint in after.endpoints.items():
+        known = before.endpoints.get(name)
+        if known is not None and known.record.killed and not endpoint.record.killed:
+            for arm in endpoint.arms:
+                if arm.model.remote is not None:
+                    arm.model.remote.release()
+
+
 class TableFollower:
     """Keeps ``routes`` current.
 
@@ -209,6 +219,8 @@ class TableFollower:
         if before is not None and table == before.table and compiled.problems == before.problems:
             return False
         self.routes = compiled
+        if before is not None:
+            _release(before, compiled)
         self._seen = digest_bytes(envelope)
         self._telemetry.swaps += 1
         self._retire(compiled)

@@ -38,6 +38,14 @@ class RemoteRuntime(Protocol):
         """One word and the reason, for the health page."""
         ...
 
+    def tally(self) -> tuple[int, int, bool]:
+        """Starts and deaths of its processes so far, and whether no further one is started (quarantined)."""
+        ...
+
+    def release(self) -> None:
+        """Start a process again after a quarantine."""
+        ...
+
     def stop(self) -> None:
         """End the process."""
         ...

@@ -10,12 +10,12 @@ from leverframe.serving.telemetry.counts import Telemetry
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric with a value for each value of one label (a bounded set)."""
+    """One metric with a value for each combination of its labels' values (a bounded set)."""
 
     name: str
     kind: Literal["gauge", "counter"]
-    label: str
-    values: Mapping[str, float]
+    labels: tuple[str, ...]
+    values: Mapping[tuple[str, ...], float]
 
 
 def prometheus(telemetry: Telemetry, counts: Counts, gauges: Mapping[str, float], families: tuple[Family, ...] = ()) -> bytes:
@@ -39,8 +39,9 @@ def _lines(telemetry: Telemetry, counts: Counts, gauges: Mapping[str, float], fa
         yield f"lever_{gauge} {number:g}"
     for family in families:
         yield f"# TYPE lever_{family.name} {family.kind}"
-        for label, number in family.values.items():
-            yield f'lever_{family.name}{{{family.label}="{_text(label)}"}} {number:g}'
+        for values, number in family.values.items():
+            labels = ",".join(f'{label}="{_text(value)}"' for label, value in zip(family.labels, values, strict=True))
+            yield f"lever_{family.name}{{{labels}}} {number:g}"
 
 
 def _arms(telemetry: Telemetry) -> Iterator[str]:

@@ -9,6 +9,7 @@ from leverframe.core.errors import LeverframeError
 from leverframe.core.segment import Counts
 from leverframe.serving.telemetry.counts import TelemetryRecord
 from leverframe.serving.telemetry.fleet_page import FleetPage, State, Turns, page_path
+from leverframe.serving.telemetry.processes import ProcessTally
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     telemetry: TelemetryRecord = TelemetryRecord()
     connections: int = 0
     lag_s: float = 0.0
+    processes: tuple[ProcessTally, ...] = ()
 
 
 class Colleague(msgspec.Struct, frozen=True, kw_only=True):

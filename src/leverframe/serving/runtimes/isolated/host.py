@@ -110,6 +110,7 @@ class IsolatedModel:
         """Try again after a quarantine."""
         if self.phase == "quarantined":
             self._deaths.clear()
+            self._child = None  # its death is counted
             self.phase = "starting"
             self._life = keep(self._keep_alive())
 
@@ -143,6 +144,10 @@ class IsolatedModel:
     def state(self) -> str:
         """The phase, and why the last process ended."""
         return f"{self.phase}: {self.reason}" if self.reason else self.phase
+
+    def tally(self) -> tuple[int, int, bool]:
+        """Starts and deaths of its processes so far, and whether it is quarantined."""
+        return self.counts.starts, self.counts.deaths, self.phase == "quarantined"
 
     def snapshot(self) -> dict[str, object]:
         """For the health page."""
