@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from leverframe.core.schema import OutputField as OutputField
     from leverframe.core.schema import RequestField as RequestField
     from leverframe.core.verdict import GateRule as GateRule
+    from leverframe.training.export_torch import export_torch as export_torch
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ _HOMES = {
     "leverframe.core.model": ("ModelSpec",),
     "leverframe.core.schema": ("InputColumn", "OutputField", "RequestField"),
     "leverframe.core.verdict": ("GateRule",),
+    "leverframe.training.export_torch": ("export_torch",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -28,6 +28,7 @@ from leverframe.core.model import (
     Lineage,
     ModelSpec,
 )
+from leverframe.core.schema import Signature
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import write_bundle
 from leverframe.governance.signing import load_or_create
@@ -90,10 +91,24 @@ def import_mlflow(
     if not np.isfinite(scores).all():
         raise Integrity("the model gives no finite numbers on its own example", where=name, next_step="only numeric predictions are served")
     outputs = tuple(msgspec.structs.replace(output, width=width) for output in model.signature.outputs)
-    signature = msgspec.structs.replace(model.signature, outputs=outputs)
-    spec = ModelSpec(
+    return bundled(
+        files,
+        spec=imported_spec(name, model.made_by, msgspec.structs.replace(model.signature, outputs=outputs), team, owner, risk_tier),
+        golden=_golden(model, scores.reshape(len(scores), width)),
+        origin=model.digest,
+        made_by=model.made_by,
+        environment=environment,
+        card=_card(model, name, runtime),
+        runtime=runtime,
+        now_us=now_us,
+    )
+
+
+def imported_spec(name: str, made_by: str, signature: Signature, team: str, owner: str, risk_tier: str) -> ModelSpec:
+    """The declaration of a model of which nothing is known but its signature."""
+    return ModelSpec(
         name=name,
-        description=f"Imported from {model.made_by}.",
+        description=f"Imported from {made_by}.",
         owner=owner,
         team=team,
         runbook="none yet",
@@ -104,26 +119,42 @@ def import_mlflow(
         outputs=signature.outputs,
         risk_tier="low" if risk_tier == "low" else "high",
     )
+
+
+def bundled(
+    files: dict[str, bytes],
+    *,
+    spec: ModelSpec,
+    golden: Golden,
+    origin: Digest,
+    made_by: str,
+    environment: str,
+    card: str,
+    runtime: str,
+    now_us: int,
+) -> Imported:
+    """The model's own ``files`` with every record a bundle has; ``origin`` is the digest of what it was made from."""
+    name = spec.name
     report = EvaluationReport(
         model=name, rows=0, positives=0, metrics=(), slices=(), baseline=(), calibration=(), gates=(), answer="inconclusive"
     )
-    files |= {
-        SIGNATURE: canonical_json(signature),
-        GOLDEN: canonical_json(_golden(model, scores.reshape(len(scores), width))),
+    files = files | {
+        SIGNATURE: canonical_json(Signature(request=spec.request, columns=spec.columns, outputs=spec.outputs)),
+        GOLDEN: canonical_json(golden),
         SPEC: canonical_json(spec),
         EVALUATION: canonical_json(report),
         ENVIRONMENT: environment.encode(),
-        CARD: _card(model, name, runtime).encode(),
+        CARD: card.encode(),
     }
     lineage = Lineage(
         run_id=IMPORTED,
         code_commit=IMPORTED,
-        code_digest=model.digest,
+        code_digest=origin,
         dataset=IMPORTED,
         snapshots={},
-        training_set=model.digest,
+        training_set=origin,
         feature_views={},
-        params={"imported_from": model.made_by, "folder": model.digest},
+        params={"imported_from": made_by, "folder": origin},
         environment_digest=digest_bytes(environment.encode()),
         seed=0,
         rows_fit=0,

@@ -1,7 +1,9 @@
 """``lever train`` and ``models``."""
 
+import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -131,33 +133,36 @@ def list_models(json_output: Json = False) -> None:
 
 @models.command("import")
 def import_model(
-    folder: Annotated[Path, typer.Argument(help="A folder with an MLflow model (the one that holds MLmodel).")],
     name: Annotated[str, typer.Option(help="Name of the model here.")],
     team: Annotated[str, typer.Option(help="The owning team.")],
+    folder: Annotated[Path | None, typer.Argument(help="A folder with MLmodel, or one that lf.export_torch wrote.")] = None,
+    torch: Annotated[str, typer.Option(help="SCRIPT.py:NAME of a PyTorch module instead; the script runs here, as you.")] = "",
+    python: Annotated[str, typer.Option(help="The Python with PyTorch for --torch; default: this one.")] = "",
     owner: Annotated[str, typer.Option(help="Who answers for it.")] = "",
     risk: Annotated[str, typer.Option(help="Risk tier: high or low.")] = "high",
     column: Annotated[int, typer.Option(help="Which of several columns that a pyfunc answers is the score (predict_proba: 1).")] = -1,
     note: Annotated[str, typer.Option(help="Kept with the version.")] = "",
     json_output: Json = False,
 ) -> None:
-    """Make a signed version of an MLflow model folder and register it.
+    """Make a signed version of an MLflow model folder, or of a PyTorch module, and register it.
 
-    Runs on the installation's own machine, with its signing key. A model that is not data is run once, in a locked-down process.
+    Runs on the installation's own machine, with its signing key. An MLflow model that is not data is run once, in a locked-down process.
     """
     from leverframe.apps.importing import import_mlflow, write_imported
+    from leverframe.apps.importing_torch import export_script, import_torch, is_torch
     from leverframe.apps.platform.views import ImportRequest
 
-    with connect() as client:
-        made = import_mlflow(
-            folder,
-            home=home_folder(),
-            name=name,
-            team=team,
-            owner=owner or team,
-            now_us=time.time_ns() // 1000,
-            risk_tier=risk,
-            column=column,
-        )
+    if (folder is None) == (not torch):
+        raise InvalidInput("what to import?", where="lever models import", expected="FOLDER, or --torch SCRIPT.py:NAME")
+    with connect() as client, TemporaryDirectory() as exported:
+        if torch:
+            export_script(torch, Path(exported), python=python or sys.executable)
+        source, asked = folder or Path(exported), {"name": name, "team": team, "owner": owner or team, "risk_tier": risk}
+        now_us = time.time_ns() // 1000
+        if is_torch(source):
+            made = import_torch(source, now_us=now_us, **asked)
+        else:
+            made = import_mlflow(source, home=home_folder(), now_us=now_us, column=column, **asked)
         bundle, envelope = write_imported(home_folder(), made)
         if name not in {spec.name for spec in client.training.models()}:
             client.training.apply_model(made.spec)
