@@ -5,6 +5,7 @@ One model is data (LightGBM's text) and runs in the gateway; the other is foreig
 
 import dataclasses
 import json
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +15,12 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
+from tests.apps.in_process import client_of
 from tests.serving.installation import gateway
 from tests.training.test_import_mlflow import folder
 from tests.whole_program import Immediately, clear_environment, issue_tokens, parquet
 
+from leverframe.apps.cli import connection, main
 from leverframe.apps.cli.gate_rules import gate_rule
 from leverframe.apps.evaluating import Evaluating
 from leverframe.apps.importing import Imported, import_mlflow, write_imported
@@ -204,3 +207,27 @@ def test_a_foreign_version_scores_a_batch_only_where_that_is_allowed(place: Any,
     scored = pl.read_parquet(tmp_path / "out" / manifest.parts[0].file)
     wanted = 1 / (1 + np.exp(-scored["Column_0"].to_numpy()))
     assert np.abs(scored["prediction"].to_numpy() - wanted).max() < 1e-12
+
+
+def test_the_command_declares_judges_and_registers(place: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("LEVER_HOME", str(place.settings.home))
+    monkeypatch.setattr("leverframe.apps.client.Client", lambda url, token, **options: client_of(place.platform, token))
+    connection.save(place.settings.home, "http://localhost", place.secrets["ana"])
+
+    def lever(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["lever", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out + said.err
+
+    code, said = lever("models", "evaluate", "delays@v1", "--gate", "lower roc_auc >= 0.7 rows 100", "--slice", "Column_3")
+    assert code == 0, said
+    assert "delays@v3  gates: pass" in said
+    (spec,) = place.platform.training.models()
+    assert (spec.gates[0].rows_min, spec.slices, spec.dataset) == (100, ("Column_3",), "arrivals")
+    code, said = lever("models", "evaluate", "delays@v2", "--gate", "roc_auc >= 0.99")
+    assert (code, "delays@v4  gates: fail" in said) == (3, True), said
+    code, said = lever("models", "evaluate", "delays@v1", "--dataset", "nowhere")
+    assert code != 0
+    assert "lever data ingest nowhere FILE" in said
