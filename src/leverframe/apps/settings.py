@@ -39,6 +39,10 @@ class Settings(BaseSettings):
         description="gateways, stream workers and batch jobs may run signed foreign models (MLflow pyfunc), each in a locked-down "
         "process of its own",
     )
+    onnx_providers: str = Field(
+        default="cpu",
+        description="what gateways run ONNX models on, first choice first: cpu, cuda or cuda,cpu; what is not there is refused",
+    )
     gateway_workers: str = Field(default="1", description="gateway processes on that port; 'auto': one a usable core")
     allow_exposure: bool = Field(default=False, description="permit listening beyond loopback (put TLS in front)")
     traces_url: str = Field(default="", description="OTLP collector that gateways send traces of sampled requests to; empty: none")

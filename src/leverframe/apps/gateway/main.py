@@ -55,6 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
         help="run signed foreign models (MLflow pyfunc), each in a locked-down process of its own",
     )
     parser.add_argument(
+        "--onnx-providers", default=given.get("LEVER_ONNX_PROVIDERS", "cpu"), help="what ONNX models run on: cpu, cuda or cuda,cpu"
+    )
+    parser.add_argument(
         "--traces-url", default=given.get("LEVER_TRACES_URL", ""), help="OTLP collector of traces (http://host:4318/v1/traces)"
     )
     parser.add_argument(

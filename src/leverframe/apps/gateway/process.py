@@ -31,6 +31,7 @@ from leverframe.serving.doors.traced import TracedInference
 from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog
 from leverframe.serving.routes.tables import TableFollower
+from leverframe.serving.runtimes.onnx import choose_providers
 from leverframe.serving.telemetry.counts import Telemetry
 from leverframe.serving.telemetry.load import LoadGate
 from leverframe.serving.walk.inference import Inference
@@ -73,6 +74,7 @@ def _follower(settings: GatewaySettings, telemetry: Telemetry) -> TableFollower:
         folder=folder,
         telemetry=telemetry,
         open_isolated=open_isolated,
+        onnx_providers=choose_providers(settings.onnx_providers),
     )
 
 

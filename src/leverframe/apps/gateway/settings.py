@@ -50,6 +50,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     segment_bytes: int = SEGMENT_BYTES
     seal_s: float = SEAL_S
     allow_isolated: bool = False
+    onnx_providers: str = "cpu"
     limits: HttpLimits = HttpLimits()
     grpc_limits: GrpcLimits = GrpcLimits()
     traces_url: str = ""

@@ -30,7 +30,7 @@ from leverframe.serving.protocol.inputs import InputPlan
 from leverframe.serving.protocol.outputs import OutputPlan
 from leverframe.serving.protocol.row import RowPlan
 from leverframe.serving.runtimes.lightgbm import LightgbmRuntime
-from leverframe.serving.runtimes.onnx import OnnxRuntime
+from leverframe.serving.runtimes.onnx import CPU, OnnxRuntime
 from leverframe.serving.runtimes.runtime import RemoteRuntime, Runtime
 from leverframe.serving.runtimes.trees import TreesRuntime
 from leverframe.serving.runtimes.trees_text import Declined
@@ -131,17 +131,24 @@ def _check_golden(scores: Float, expected: Float, tolerance: float, runtime: str
         )
 
 
-def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes], open_isolated: OpenIsolated | None = None) -> LoadedVersion:
+def load_version(
+    endpoint: str,
+    arm: Arm,
+    files: Mapping[str, bytes],
+    open_isolated: OpenIsolated | None = None,
+    onnx_providers: Sequence[str] = CPU,
+) -> LoadedVersion:
     """Load the version of ``arm`` from its bundle's verified ``files``, try it on its golden rows and warm it up.
 
     Parameters
     ----------
     open_isolated: starts models that run in a process of their own; None: this process allows none.
+    onnx_providers: what ONNX models run on, as ``choose_providers`` gave it.
 
     Raises
     ------
     Integrity: a file that is not data, a model that does not fit its signature, or answers that differ from the golden ones.
-    Refused: a model that needs a process of its own, and none is allowed.    Unavailable: its process is not ready, or not yet.
+    Refused: a model that needs a process of its own, and none is allowed.    Unavailable: its process or provider is not ready, or not yet.
     """
     isolated = ISOLATED in files
     foreign = sorted(name for name in files if not (name.endswith(DATA_SUFFIXES) or (isolated and name.startswith(PYFUNC))))
@@ -162,7 +169,7 @@ def load_version(endpoint: str, arm: Arm, files: Mapping[str, bytes], open_isola
             remote.stop()
             raise
         return _remote_version(endpoint, arm, signature, outputs, remote)
-    engines = _engines(files, len(signature.columns), outputs.width)
+    engines = _engines(files, len(signature.columns), outputs.width, onnx_providers)
     for engine in engines:
         _check_golden(engine.score(matrix), expected, golden.tolerance, engine.name, arm.version)
     batch, row = engines[-1], engines[0]
@@ -257,7 +264,7 @@ def _remote_version(endpoint: str, arm: Arm, signature: Signature, outputs: Outp
     )
 
 
-def _engines(files: Mapping[str, bytes], columns: int, width: int) -> list[Runtime]:
+def _engines(files: Mapping[str, bytes], columns: int, width: int, onnx_providers: Sequence[str]) -> list[Runtime]:
     """The bundle's model on every engine it has a file for: the quickest at one row first, the quickest at many last."""
     engines: list[Runtime] = []
     if MODEL_LIGHTGBM in files:
@@ -266,7 +273,7 @@ def _engines(files: Mapping[str, bytes], columns: int, width: int) -> list[Runti
         if name in files:
             engines.append(XgboostRuntime(files[name], columns, width))
     if MODEL_ONNX in files:
-        engines.append(OnnxRuntime(files[MODEL_ONNX], columns, width))
+        engines.append(OnnxRuntime(files[MODEL_ONNX], columns, width, onnx_providers))
     if not engines:
         raise Integrity("the bundle is not complete", where="model", expected=f"{MODEL_ONNX} or another model file", got="none")
     return engines

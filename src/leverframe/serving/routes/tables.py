@@ -8,7 +8,7 @@ the others follow the table.
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +22,7 @@ from leverframe.governance.durable_files import write_durably
 from leverframe.governance.signing import TrustStore
 from leverframe.serving.engine.models import LoadedVersion, OpenIsolated, load_version
 from leverframe.serving.routes.routing import CompiledRoutes, compile_routes
+from leverframe.serving.runtimes.onnx import CPU
 from leverframe.serving.telemetry.counts import Telemetry
 
 ROUTES_TYPE = "application/vnd.leverframe.routes+json"
@@ -102,6 +103,7 @@ class TableFollower:
     open_bundle: fetches and verifies bundles, keeping local copies.
     folder: the gateway's own; the last-good table lives there.
     open_isolated: starts models in processes of their own; None: such models are refused.
+    onnx_providers: what ONNX models run on, as ``choose_providers`` gave it.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class TableFollower:
         folder: Path,
         telemetry: Telemetry,
         open_isolated: OpenIsolated | None = None,
+        onnx_providers: Sequence[str] = CPU,
     ) -> None:
         self.routes: CompiledRoutes | None = None
         self.source = "none"
@@ -124,6 +127,7 @@ class TableFollower:
         self._trust = trust
         self._open_bundle = open_bundle
         self._open_isolated = open_isolated
+        self._onnx_providers = onnx_providers
         self._last_good = folder / f"{routes_name(environment)}.last-good"
         self._telemetry = telemetry
         self._loaded: OrderedDict[tuple[str, str, Digest], LoadedVersion] = OrderedDict()
@@ -233,7 +237,7 @@ class TableFollower:
             self._check_not_failed(key)
             files = self._open_bundle(arm.bundle, arm.envelope)
             try:
-                loaded = self._loaded[key] = load_version(endpoint, arm, files, self._open_isolated)
+                loaded = self._loaded[key] = load_version(endpoint, arm, files, self._open_isolated, self._onnx_providers)
             except Integrity as error:
                 self._note_failed(key, error)
                 raise
