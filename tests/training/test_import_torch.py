@@ -5,23 +5,26 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from tests.serving.installation import Installation, gateway, table
 from tests.training.test_import_mlflow import arm, registered
 
 from leverframe.apps.importing import Imported
 from leverframe.apps.importing_torch import export_script, import_torch, is_torch
 from leverframe.core.errors import Integrity, InvalidInput, LeverframeError, NotFound, Unavailable
 from leverframe.core.model import GOLDEN, Golden
+from leverframe.core.route import Endpoint
 from leverframe.serving.engine.models import load_version
 
 WEIGHTS = np.array([[0.5, 1.0, -1.0], [2.0, -0.25, 0.125]], dtype=np.float32)
 EXAMPLE = np.array([[0.25, 1.0], [-3.0, 0.5], [8.0, 2.0]])
-ABOUT = {
+ABOUT: dict[str, Any] = {
     "columns": ["distance", "hour"],
     "outputs": [{"name": "click", "width": 1}, {"name": "minutes", "width": 2}],
     "dtype": "float32",
@@ -74,6 +77,22 @@ def test_an_exported_module_becomes_a_registered_version_that_answers_as_pytorch
     assert [(output.name, output.width) for output in loaded.signature.outputs] == [("click", 1), ("minutes", 2)]
     assert (loaded.runtimes, loaded.score(EXAMPLE[:1]).shape) == (("onnx",), (1, 3))
     assert registered(tmp_path / "home", made) == {"version": "delays@v1", "number": 1}
+
+
+def test_a_running_gateway_answers_with_it_output_by_output(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    installation = Installation(home)
+    route = installation.bundle(imported(folder(tmp_path / "m")).files, "delays@v1")
+    installation.publish(table(Endpoint(name="delays", arms=(route,))))
+    asked = [{"name": name, "shape": [1], "datatype": "FP32", "data": [EXAMPLE[2, place]]} for place, name in enumerate(ABOUT["columns"])]
+    with gateway(home) as running:
+        assert running.page()["endpoints"][0]["arms"][0]["runtimes"] == ["onnx"]
+        status, answer = running.call("/v2/models/delays/infer", {"inputs": asked})[:2]
+    assert status == 200
+    said = {output["name"]: output["data"] for output in answer["outputs"]}
+    truth = (EXAMPLE @ WEIGHTS)[2]
+    assert said == {"click": pytest.approx([truth[0]], rel=1e-6), "minutes": pytest.approx(truth[1:].tolist(), rel=1e-6)}
 
 
 @pytest.mark.parametrize("model", [graph(WEIGHTS + np.float32(0.001)), graph(WEIGHTS, rows_matter=True)])

@@ -61,7 +61,7 @@ def export_torch(module: Any, example: Any, folder: Path, *, columns: Sequence[s
     if len(heads) != len(parts) or len(set(heads)) != len(heads):
         raise ValueError(f"expected {len(parts)} different output names, got {len(heads)}: {', '.join(heads)[:200]}")
 
-    class OneMatrix(torch.nn.Module):
+    class OneMatrix(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.module = module
