@@ -194,3 +194,14 @@ async def test_a_named_version_is_answered_and_marked_as_not_routed(loop_worker)
     worker.inference.infer(worker.endpoint, document, time.perf_counter_ns())
     records, _ = worker.close()
     assert [record.routed for record in records] == [False, True]
+
+
+async def test_a_last_good_version_of_other_fields_is_left_out_of_the_chain(loop_worker):
+    """After a breaking release the version before cannot stand in; the endpoint is served, and the rest of its chain holds."""
+    signature = msgspec.structs.replace(PLAIN, request=(*PLAIN.request[:3], msgspec.structs.replace(PLAIN.request[3], datatype="FP32")))
+    fallback = Fallback(last_good=arm_of("m@v1", weight=0.0), value=0.1)
+    files = {"m@v2": SOMETIMES_NAN, "m@v1": bundle_files(signature, 1)}
+    worker = loop_worker(Endpoint(name="m", arms=(arm_of("m@v2"),), fallback=fallback), files)
+    _, document = await worker.ask([6.0, 0.0, 0.0, 0.0])
+    assert document["parameters"]["fallback"] == "constant"
+    worker.close()

@@ -313,3 +313,14 @@ def test_without_a_compiler_the_build_succeeds_with_a_wheel_for_any_machine(tmp_
     assert "LightGBM's own" in done.stderr + done.stdout
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name.endswith("py3-none-any.whl")
+
+
+def test_a_library_of_another_version_is_not_called(monkeypatch):
+    """Its calls would read past their arguments."""
+    trees._functions.cache_clear()
+    monkeypatch.setattr(trees, "INTERFACE", trees.INTERFACE + 1)
+    try:
+        with pytest.raises(Declined, match="another version"):
+            trees._functions()
+    finally:
+        trees._functions.cache_clear()

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from leverframe.core.errors import Integrity, LeverframeError
+from leverframe.core.errors import LeverframeError
 from leverframe.core.route import Arm, Caller, Endpoint, Fallback, RouteTable
 from leverframe.serving.engine.lane import Lane
 from leverframe.serving.engine.models import LoadedVersion
@@ -171,9 +171,8 @@ def _compile_endpoint(
     good = endpoint.fallback.last_good
     last_good = compiled_arm(good, load(endpoint.name, good)) if good is not None else None
     if last_good is not None and not last_good.reads_as_live:
-        raise Integrity(
-            "the last good version reads other requests", where=f"{endpoint.name} {last_good.version}", expected="the live arm's fields"
-        )
+        # It cannot stand in for a version that is asked other questions; the rest of the chain can.
+        last_good = None
     live = next(compiled for compiled in arms if compiled.arm.role == "live")
     others = [compiled for compiled in arms if compiled.arm.role == "canary"]
     placed = [(low, high, arm) for (low, high), arm in zip(intervals([a.arm.weight for a in others]), others, strict=True) if high > low]

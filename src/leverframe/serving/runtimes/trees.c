@@ -168,6 +168,9 @@ INLINE double transformed(const Model *m, double sum) { return m->transform == L
 
 INLINE int64_t blocks(const Model *m) { return m->wide ? (m->trees + 7) / 8 : (m->trees + 15) / 16; }
 
+/* Which Model and which calls these are: the caller goes elsewhere when it knows others. To be raised with every change of either. */
+int64_t leverframe_trees_interface(void) { return 2; }
+
 /* The score of one row of m->columns doubles. */
 FOR_EACH_CPU double leverframe_trees_row(const Model *m, const unsigned char *row) {
     uint32_t positions[FEATURES_MAX];

@@ -23,6 +23,10 @@ LIBRARY = "libleverframe_trees" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.
 _POINTERS = ("column", "categories", "first", "start", "threshold", "line_of", "block_line", "lines", "leaf")
 
 
+INTERFACE = 2
+"""Of ``trees.c``; raised with every change of its ``Model`` or its calls."""
+
+
 class _Model(ctypes.Structure):
     """``Model`` in ``trees.c``."""
 
@@ -39,12 +43,16 @@ def _functions() -> tuple[Any, Any]:
 
     Raises
     ------
-    Declined: the library was not built.
+    Declined: the library was not built, or not from this version.
     """
     path = Path(__file__).with_name(LIBRARY)
     if sys.byteorder != "little" or not path.exists():
         raise Declined("the library was not built: no C compiler when Leverframe was installed")
-    row, rows = ctypes.PyDLL(str(path)).leverframe_trees_row, ctypes.CDLL(str(path)).leverframe_trees_rows
+    library = ctypes.CDLL(str(path))
+    interface = getattr(library, "leverframe_trees_interface", None)
+    if interface is None or interface() != INTERFACE:
+        raise Declined("the library was built from another version: install Leverframe again")
+    row, rows = ctypes.PyDLL(str(path)).leverframe_trees_row, library.leverframe_trees_rows
     row.argtypes, row.restype = (ctypes.c_void_p, ctypes.c_char_p), ctypes.c_double
     rows.argtypes, rows.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p), None
     return row, rows
