@@ -48,13 +48,19 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, tag="p", array
 
 
 class LabelRecord(msgspec.Struct, frozen=True, kw_only=True, tag="l", array_like=True):
-    """What turned out to be true for prediction ``id`` row ``row``; ``known_at_us`` is when the world knew it."""
+    """What turned out to be true for prediction ``id`` row ``row``; ``known_at_us`` is when the world knew it.
+
+    Without an id, ``entities`` name what was asked about, and ``asked_at_us`` a moment: the label is of the newest prediction for that
+    entity asked at or before it.
+    """
 
     id: str
     endpoint: str
     label: float
     known_at_us: int
     row: int = 0
+    entities: dict[str, str] = {}
+    asked_at_us: int = 0
 
 
 LogRecord = PredictionRecord | LabelRecord

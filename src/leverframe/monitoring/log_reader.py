@@ -17,6 +17,7 @@ from leverframe.core.segment import (
     segment_name,
     unpack_header,
 )
+from leverframe.monitoring.label_match import LabelMatcher
 
 BYTES_PER_POLL_MAX = 8 << 20
 """Committed bytes read in one poll (some 20,000 records); what is left waits for the next."""
@@ -106,6 +107,12 @@ class LogReader:
         self._findings_total = 0
         self._turn = 0
         self._unreadable: set[str] = set()
+        self._matcher = LabelMatcher()
+
+    @property
+    def labels_unmatched(self) -> int:
+        """Labels by entity and time that no prediction was found for."""
+        return self._matcher.unmatched
 
     @property
     def position(self) -> Position:
@@ -139,6 +146,8 @@ class LogReader:
     def poll(self) -> list[LogRecord]:
         """Records committed since the last poll, in order within each worker; empty when there is nothing new.
 
+        Labels by entity and time come with the id of their prediction, once that is found.
+
         Workers take turns at being read first, so that a busy one cannot keep the others waiting for ever.
         """
         self._counts_before = dict(self._counts)
@@ -157,7 +166,7 @@ class LogReader:
                 budget -= used
                 if worker not in self._workers or self._workers[worker].number <= name.number:
                     break  # not at its end yet: what comes after must wait
-        return records
+        return self._matcher.match(records)
 
     def _list(self) -> dict[str, list[SegmentName]]:
         """Segments still to be read, by worker, in order; the workers' counts are taken on the way."""

@@ -202,7 +202,8 @@ class Door:
         return oip.json_response(oip.metadata(endpoint.record.name, versions, arm.model.signature))
 
     def _feedback(self, endpoint: CompiledEndpoint, request: Request) -> Response:
-        return take_labels(endpoint.record.name, request, self._log, self._clock, self._body_bytes_max)
+        fields = endpoint.live.model.entity_fields
+        return take_labels(endpoint.record.name, fields, request, self._log, self._clock, self._body_bytes_max)
 
     def _repository(self, routes: CompiledRoutes, caller: Caller, request: Request, rest: list[str]) -> Response:
         """The model repository extension; see :mod:`leverframe.serving.doors.repository`."""
