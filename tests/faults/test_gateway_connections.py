@@ -89,6 +89,15 @@ def test_p11_ten_thousand_idle_connections_beside_live_traffic(tmp_path):
         running.wait(lambda page: page["connections"] <= 10, 20)
 
 
+def test_p11_negative_control_with_few_files_others_are_shut_out(tmp_path):
+    """The same crowd before a gateway that may open as few files as a shell usually gives."""
+    installed(tmp_path)
+    few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512))  # noqa: E731
+    with gateway(tmp_path, preexec=few) as running, crowds(running.port, idle=1_000), Load(running.port, threads=2) as load:
+        time.sleep(3)
+    assert load.failures
+
+
 def test_p12_two_thousand_slow_clients_starve_nobody(tmp_path):
     installed(tmp_path)
     with gateway(tmp_path) as running:

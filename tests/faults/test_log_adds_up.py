@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 import pytest
+from tests.serving.costly import costly_files
 from tests.serving.installation import Installation, gateway, read_log, table
 from tests.serving.load import Load
 
@@ -122,3 +123,21 @@ def test_p36_a_graceful_stop_under_load_loses_nothing(installation, tmp_path):
         counts = read_log(tmp_path / "log")[1]
         assert counts.served == counts.logged == len(load.answered)
         assert not list((tmp_path / "log").glob("*.open")), "a clean stop seals its segment"
+
+
+@pytest.mark.parametrize("graceful", [True, False])
+def test_p36_an_answer_under_way_at_sigterm_is_given_and_one_at_sigkill_is_lost(tmp_path, graceful):
+    """The second is the negative control: without the grace the same request gets nothing."""
+    slow = Installation(tmp_path)
+    slow.publish(table(Endpoint(name="m", arms=(slow.bundle(costly_files(12_000), "m@v1"),))))
+    with gateway(tmp_path) as running, Load(running.port, threads=1) as load:
+        while not load.answered:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        running.process.send_signal(signal.SIGTERM if graceful else signal.SIGKILL)
+        running.process.wait(15)
+        time.sleep(0.3)
+    counts = read_log(tmp_path / "log")[1]
+    lost = [failure for failure in load.failures if "refused" not in failure.lower()]
+    assert bool(lost) != graceful, lost
+    assert counts.served == counts.logged == len(load.answered)
