@@ -140,6 +140,6 @@ def _check_named(labels: list[Label], entity_fields: Sequence[str]) -> None:
                 )
             )
     if faults:
-        raise SchemaMismatch(
+        raise InvalidInput(
             "labels that name no prediction", where="labels", faults=faults[:100], expected=faults[0].expected, got=faults[0].got
         )
