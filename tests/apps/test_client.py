@@ -9,9 +9,9 @@ from tests.apps.in_process import client_of
 
 import leverframe as lf
 from leverframe.apps.client import Client
-from leverframe.apps.client_transport import ATTEMPTS_MAX, WireError, error_from
 from leverframe.apps.gateway_view.client import datatype_of
 from leverframe.apps.platform.views import FallbackRequest, LimitsRequest, PlanRequest, QuotaRequest, TrainRequest
+from leverframe.apps.transport import ATTEMPTS_MAX, WireError, error_from
 from leverframe.core import errors
 
 

@@ -15,11 +15,11 @@ from tests.apps.fake_records import SPEC
 from tests.apps.in_process import browser
 
 import leverframe as lf
-from leverframe.apps import client_transport
-from leverframe.apps.client_transport import Transport
+from leverframe.apps import transport as client_transport
 from leverframe.apps.console.snippets import snippets
 from leverframe.apps.console.words import output
 from leverframe.apps.platform.serving import ask_gateway
+from leverframe.apps.transport import Transport
 from leverframe.apps.web.ask import rows_of
 from leverframe.core.errors import Integrity
 from leverframe.core.schema import RequestField

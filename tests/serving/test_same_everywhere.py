@@ -10,8 +10,8 @@ from tests.serving.batch_jobs import batch, scores
 from tests.serving.grpc_caller import grpc_gateway, rows_request
 from tests.serving.installation import PLAIN, TOKEN, Installation, table
 
-from leverframe.apps.client_transport import Transport
 from leverframe.apps.gateway_view.client import Gateway
+from leverframe.apps.transport import Transport
 from leverframe.core.route import Endpoint
 
 ROWS, AT_ONCE, SINGLY = 10_000, 500, 1_000

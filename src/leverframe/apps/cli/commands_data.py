@@ -1,4 +1,4 @@
-"""``lever apply``, ``data`` and ``features``."""
+"""``lever apply`` and ``data``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 PANEL = "Data and features"
 data = typer.Typer(help="Datasets: contracts, checked snapshots, and what was refused.", no_args_is_help=True)
 contracts = typer.Typer(help="Data contracts (ODCS files).", no_args_is_help=True)
-features = typer.Typer(help="Feature views: declared once, used offline and online.", no_args_is_help=True)
 data.add_typer(contracts, name="contracts")
 
 NO_DATA = "none yet. next: lever data contracts apply FILE, then lever data ingest DATASET FILE"
@@ -149,68 +148,7 @@ def reports(dataset: Annotated[str, typer.Argument(help="Name of the dataset.")]
             say(f"no file was offered to {dataset} yet", f"next: lever data ingest {dataset} FILE")
 
 
-@features.command("apply")
-def features_apply(project_dir: Folder, json_output: Json = False) -> None:
-    """Send a project's feature views only."""
-    from leverframe.apps.cli import project as projects
-
-    found = projects.load_project(project_dir)
-    with connect() as client:
-        said = [client.features.apply(view) for view in found.views]
-    if json_output:
-        print_json(said)
-    else:
-        say(*(f"{view.name}: {', '.join(view.features)}" for view in found.views))
-
-
-@features.command("list")
-def list_views(json_output: Json = False) -> None:
-    """Every feature view with its freshness and consumers."""
-    from leverframe.apps.console.words import duration
-
-    with connect() as client:
-        found = client.features.views()
-    if json_output:
-        print_json(found)
-        return
-    rows = (
-        (
-            f.view.name,
-            ", ".join(f.view.entity),
-            f.view.source,
-            len(f.view.features),
-            "not in the store" if f.freshness is None else duration(f.freshness.lag_us) + (" LATE" if f.freshness.late else ""),
-            ", ".join(f.consumers),
-        )
-        for f in found
-    )
-    print_table(
-        "Feature views", ("view", "entity", "source", "#features", "age", "read by"), rows, empty="none yet. next: lever apply PROJECT_DIR"
-    )
-
-
-@features.command("materialize")
-def materialize(
-    names: Annotated[list[str] | None, typer.Argument(help="Views (none: all).")] = None,
-    to: Annotated[str, typer.Option(help="Moment (ISO 8601) to bring the online store up to; default now.")] = "",
-    json_output: Json = False,
-) -> None:
-    """Bring the online store up to a moment."""
-    from leverframe.apps.cli.moments import moment_us
-
-    with connect() as client:
-        said = client.features.materialize(names or (), moment_us(to, "--to"))
-    if json_output:
-        print_json(said)
-    else:
-        from leverframe.apps.console.words import moment
-
-        rows = ((name, done["entities"], moment(done["watermark_us"])) for name, done in said.items())
-        print_table("Online store", ("view", "#entities written", "holds what had arrived by"), rows, empty="there is no feature view.")
-
-
 def register(app: typer.Typer) -> None:
     """Add these verbs to ``app``."""
     app.command(rich_help_panel=PANEL)(apply)
     app.add_typer(data, name="data", rich_help_panel=PANEL)
-    app.add_typer(features, name="features", rich_help_panel=PANEL)

@@ -6,6 +6,7 @@ import typer
 
 from leverframe.apps.cli import (
     commands_data,
+    commands_features,
     commands_operating,
     commands_record,
     commands_release,
@@ -32,6 +33,7 @@ app = typer.Typer(
 for _module in (
     commands_run,
     commands_data,
+    commands_features,
     commands_training,
     commands_score,
     commands_release,

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from leverframe import __version__
-from leverframe.apps.control import events, routes_data, routes_operating, routes_record, routes_release, routes_training
+from leverframe.apps.control import events, routes_data, routes_features, routes_operating, routes_record, routes_release, routes_training
 from leverframe.apps.control.door import endpoint_of
 from leverframe.apps.control.guard import ErrorPage, Guard, error_response
 from leverframe.apps.control.openapi import describe
@@ -33,6 +33,7 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 ROUTES: tuple[Route, ...] = (
     *routes_record.ROUTES,
     *routes_data.ROUTES,
+    *routes_features.ROUTES,
     *routes_training.ROUTES,
     *routes_release.ROUTES,
     *routes_operating.ROUTES,

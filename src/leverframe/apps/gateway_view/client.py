@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from leverframe.apps.client_transport import Transport
+from leverframe.apps.transport import Transport
 from leverframe.core.errors import InvalidInput
 from leverframe.core.schema import DataType, RequestField
 

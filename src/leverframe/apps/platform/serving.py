@@ -74,7 +74,7 @@ class Serving:
 def ask_gateway(address: str, bearer: str, endpoint: str, fields: Sequence[RequestField], *rows: Mapping[str, Any]) -> Answered:
     """Ask the gateway at ``address`` once."""
     # The HTTP client is loaded when somebody asks: the control plane starts without it.
-    from leverframe.apps import client_transport
+    from leverframe.apps import transport as client_transport
     from leverframe.apps.gateway_view.client import Gateway
 
     datatypes = {field.name: field.datatype for field in fields}

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from leverframe.apps.client_transport import Transport
 from leverframe.apps.platform import views
+from leverframe.apps.transport import Transport
 from leverframe.core.route import Rule
 
 

@@ -1,0 +1,31 @@
+"""The part of the client for contracts and snapshots."""
+
+from typing import Any
+
+from leverframe.apps.client.paths import path_of
+from leverframe.apps.platform import views
+from leverframe.apps.transport import Transport
+
+
+class DataClient:
+    """Contracts and snapshots."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def apply_contract(self, text: str, *, key: str | None = None) -> dict[str, Any]:
+        """Put an ODCS contract (YAML text) in force."""
+        return self._transport.send("POST", path_of("contracts"), dict[str, Any], raw=text.encode(), key=key)
+
+    def ingest(self, dataset: str, body: bytes, *, format: str = "parquet", key: str | None = None) -> views.IngestView:
+        """Offer a file (``format`` parquet or csv); the answer says accepted, or every fault."""
+        path = path_of("datasets", dataset, "snapshots")
+        return self._transport.send("POST", path, views.IngestView, raw=body, key=key, format=format)
+
+    def datasets(self) -> tuple[views.DatasetView, ...]:
+        """Every dataset with its contract and newest snapshot."""
+        return self._transport.get(path_of("datasets"), tuple[views.DatasetView, ...])
+
+    def reports(self, dataset: str) -> tuple[views.IngestView, ...]:
+        """What became of each file offered to ``dataset``."""
+        return self._transport.get(path_of("datasets", dataset, "reports"), tuple[views.IngestView, ...])

@@ -1,0 +1,48 @@
+"""What use cases take and answer: frozen records that the API turns into JSON and the console into pages, a file an area."""
+
+from leverframe.apps.platform.views.data import DatasetView, IngestView
+from leverframe.apps.platform.views.features import FeatureViewView
+from leverframe.apps.platform.views.monitoring import DiagnosisView, MonitorView
+from leverframe.apps.platform.views.operating import (
+    EndpointView,
+    FallbackRequest,
+    FreezeView,
+    LeverView,
+    LimitsRequest,
+    QuotaRequest,
+    TenantQuotaView,
+)
+from leverframe.apps.platform.views.record import AuditView, Check, StatusView, TokenView, VerifyView
+from leverframe.apps.platform.views.release import HistoryEntry, IntervalPoint, PlanRequest, PlanView, ReleaseView, StageLogEntry
+from leverframe.apps.platform.views.training import ImportRequest, RunView, StepView, TrainRequest, VersionView
+
+__all__ = [
+    "AuditView",
+    "Check",
+    "DatasetView",
+    "DiagnosisView",
+    "EndpointView",
+    "FallbackRequest",
+    "FeatureViewView",
+    "FreezeView",
+    "HistoryEntry",
+    "ImportRequest",
+    "IngestView",
+    "IntervalPoint",
+    "LeverView",
+    "LimitsRequest",
+    "MonitorView",
+    "PlanRequest",
+    "PlanView",
+    "QuotaRequest",
+    "ReleaseView",
+    "RunView",
+    "StageLogEntry",
+    "StatusView",
+    "StepView",
+    "TenantQuotaView",
+    "TokenView",
+    "TrainRequest",
+    "VerifyView",
+    "VersionView",
+]

@@ -1,0 +1,91 @@
+"""What the release room's use cases take and answer."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from leverframe.core.verdict import Verdict
+
+
+class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to release: ``version`` (``flight-delay@v2``) to ``endpoint`` of ``environment`` by ``strategy``."""
+
+    endpoint: str
+    version: str
+    environment: str = "prod"
+    strategy: Literal["initial", "canary", "shadow_canary", "blue_green"] = "shadow_canary"
+    hash_field: str = ""
+    note: str = ""
+    overrides: dict[str, Any] = {}
+
+
+class PlanView(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan, its digest (what is approved is exactly this), who approved, and what is still missing."""
+
+    digest: str
+    plan: dict[str, Any]
+    approvals: tuple[str, ...]
+    needed: int
+    missing: tuple[str, ...]
+
+
+class StageLogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened in a release."""
+
+    at_us: int
+    stage: str
+    event: str
+    reason: str
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class IntervalPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A sequential interval at one look: after ``n`` observations at ``at_us``; None where there is no bound yet."""
+
+    rule: str
+    stage: str
+    at_us: int
+    n: int
+    estimate: float | None
+    low: float | None
+    high: float | None
+    margin: float
+
+
+class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
+    """A release: where it stands, its stage log and the path of its intervals."""
+
+    id: str
+    endpoint: str
+    environment: str
+    candidate: str
+    champion: str
+    state: str
+    stage: str
+    weight: float
+    plan_digest: str
+    author: str
+    started_at_us: int
+    ended_at_us: int | None
+    outcome: str
+    log: tuple[StageLogEntry, ...]
+    verdicts: tuple[Verdict, ...]
+    intervals: tuple[IntervalPoint, ...]
+    answers_by_candidate: int
+    labels_joined: int
+    summary: str = ""
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What was live from ``from_us`` to ``to_us`` and why."""
+
+    from_us: int
+    to_us: int | None
+    version: str
+    arms: tuple[str, ...]
+    release: str
+    actor: str
+    action: str
+    reason: str
+    approvals: tuple[str, ...]
+    seq: int
