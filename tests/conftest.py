@@ -1,4 +1,4 @@
-"""Real services for tests: PostgreSQL, an S3 endpoint, Redis and NATS, started once a run, on loopback, on free ports."""
+"""Real services for tests: PostgreSQL, an S3 endpoint, Redis, NATS and Spark, started once a run, on loopback, on free ports."""
 
 import os
 import shutil
@@ -99,6 +99,25 @@ def redis_url(redis_server: str) -> str:
     client.flushall()
     client.close()
     return redis_server
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """A local Spark session, started once a run (about 5 s); exchange rows with it through Parquet files."""
+    from leverframe.apps.spark_session import open_spark
+
+    home = Path(tempfile.mkdtemp(prefix="lfsp"))
+    options = {
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": str(home / "warehouse"),
+        "spark.driver.memory": "1g",
+    }
+    session = open_spark("local[2]", home, options)
+    try:
+        yield session
+    finally:
+        session.stop()
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def free_port() -> int:

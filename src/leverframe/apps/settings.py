@@ -28,6 +28,10 @@ class Settings(BaseSettings):
         default="",
         description="redis:// address of the online store that gateways read and features are written to; empty: a folder under home",
     )
+    spark_master: str = Field(
+        default="",
+        description="where features and checks on Spark run: local[N], spark://, yarn, k8s:// or sc:// (Connect); empty: local[*]",
+    )
     clock: str = Field(default="system", description="'system', or 'replay:<file>' to live in replayed event time")
     host: str = Field(default="127.0.0.1", description="address the control API and console listen on")
     port: int = Field(default=8400, ge=0, le=65535, description="port of the control API and console")
