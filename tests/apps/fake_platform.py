@@ -8,6 +8,7 @@ from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
 from leverframe.core.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from leverframe.core.feature import FeatureView
+from leverframe.core.feature_service import Entity, FeatureService, service_version
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Fallback, Quota
 from leverframe.core.schema import RequestField
@@ -116,6 +117,25 @@ class FakeFeatures:
     def materialize(self, actor: Actor, names: tuple[str, ...], *, to_us: int | None, key: str) -> dict[str, object]:
         self._calls.write(self._access, actor, "Features.Materialize", key, names, to_us)
         return {name: {"entities": 3, "watermark_us": to_us or records.NOW_US} for name in names}
+
+
+class FakeServices:
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def apply_entity(self, actor: Actor, entity: Entity, *, key: str) -> dict[str, object]:
+        self._calls.write(self._access, actor, "Features.Apply", key, entity)
+        return {"entity": entity.name}
+
+    def entities(self) -> tuple[views.EntityView, ...]:
+        return (views.EntityView(entity=records.AIRPORT, views=("origin_weather",)),)
+
+    def apply_service(self, actor: Actor, service: FeatureService, *, allow_breaking: bool = False, key: str) -> dict[str, object]:
+        self._calls.write(self._access, actor, "Features.Apply", key, service, allow_breaking)
+        return {"service": service.name, "version": service_version(service)}
+
+    def services(self) -> tuple[views.ServiceView, ...]:
+        return (views.ServiceView(service=records.SERVICE, version=service_version(records.SERVICE), models=("flight-delay",)),)
 
 
 class FakeTraining:
@@ -295,6 +315,7 @@ class FakePlatform:
         self.access = access
         self.data = FakeData(self.calls, access)
         self.features = FakeFeatures(self.calls, access)
+        self.services = FakeServices(self.calls, access)
         self.training = FakeTraining(self.calls, access)
         self.release = FakeRelease(self.calls, access)
         self.operating = FakeOperating(self.calls, access)

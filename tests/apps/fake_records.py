@@ -12,6 +12,7 @@ from leverframe.core.dataset import ContractReport, RuleResult, Snapshot
 from leverframe.core.digest import digest_bytes
 from leverframe.core.evaluation import CalibrationBin, EvaluationReport, Metric
 from leverframe.core.feature import Expression, FeatureView, Freshness
+from leverframe.core.feature_service import Entity, EntityKey, FeatureService, ServedFeature
 from leverframe.core.model import Lineage, ModelSpec, ModelVersion
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import InputColumn, RequestField
@@ -61,6 +62,16 @@ WEATHER = FeatureView(
     freshness_sla_us=2 * HOUR_US,
     owner="flight-operations",
     description="The newest hourly weather at the airport that could be known at that moment.",
+)
+
+AIRPORT = Entity(name="airport", keys=(EntityKey(name="origin"),), team="flights", owner="flight-operations", description="By IATA code.")
+
+SERVICE = FeatureService(
+    name="delay_inputs",
+    team="flights",
+    owner="flight-operations",
+    features=(ServedFeature(view="origin_weather", feature="wind_speed", name="wind"),),
+    description="What the delay models take from the weather.",
 )
 
 

@@ -63,6 +63,8 @@ READS = (
     ("data", "list"),
     ("data", "reports", "weather"),
     ("features", "list"),
+    ("features", "services"),
+    ("features", "entities"),
     ("models", "list"),
     ("models", "show", "flight-delay@v2"),
     ("release", "status", "rel-0003"),

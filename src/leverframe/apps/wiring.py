@@ -11,6 +11,7 @@ from leverframe.core.command import Handles
 from leverframe.data.commands import HANDLERS as DATA
 from leverframe.features.commands import HANDLERS as FEATURES
 from leverframe.features.online_address import open_for_writing
+from leverframe.features.services import HANDLERS as SERVICES
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.commands import HANDLERS as GOVERNANCE
 from leverframe.governance.ledger.store import Ledger
@@ -22,7 +23,7 @@ from leverframe.release.commands import HANDLERS as RELEASE
 from leverframe.serving.commands import HANDLERS as SERVING
 from leverframe.training.commands import HANDLERS as TRAINING
 
-HANDLERS: tuple[Handles, ...] = (*GOVERNANCE, *DATA, *FEATURES, *TRAINING, *RELEASE, *SERVING, *MONITORING)
+HANDLERS: tuple[Handles, ...] = (*GOVERNANCE, *DATA, *FEATURES, *SERVICES, *TRAINING, *RELEASE, *SERVING, *MONITORING)
 """Every command there is. One that is not here cannot be carried out."""
 
 

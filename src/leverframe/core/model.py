@@ -36,6 +36,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     ``dataset`` rows are the questions: they carry the request fields, ``asked_at`` (when the answer is needed), the label column and
     ``label_known_at`` (timestamps in microseconds, UTC). ``prepare`` maps a training column to a SQL expression evaluated on the
     training set just before fitting (team code, not replayed online: keep it empty unless serving does the same).
+    ``service`` names a feature service whose features are input columns too (see ``core.feature_service``).
     ``risk_tier`` decides what a release needs. ``baseline`` names an input column whose value alone ranks the rows.
     """
 
@@ -47,7 +48,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     label: str
     request: tuple[RequestField, ...]
-    columns: tuple[InputColumn, ...]
+    columns: tuple[InputColumn, ...] = ()
+    service: str = ""
     asked_at: str = "asked_at"
     label_known_at: str = "label_known_at"
     outputs: tuple[OutputField, ...] = (OutputField(name="probability", description="probability of the label"),)

@@ -9,10 +9,15 @@ from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Conflict, NotFound
 from leverframe.core.feature import FeatureView
+from leverframe.core.feature_service import KIND_SERVICE, FeatureService
+from leverframe.core.model import ModelSpec
+from leverframe.features.breaking import refuse_breaks, view_breaks
 from leverframe.features.definitions import check_view, view_version
 
 KIND_VIEW = "view"
 KIND_MATERIALIZATION = "materialization"
+_KIND_MODEL = "model"
+"""The training room's kind of declared models; read here to name who would break."""
 
 
 class Materialization(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +31,13 @@ class Materialization(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApplyView(Command, frozen=True, kw_only=True):
-    """Declare a feature view, or replace its declaration."""
+    """Declare a feature view, or replace its declaration; ``allow_breaking``: also when a service or model loses a feature by it."""
 
     action: ClassVar[str] = "Features.Apply"
 
     view: FeatureView
     owning_team: str = ""
+    allow_breaking: bool = False
 
     def resource(self) -> str:
         """``view/<name>``."""
@@ -67,9 +73,13 @@ def apply_view(command: ApplyView, tx: Transaction) -> dict[str, str]:
 
     Raises
     ------
-    InvalidInput: the declaration has faults (all of them are named).
+    InvalidInput: the declaration has faults (all of them are named).    Refused: a service or a model would lose a feature.
     """
     check_view(command.view)
+    if not command.allow_breaking:
+        held = tx.get(KIND_VIEW, command.view.name, FeatureView)
+        services, models = tx.find(KIND_SERVICE, FeatureService), tx.find(_KIND_MODEL, ModelSpec)
+        refuse_breaks(view_breaks(held, command.view, services, models), f"view {command.view.name}")
     tx.put(KIND_VIEW, command.view.name, command.view)
     return {"view": command.view.name, "view_version": view_version(command.view)}
 

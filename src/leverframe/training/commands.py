@@ -9,6 +9,7 @@ import msgspec
 from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.digest import Digest, check_digest
 from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
+from leverframe.core.feature_service import KIND_SERVICE, FeatureService, with_service
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.verdict import Answer
 from leverframe.training.runs import KIND_RUN, RunRecord, RunStep
@@ -137,8 +138,9 @@ def apply_model(command: ApplyModel, tx: Transaction) -> dict[str, str]:
     Raises
     ------
     InvalidInput: with every fault of the declaration.    Conflict: the model belongs to another team.
+    NotFound: it names a feature service that is not declared.
     """
-    check_spec(command.spec)
+    check_spec(with_service(command.spec, {service.name: service for service in tx.find(KIND_SERVICE, FeatureService)}))
     held = tx.get(KIND_MODEL, command.spec.name, ModelSpec)
     if held is not None and held.team != command.spec.team:
         # The policy asked about the team named in the command, so a model can only be taken over by its present owners.

@@ -51,6 +51,47 @@ def list_views(json_output: Json = False) -> None:
     )
 
 
+@features.command("services")
+def list_services(json_output: Json = False) -> None:
+    """Every feature service: what it selects, its version, and the models that take it."""
+    from leverframe.apps.console.words import short
+
+    with connect() as client:
+        found = client.services.services()
+    if json_output:
+        print_json(found)
+        return
+    rows = (
+        (
+            s.service.name,
+            short(s.version),
+            ", ".join(f"{f.view}.{f.feature}" + (f" as {f.name}" if f.name else "") for f in s.service.features),
+            s.service.owner or s.service.team,
+            ", ".join(s.models),
+            ", ".join(s.missing),
+        )
+        for s in found
+    )
+    columns = ("service", "version", "selects", "owner", "taken by", "declared no longer")
+    print_table("Feature services", columns, rows, empty="none yet. next: declare one in features.py, then lever apply PROJECT_DIR")
+
+
+@features.command("entities")
+def list_entities(json_output: Json = False) -> None:
+    """Every declared entity with its key and the views keyed by it."""
+    with connect() as client:
+        found = client.services.entities()
+    if json_output:
+        print_json(found)
+        return
+    rows = (
+        (e.entity.name, ", ".join(f"{k.name} ({k.type})" for k in e.entity.keys), ", ".join(e.views), e.entity.owner, e.entity.description)
+        for e in found
+    )
+    columns = ("entity", "key", "views", "owner", "is")
+    print_table("Entities", columns, rows, empty="none declared; views name their keys all the same. next: lever apply PROJECT_DIR")
+
+
 @features.command("materialize")
 def materialize(
     names: Annotated[list[str] | None, typer.Argument(help="Views (none: all).")] = None,

@@ -13,6 +13,7 @@ from types import TracebackType
 import httpx
 
 from leverframe.apps.client.data import DataClient
+from leverframe.apps.client.feature_services import FeatureServicesClient
 from leverframe.apps.client.features import FeaturesClient
 from leverframe.apps.client.monitoring import MonitoringClient
 from leverframe.apps.client.operating import OperatingClient
@@ -56,6 +57,7 @@ class Client:
             self._gateway = Transport(gateway_url, gateway_token or token, timeout_s=timeout_s, attempts=1, http=http)
         self.data = DataClient(self._transport)
         self.features = FeaturesClient(self._transport)
+        self.services = FeatureServicesClient(self._transport)
         self.training = TrainingClient(self._transport)
         self.release = ReleaseClient(self._transport)
         self.operating = OperatingClient(self._transport)

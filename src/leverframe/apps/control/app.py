@@ -10,7 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from leverframe import __version__
-from leverframe.apps.control import events, routes_data, routes_features, routes_operating, routes_record, routes_release, routes_training
+from leverframe.apps.control import (
+    events,
+    routes_data,
+    routes_feature_services,
+    routes_features,
+    routes_operating,
+    routes_record,
+    routes_release,
+    routes_training,
+)
 from leverframe.apps.control.door import endpoint_of
 from leverframe.apps.control.guard import ErrorPage, Guard, error_response
 from leverframe.apps.control.openapi import describe
@@ -34,6 +43,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_record.ROUTES,
     *routes_data.ROUTES,
     *routes_features.ROUTES,
+    *routes_feature_services.ROUTES,
     *routes_training.ROUTES,
     *routes_release.ROUTES,
     *routes_operating.ROUTES,

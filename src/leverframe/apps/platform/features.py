@@ -1,17 +1,16 @@
 """Use cases of the features room: declarations, materialisation, freshness."""
 
 from leverframe.apps.platform.data import contract_of, latest_rows
+from leverframe.apps.platform.feature_services import check_entity_keys, resolved_models
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import FeatureViewView
 from leverframe.core.actor import Actor
 from leverframe.core.errors import NotFound
 from leverframe.core.feature import FeatureView, Freshness
-from leverframe.core.model import ModelSpec
 from leverframe.features.commands import KIND_VIEW, ApplyView, RecordMaterialization
 from leverframe.features.definitions import view_version
 from leverframe.features.freshness import freshness
 from leverframe.features.materialize import materialize
-from leverframe.training.commands import KIND_MODEL
 
 
 class Features:
@@ -21,14 +20,15 @@ class Features:
         self._parts = parts
 
     def apply_view(self, actor: Actor, view: FeatureView, *, key: str) -> dict[str, object]:
-        """Declare or change a view; its source must have a contract, whose team owns the view."""
-        team = contract_of(self._parts, view.source).team
-        receipt = self._parts.ledger.write(actor, ApplyView(view=view, owning_team=team), key=key)
+        """Declare or change a view; its source must have a contract, whose team owns the view, and its keys the types declared for them."""
+        contract = contract_of(self._parts, view.source)
+        check_entity_keys(self._parts, view, contract)
+        receipt = self._parts.ledger.write(actor, ApplyView(view=view, owning_team=contract.team), key=key)
         return dict(receipt.result)
 
     def views(self) -> tuple[FeatureViewView, ...]:
         """Every view with its freshness and the models that read it."""
-        models = self._parts.ledger.find(KIND_MODEL, ModelSpec)
+        models = resolved_models(self._parts)
         return tuple(
             FeatureViewView(
                 view=view,

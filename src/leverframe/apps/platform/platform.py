@@ -4,6 +4,7 @@ from leverframe.apps.platform.access import Access
 from leverframe.apps.platform.audit import Audit
 from leverframe.apps.platform.data import Data
 from leverframe.apps.platform.doctor import checks
+from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
 from leverframe.apps.platform.monitoring import Monitoring
 from leverframe.apps.platform.operating import Operating
@@ -22,6 +23,7 @@ class Platform:
         self.parts = parts
         self.data = Data(parts)
         self.features = Features(parts)
+        self.services = FeatureServices(parts)
         self.training = Training(parts)
         self.release = Releases(parts)
         self.operating = Operating(parts, self.release)

@@ -10,6 +10,7 @@ from leverframe.core.digest import canonical_json, check_digest, digest_bytes
 from leverframe.core.errors import InvalidInput, NotFound, Refused
 from leverframe.core.evaluation import EvaluationReport
 from leverframe.core.feature import FeatureView
+from leverframe.core.feature_service import KIND_SERVICE, FeatureService, with_service
 from leverframe.core.model import CARD, EVALUATION, IMPORTED, LINEAGE, SPEC, Lineage, ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.features.bindings import signature
@@ -37,11 +38,15 @@ class Training:
 
     def apply_model(self, actor: Actor, spec: ModelSpec, *, key: str) -> dict[str, object]:
         """Declare or change a model; its columns must be served by declared views."""
-        signature(spec, self._parts.ledger.find(KIND_VIEW, FeatureView))
+        signature(self._resolved(spec), self._parts.ledger.find(KIND_VIEW, FeatureView))
         return dict(self._parts.ledger.write(actor, ApplyModel(spec=spec), key=key).result)
 
+    def _resolved(self, spec: ModelSpec) -> ModelSpec:
+        """The spec with the columns of its feature service as that is declared now."""
+        return with_service(spec, {service.name: service for service in self._parts.ledger.find(KIND_SERVICE, FeatureService)})
+
     def models(self) -> tuple[ModelSpec, ...]:
-        """Every declared model."""
+        """Every declared model, as its team declared it."""
         return tuple(self._parts.ledger.find(KIND_MODEL, ModelSpec))
 
     # Runs ----------------------------------------------------------------------------------------------------------
@@ -84,7 +89,10 @@ class Training:
 
     def _request(self, spec: ModelSpec, request: TrainRequest, *, run_id: str) -> TrainingRequest:
         parts = self._parts
-        spec = check_spec(msgspec.structs.replace(spec, prepare=request.prepare or spec.prepare, params={**spec.params, **request.params}))
+        declared = self._resolved(spec)
+        spec = check_spec(
+            msgspec.structs.replace(declared, prepare=request.prepare or spec.prepare, params={**spec.params, **request.params})
+        )
         views = parts.ledger.find(KIND_VIEW, FeatureView)
         bound = signature(spec, views)
         used = [view for view in views if any(binding.view == view.name for binding in bound.views)]

@@ -1,7 +1,7 @@
 """What use cases take and answer: frozen records that the API turns into JSON and the console into pages, a file an area."""
 
 from leverframe.apps.platform.views.data import DatasetView, IngestView
-from leverframe.apps.platform.views.features import FeatureViewView
+from leverframe.apps.platform.views.features import EntityView, FeatureViewView, ServiceRequest, ServiceView
 from leverframe.apps.platform.views.monitoring import DiagnosisView, MonitorView
 from leverframe.apps.platform.views.operating import (
     EndpointView,
@@ -22,6 +22,7 @@ __all__ = [
     "DatasetView",
     "DiagnosisView",
     "EndpointView",
+    "EntityView",
     "FallbackRequest",
     "FeatureViewView",
     "FreezeView",
@@ -37,6 +38,8 @@ __all__ = [
     "QuotaRequest",
     "ReleaseView",
     "RunView",
+    "ServiceRequest",
+    "ServiceView",
     "StageLogEntry",
     "StatusView",
     "StepView",

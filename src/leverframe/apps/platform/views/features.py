@@ -3,6 +3,7 @@
 import msgspec
 
 from leverframe.core.feature import FeatureView, Freshness
+from leverframe.core.feature_service import Entity, FeatureService
 
 
 class FeatureViewView(msgspec.Struct, frozen=True, kw_only=True):
@@ -12,3 +13,26 @@ class FeatureViewView(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     freshness: Freshness | None
     consumers: tuple[str, ...]
+
+
+class EntityView(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared entity, and the views whose key it is part of."""
+
+    entity: Entity
+    views: tuple[str, ...]
+
+
+class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature service with its version, the models that take it, and what it selects that is declared no longer."""
+
+    service: FeatureService
+    version: str
+    models: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+
+class ServiceRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature service to be declared; ``allow_breaking``: also when a model loses a column by it."""
+
+    service: FeatureService
+    allow_breaking: bool = False
