@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from leverframe.core.clock import HOUR_US
 from leverframe.core.dataset import RuleResult
+from leverframe.core.errors import InvalidInput
 from leverframe.data.checks import Checked, check
 from leverframe.data.contract_file import read_contract
 from leverframe.data.contracts import Column, Contract
@@ -196,3 +197,53 @@ def test_a_tolerated_share_passes_and_one_row_more_does_not(trips_text: str) -> 
     short_long = {"kind": "long", "miles": 1.0}
     assert check(rows(short_long, *[{}] * 9), contract, NOW_US).report.accepted
     assert not check(rows(short_long, short_long, *[{}] * 8), contract, NOW_US).report.accepted
+
+
+METRICS = """
+    quality:
+      - { type: library, metric: duplicateValues, name: one_ride_at_a_time,
+          arguments: { properties: [rider, ended_at] }, mustBe: 0, severity: warn }
+"""
+INVALID = """logicalType: integer
+        quality:
+          - { type: library, metric: invalidValues, name: known_seats, arguments: { validValues: [1, 2, 4] },
+              mustBeLessOrEqualTo: 1, unit: rows }
+          - { type: library, metric: missingValues, name: seats_told, arguments: { missingValues: [9, null] },
+              mustBeLessOrEqualTo: 40, unit: percent }
+          - { type: sql, name: few_seats, query: "SELECT COUNT(*) FROM ${object} WHERE ${property} > 8", mustBe: 0, severity: quarantine }
+"""
+
+
+def test_the_library_metrics_of_the_standard_are_counted_and_tolerate_what_they_say(trips_text: str) -> None:
+    text = trips_text.replace("    quality:\n", METRICS.lstrip("\n"), 1).replace("logicalType: integer\n", INVALID, 1)
+    contract = read_contract(text.encode())
+    frame = rows({"seats": 3}, {"seats": 9}, {"seats": None}, {"seats": 1, "rider": None}, {"seats": 1, "rider": None})
+    checked = check(frame, contract, NOW_US)
+    known = result(checked, "known_seats", "seats")
+    assert (known.failing_rows, known.checked_rows, known.rows_max, known.passed) == (2, 4, 1, False)
+    assert (known.examples, known.example_rows, known.failing_share) == (("3", "9"), ("id=id0", "id=id1"), 0.5)
+    told = result(checked, "seats_told", "seats")
+    assert (told.failing_rows, told.checked_rows, told.share_max, told.passed) == (2, 5, 0.4, True)
+    repeated = result(checked, "one_ride_at_a_time", "rider, ended_at")
+    assert (repeated.failing_rows, repeated.passed, repeated.severity) == (2, False, "warn"), "rows with a missing part repeat nothing"
+    assert repeated.examples == ("row 2", "row 3"), "a personal column's values never show"
+    assert result(checked, "few_seats", "").failing_rows == 1
+    assert checked.bad.to_list() == [False, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "where"),
+    [
+        ("validValues: [1, 2, 4]", "validValues: [one]", "schema.0.properties.3.quality.0.arguments.validValues"),
+        ("arguments: { validValues: [1, 2, 4] },", "", "schema.0.properties.3.quality.0.arguments"),
+        ("mustBeLessOrEqualTo: 1, unit: rows", "mustBeGreaterThan: 1", "schema.0.properties.3.quality.0"),
+        ("[rider, ended_at]", "[rider, begun_at]", "schema.0.quality.0.arguments.properties"),
+        ("name: seats_told", "name: known_seats", "quality"),
+    ],
+)
+def test_a_metric_that_cannot_be_enforced_is_refused(trips_text: str, good: str, bad: str, where: str) -> None:
+    text = trips_text.replace("    quality:\n", METRICS.lstrip("\n"), 1).replace("logicalType: integer\n", INVALID, 1)
+    assert good in text
+    with pytest.raises(InvalidInput) as refused:
+        read_contract(text.replace(good, bad, 1).encode())
+    assert where in {fault.where for fault in refused.value.faults}

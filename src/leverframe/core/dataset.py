@@ -26,7 +26,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one contract rule saw. ``examples`` are failing values, masked where the column is personal."""
+    """What one contract rule saw.
+
+    ``failing_share`` is failing over checked rows; up to ``share_max`` of them, or ``rows_max`` rows, are tolerated. ``examples`` are
+    failing values (of a personal column only the row's number) and ``example_rows`` the rows they stand in: by primary key, or by number
+    where there is none or the key is personal.
+    """
 
     rule: str
     column: str
@@ -36,6 +41,10 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
     checked_rows: int
     expected: str
     examples: tuple[str, ...] = ()
+    example_rows: tuple[str, ...] = ()
+    failing_share: float = 0.0
+    share_max: float = 0.0
+    rows_max: int = 0
 
 
 class ContractReport(msgspec.Struct, frozen=True, kw_only=True):

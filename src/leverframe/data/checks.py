@@ -1,18 +1,18 @@
-"""Offered rows against their contract: every rule, in one pass over the columns."""
+"""Offered rows against their contract: every rule counted in one pass, and only what fails looked at again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from leverframe.core.clock import iso_from_us
-from leverframe.core.dataset import ContractReport, RuleResult
-from leverframe.data.column_types import describe, polars_type, typed
+from leverframe.core.dataset import ContractReport
+from leverframe.data.column_types import polars_type
 from leverframe.data.contracts import Contract
-from leverframe.data.rules import OFFERED, Rule, row_rules
+from leverframe.data.report import EXAMPLE_ROWS_MAX, Counted, Table, contract_report, passes
+from leverframe.data.rules import Rule, row_rules
+from leverframe.data.rules_polars import OFFERED, PolarsRules
 
-EXAMPLES_MAX = 3
 Parents = Mapping[str, pl.LazyFrame]
 """Dataset name to the rows of its current snapshot, for references."""
 
@@ -36,7 +36,7 @@ class Checked:
 
 
 def check(frame: pl.LazyFrame | pl.DataFrame, contract: Contract, now_us: int, parents: Parents | None = None) -> Checked:
-    """Check offered rows against ``contract``.
+    """Check offered rows, held in memory, against ``contract``. For tables larger than memory see ``data.checks_scan``.
 
     Parameters
     ----------
@@ -51,123 +51,64 @@ def check(frame: pl.LazyFrame | pl.DataFrame, contract: Contract, now_us: int, p
     """
     offered = frame.lazy()
     schema = offered.collect_schema()
-    both = offered.rename({name: f"{OFFERED}{name}" for name in schema}).with_columns(_typed_columns(contract, schema))
-    rules = row_rules(contract, schema, parents or {})
-    counted, rows = pl.collect_all([both.select(_facts(rules, contract)), both.select([c.name for c in contract.columns])])
-    facts = counted.row(0, named=True)
-    results = (
-        *_columns_present(contract, schema, facts["rows"]),
-        *(_result(rule, index, facts) for index, rule in enumerate(rules)),
-        *_file_results(contract, facts, now_us),
-    )
-    bad = counted["bad"].explode() if facts["rows"] else pl.Series("bad", [], dtype=pl.Boolean)
-    report = ContractReport(
-        dataset=contract.dataset,
-        contract=contract.name,
-        contract_version=contract.version,
-        rows=facts["rows"],
-        accepted=not any(not result.passed and result.severity == "refuse" for result in results),
-        results=results,
-        quarantined_rows=int(bad.sum()),
-        checked_at_us=now_us,
-    )
-    return Checked(report=report, rows=rows, bad=bad)
+    rules = row_rules(contract, frozenset(schema))
+    compiled = PolarsRules(contract, schema, known_values(contract, parents or {}))
+    both = offered.rename({name: f"{OFFERED}{name}" for name in schema}).with_columns(compiled.columns).collect()
+    facts = both.lazy().select(counting(rules, compiled, contract)).collect().row(0, named=True)
+    counted = [counted_by(facts, index, compiled.verifiable(rule)) for index, rule in enumerate(rules)]
+    looked = [index for index, rule in enumerate(rules) if not passes(rule, counted[index])]
+    aside = [index for index, rule in enumerate(rules) if rule.severity == "quarantine" and counted[index].failing]
+    found = both.lazy().select(_looking(rules, compiled, looked, aside)).collect()
+    for index in looked:
+        seen = found[f"seen_{index}"][0]
+        counted[index] = Counted(**{**vars(counted[index]), "seen": tuple((one["example"], one["row"]) for one in seen)})
+    bad = found["bad"].explode() if both.height and aside else pl.repeat(False, both.height, dtype=pl.Boolean, eager=True).alias("bad")
+    report = contract_report(contract, table_of(facts, tuple(schema)), rules, counted, now_us=now_us, quarantined_rows=int(bad.sum()))
+    return Checked(report=report, rows=both.select([c.name for c in contract.columns]), bad=bad)
 
 
-def _typed_columns(contract: Contract, schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
-    return [
-        typed(column, pl.col(f"{OFFERED}{column.name}"), schema[column.name]).alias(column.name)
-        if column.name in schema
-        else pl.lit(None, dtype=polars_type(column)).alias(column.name)
-        for column in contract.columns
-    ]
+def known_values(contract: Contract, parents: Parents) -> dict[str, pl.Series]:
+    """The distinct values each reference may have; a parent that is absent or lacks the column has no entry."""
+    known: dict[str, pl.Series] = {}
+    for column in contract.columns:
+        dataset, _, name = column.references.rpartition(".")
+        parent = parents.get(dataset) if column.references else None
+        if parent is not None and name in parent.collect_schema():
+            distinct = parent.select(pl.col(name).cast(polars_type(column)).unique())
+            known[column.references] = distinct.collect(engine="streaming").to_series().drop_nulls()
+    return known
 
 
-def _facts(rules: Sequence[Rule], contract: Contract) -> list[pl.Expr]:
-    """Everything the report needs, as one row."""
+def counting(rules: Sequence[Rule], compiled: PolarsRules, contract: Contract, *, leave: frozenset[int] = frozenset()) -> list[pl.Expr]:
+    """How many rows break each rule, and what the report says of the table, as one row. ``leave``: rules that are counted elsewhere."""
     facts = [pl.len().alias("rows")]
     for index, rule in enumerate(rules):
-        facts.append(rule.broken.sum().alias(f"failing_{index}"))
-        facts.append(rule.checked.alias(f"checked_{index}"))
-        shown = rule.example.filter(rule.broken).unique(maintain_order=True).head(EXAMPLES_MAX)
-        facts.append(shown.implode().alias(f"examples_{index}"))
-    set_aside = [rule.broken for rule in rules if rule.severity == "quarantine"]
-    mask = pl.any_horizontal(set_aside) if set_aside else pl.repeat(False, pl.len())
-    facts.append(mask.implode().alias("bad"))
+        if index not in leave:
+            facts.append(compiled.failing(rule).alias(f"failing_{index}"))
+        facts.append(compiled.checked(rule).alias(f"checked_{index}"))
     if contract.freshness is not None:
         facts.append(pl.col(contract.freshness.column).cast(pl.Int64).max().alias("newest"))
     return facts
 
 
-def _columns_present(contract: Contract, schema: Mapping[str, pl.DataType], rows: int) -> Iterator[RuleResult]:
-    names = {column.name for column in contract.columns}
-    for column in contract.columns:
-        present = column.name in schema
-        yield RuleResult(
-            rule="present",
-            column=column.name,
-            severity="refuse" if column.required else "warn",
-            passed=present,
-            failing_rows=0 if present else rows,
-            checked_rows=rows,
-            expected=f"a column of type {describe(column)}",
-        )
-    for name in schema:
-        if name not in names:
-            yield RuleResult(
-                rule="unexpected",
-                column=name[:128],
-                severity="warn",
-                passed=False,
-                failing_rows=rows,
-                checked_rows=rows,
-                expected="only columns the contract names (this one is dropped)",
-            )
+def counted_by(facts: Mapping[str, Any], index: int, verifiable: bool) -> Counted:
+    """What ``counting`` found of one rule."""
+    return Counted(failing=int(facts[f"failing_{index}"] or 0), checked=int(facts[f"checked_{index}"] or 0), verifiable=verifiable)
 
 
-def _result(rule: Rule, index: int, facts: Mapping[str, Any]) -> RuleResult:
-    failing, checked = int(facts[f"failing_{index}"] or 0), int(facts[f"checked_{index}"] or 0)
-    passed = rule.verifiable and failing <= rule.share_max * checked
-    return RuleResult(
-        rule=rule.name,
-        column=rule.column,
-        severity=rule.severity,
-        passed=passed,
-        failing_rows=failing,
-        checked_rows=checked,
-        expected=rule.expected,
-        examples=() if passed else tuple(str(value) for value in facts[f"examples_{index}"] or ()),
-    )
+def table_of(facts: Mapping[str, Any], columns: tuple[str, ...]) -> Table:
+    """What ``counting`` found of the table."""
+    return Table(rows=int(facts["rows"]), columns=columns, newest_us=facts.get("newest"))
 
 
-def _file_results(contract: Contract, facts: Mapping[str, Any], now_us: int) -> Iterator[RuleResult]:
-    """Rules about the file as a whole: volume and freshness."""
-    rows = int(facts["rows"])
-    if contract.volume is not None:
-        volume = contract.volume
-        passed = rows >= volume.rows_min and (volume.rows_max is None or rows <= volume.rows_max)
-        most = "any number" if volume.rows_max is None else str(volume.rows_max)
-        yield RuleResult(
-            rule="volume",
-            column="",
-            severity=volume.severity,
-            passed=passed,
-            failing_rows=0 if passed else rows,
-            checked_rows=rows,
-            expected=f"{volume.rows_min} to {most} rows",
-            examples=() if passed else (f"{rows} rows",),
-        )
-    if contract.freshness is not None:
-        promise, newest = contract.freshness, facts["newest"]
-        passed = newest is not None and now_us - newest <= promise.age_max_us
-        seen = "no value" if newest is None else f"newest {iso_from_us(newest)}, {(now_us - newest) / 3.6e9:.1f} h old"
-        yield RuleResult(
-            rule="freshness",
-            column=promise.column,
-            severity=promise.severity,
-            passed=passed,
-            failing_rows=0 if passed else rows,
-            checked_rows=rows,
-            expected=f"at most {promise.age_max_us / 3.6e9:g} h old at {iso_from_us(now_us)}",
-            examples=() if passed else (seen,),
-        )
+def looking(rule: Rule, compiled: PolarsRules) -> pl.Expr:
+    """Example and row of the first rows that break ``rule``."""
+    shown = pl.struct(compiled.example(rule).alias("example"), compiled.label().alias("row"))
+    return shown.filter(compiled.broken(rule)).head(EXAMPLE_ROWS_MAX)
+
+
+def _looking(rules: Sequence[Rule], compiled: PolarsRules, looked: Sequence[int], aside: Sequence[int]) -> list[pl.Expr]:
+    found = [looking(rules[index], compiled).implode().alias(f"seen_{index}") for index in looked]
+    if aside:
+        found.append(pl.any_horizontal([compiled.broken(rules[index]) for index in aside]).implode().alias("bad"))
+    return found

@@ -36,6 +36,7 @@ _SYNONYMS: Mapping[str, str] = {
 }
 _INTEGERS = frozenset({"int8", "int16", "int32", "int64"})
 _FLOATS = frozenset({"float32", "float64"})
+PATTERN_CHARACTERS_MAX = 1_000
 
 PHYSICAL_OF_LOGICAL: Mapping[str, frozenset[str]] = {
     "string": frozenset({"string"}),
@@ -147,3 +148,14 @@ def describe(column: Column) -> str:
 def is_plain_number(value: object) -> bool:
     """Whether ``value`` can be a limit: a finite int or float, not a boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_pattern(value: object) -> bool:
+    """Whether ``value`` is a regular expression of the engine that will run it (linear time, no back-references)."""
+    if not isinstance(value, str) or len(value) > PATTERN_CHARACTERS_MAX:
+        return False
+    try:
+        pl.select(pl.lit("").str.contains(value, strict=True))
+    except pl.exceptions.ComputeError:
+        return False
+    return True

@@ -3,12 +3,12 @@
 import re
 from typing import Any
 
-import polars as pl
 from open_data_contract_standard.model import DataQuality, SchemaProperty
 
 from leverframe.core.clock import us_from_iso
 from leverframe.core.errors import Fault
-from leverframe.data.column_types import DEFAULT_PHYSICAL, PHYSICAL_OF_LOGICAL, canonical_physical_type, is_plain_number
+from leverframe.data.column_types import DEFAULT_PHYSICAL, PHYSICAL_OF_LOGICAL, canonical_physical_type, is_pattern, is_plain_number
+from leverframe.data.contract_metrics import is_missing_share
 from leverframe.data.contract_rules import percent_tolerated, read_severity
 from leverframe.data.contracts import Column, Severity
 
@@ -71,7 +71,7 @@ def _options(item: SchemaProperty, logical: str, where: str, faults: list[Fault]
             facts[_LIMITS[key]] = limit
         elif key in _LENGTHS and logical == "string" and isinstance(value, int) and value >= 0:
             facts[_LENGTHS[key]] = value
-        elif key == "pattern" and logical == "string" and _is_pattern(value):
+        elif key == "pattern" and logical == "string" and is_pattern(value):
             facts["pattern"] = value
         else:
             faults.append(Fault(where=place, what=f"cannot be enforced on a {logical}", got=str(value)[:80]))
@@ -90,17 +90,6 @@ def _moment(value: Any) -> Any:
         return us_from_iso(value) if isinstance(value, str) else value
     except ValueError:
         return None
-
-
-def _is_pattern(value: Any) -> bool:
-    """Whether ``value`` is a regular expression of the engine that will run it (linear time, no back-references)."""
-    if not isinstance(value, str) or len(value) > 1_000:
-        return False
-    try:
-        pl.select(pl.lit("").str.contains(value, strict=True))
-    except pl.exceptions.ComputeError:
-        return False
-    return True
 
 
 def _enumeration(item: SchemaProperty, logical: str, where: str, faults: list[Fault]) -> tuple[Any, ...]:
@@ -130,16 +119,8 @@ def _reference(item: SchemaProperty, where: str, faults: list[Fault]) -> str:
 def _missing_share(quality: list[DataQuality], where: str, faults: list[Fault]) -> float | None:
     share: float | None = None
     for index, item in enumerate(quality):
-        if item.type == "text":
-            continue
-        place = f"{where}.quality.{index}"
-        if (item.metric or item.rule) not in ("nullValues", "missingValues"):
-            got = item.metric or item.rule or item.type or ""
-            faults.append(Fault(where=place, what="this kind of rule cannot be enforced", expected="metric nullValues", got=got))
-            continue
-        if (item.severity or "warn") != "warn":
-            faults.append(Fault(where=f"{place}.severity", what="a share of missing values only warns", expected="warn, or required: true"))
-        share = percent_tolerated(item, place, faults)
+        if item.type != "text" and is_missing_share(item):
+            share = percent_tolerated(item, f"{where}.quality.{index}", faults)
     return share
 
 

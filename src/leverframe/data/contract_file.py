@@ -10,9 +10,12 @@ in the file                            becomes
 ``logicalTypeOptions``                 ``minimum``, ``maximum``, exclusive ones, ``minLength``, ``maxLength``, ``pattern``
 ``relationships: [{to: d.c}]``         each value exists in column ``c`` of dataset ``d``
 ``classification``, ``tags``           personal columns: values never appear in a message
-``quality`` library ``nullValues``     bound on the share of missing values (percent)
+``quality`` library ``nullValues``     bound on the share of missing values (percent) that warns
+other ``quality`` library metrics      ``nullValues``, ``missingValues`` (values that count as missing), ``invalidValues`` (``validValues``,
+                                       ``pattern``), ``duplicateValues`` (several columns: ``properties``) with a bound in percent or rows
 ``quality`` library ``rowCount``       bounds on the number of rows
-``quality`` sql                        ``SELECT COUNT(*) FROM ${object} WHERE <bad rows>`` with ``mustBe: 0`` or a percentage
+``quality`` sql                        ``SELECT COUNT(*) FROM ${object} WHERE <bad rows>`` with ``mustBe: 0`` or a percentage;
+                                       in a column's own ``quality``, ``${property}`` is the column
 ``slaProperties`` freshness            age of the newest value of ``element``
 ``customProperties`` severity          what a broken rule of the column does: refuse, quarantine or warn
 ``team``                               ``name`` and the member whose role is ``owner``
@@ -26,8 +29,9 @@ from open_data_contract_standard.model import OpenDataContractStandard, SchemaOb
 
 from leverframe.core.errors import Fault, InvalidInput
 from leverframe.data.contract_columns import read_column
+from leverframe.data.contract_metrics import read_column_quality, read_metric
 from leverframe.data.contract_rules import read_freshness, read_sql_rule, read_volume
-from leverframe.data.contracts import Column, Contract, SqlRule, Volume
+from leverframe.data.contracts import Column, Contract, MetricRule, SqlRule, Volume
 from leverframe.data.odcs import read_document
 
 COLUMNS_MAX = 2_000
@@ -70,7 +74,7 @@ def _compile(document: OpenDataContractStandard, faults: list[Fault]) -> Contrac
     table = tables[0]
     dataset = _text(table.name, "schema.0.name", NAME, "lower-case letters, digits, _ . -", faults)
     columns = _columns(table, faults)
-    rules, volume = _quality(table, columns, faults)
+    rules, metrics, volume = _quality(table, columns, faults)
     freshness = read_freshness(document.slaProperties or [], dataset, columns, faults)
     description = document.description.purpose if document.description and document.description.purpose else ""
     return Contract(
@@ -82,6 +86,7 @@ def _compile(document: OpenDataContractStandard, faults: list[Fault]) -> Contrac
         columns=columns,
         description=description,
         sql_rules=rules,
+        metrics=metrics,
         volume=volume,
         freshness=freshness,
     )
@@ -123,9 +128,12 @@ def _columns(table: SchemaObject, faults: list[Fault]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _quality(table: SchemaObject, columns: tuple[Column, ...], faults: list[Fault]) -> tuple[tuple[SqlRule, ...], Volume | None]:
-    """The dataset's own quality rules."""
+def _quality(
+    table: SchemaObject, columns: tuple[Column, ...], faults: list[Fault]
+) -> tuple[tuple[SqlRule, ...], tuple[MetricRule, ...], Volume | None]:
+    """The quality rules of the dataset and of its columns."""
     rules: list[SqlRule] = []
+    metrics: list[MetricRule] = []
     volume: Volume | None = None
     for index, item in enumerate(table.quality or []):
         where = f"schema.0.quality.{index}"
@@ -136,7 +144,18 @@ def _quality(table: SchemaObject, columns: tuple[Column, ...], faults: list[Faul
             rules += [rule] if rule else []
         elif (item.metric or item.rule) == "rowCount":
             volume = read_volume(item, where, faults)
+        elif (item.metric or item.rule) == "duplicateValues":
+            metric = read_metric(item, where, columns, (), faults)
+            metrics += [metric] if metric else []
         else:
             got = f"type {item.type}, metric {item.metric or item.rule}"
-            faults.append(Fault(where=where, what="this kind of rule cannot be enforced", expected="type sql, or metric rowCount", got=got))
-    return tuple(rules), volume
+            expected = "type sql, or metric rowCount or duplicateValues (others belong to a column)"
+            faults.append(Fault(where=where, what="this kind of rule cannot be enforced", expected=expected, got=got))
+    for index, declared in enumerate(table.properties or []):
+        more, of_sql = read_column_quality(declared, f"schema.0.properties.{index}", columns, faults)
+        metrics += more
+        rules += of_sql
+    names = [*(rule.name for rule in rules), *(metric.name for metric in metrics)]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        faults.append(Fault(where="quality", what="two rules have one name", expected="a name each", got=name[:80]))
+    return tuple(rules), tuple(metrics), volume

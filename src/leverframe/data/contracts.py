@@ -64,6 +64,26 @@ class SqlRule(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity = "refuse"
 
 
+class MetricRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A library metric of the standard: so many rows of ``columns`` may be missing, invalid or there before.
+
+    ``missingValues`` counts nulls and ``missing_values``; ``invalidValues`` counts values outside ``valid_values`` or not matching
+    ``pattern``; ``duplicateValues`` counts rows whose values of ``columns`` stood in an earlier row. ``share_max`` (0 to 1) of the rows
+    or ``rows_max`` rows are tolerated, whichever is more.
+    """
+
+    name: str
+    metric: Literal["missingValues", "invalidValues", "duplicateValues"]
+    columns: tuple[str, ...]
+    share_max: float = 0.0
+    rows_max: int = 0
+    missing_values: tuple[Scalar, ...] = ()
+    valid_values: tuple[Scalar, ...] = ()
+    pattern: str = ""
+    description: str = ""
+    severity: Severity = "refuse"
+
+
 class Volume(msgspec.Struct, frozen=True, kw_only=True):
     """How many rows one file has, inclusive."""
 
@@ -91,6 +111,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...]
     description: str = ""
     sql_rules: tuple[SqlRule, ...] = ()
+    metrics: tuple[MetricRule, ...] = ()
     volume: Volume | None = None
     freshness: FreshnessRule | None = None
 

@@ -70,6 +70,16 @@ def _breaks(old: Contract, new: Contract) -> Iterator[Fault]:
             yield Fault(where=rule.name, what="writers' rows may be turned away by a new rule", got=rule.bad_when[:120])
     for name in rules.keys() - {rule.name for rule in new.sql_rules}:
         yield Fault(where=name, what="readers lose a rule they may rely on", expected=rules[name].bad_when[:120], got="absent")
+    metrics = {rule.name: rule for rule in old.metrics}
+    for metric in new.metrics:
+        if metric != metrics.get(metric.name) and metric.severity != "warn":
+            yield Fault(
+                where=metric.name,
+                what="writers' rows may be turned away by a new rule",
+                got=f"{metric.metric} of {', '.join(metric.columns)}",
+            )
+    for name in metrics.keys() - {metric.name for metric in new.metrics}:
+        yield Fault(where=name, what="readers lose a rule they may rely on", expected=metrics[name].metric, got="absent")
     if old.freshness and (new.freshness is None or new.freshness.age_max_us > old.freshness.age_max_us):
         got = "absent" if new.freshness is None else f"{new.freshness.age_max_us} us"
         yield Fault(where="freshness", what="readers get older rows than promised", expected=f"{old.freshness.age_max_us} us", got=got)

@@ -1,178 +1,186 @@
-"""The row rules of a contract as Polars expressions: one Boolean a row each, true where the rule is broken."""
+"""The one compiled form of a contract: its rules about rows, which every engine carries out in its own terms.
 
-from collections.abc import Mapping
+``data.rules_polars`` runs them on tables in memory and on scans, ``data.checks_spark`` on Spark. A rule says what is counted, never how.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-import polars as pl
+from leverframe.data.column_types import describe
+from leverframe.data.contracts import Column, Contract, MetricRule, Scalar, Severity
 
-from leverframe.data.column_types import describe, polars_type
-from leverframe.data.contracts import Column, Contract, Severity
+Kind = Literal[
+    "type",
+    "required",
+    "unique",
+    "primary_key",
+    "minimum",
+    "maximum",
+    "exclusive_minimum",
+    "exclusive_maximum",
+    "length_min",
+    "length_max",
+    "pattern",
+    "enumeration",
+    "missing",
+    "invalid",
+    "reference",
+    "sql",
+]
+_LIMITS: tuple[tuple[Kind, str], ...] = (
+    ("minimum", ">="),
+    ("maximum", "<="),
+    ("exclusive_minimum", ">"),
+    ("exclusive_maximum", "<"),
+    ("length_min", "characters >="),
+    ("length_max", "characters <="),
+)
+REPEATS: frozenset[Kind] = frozenset({"unique", "primary_key"})
+"""Kinds that look at other rows: a row breaks them when its complete values stood in an earlier row."""
 
-OFFERED = "offered:"
-"""Prefix of the columns as they came in; no contract can name a column with a colon."""
-
-EXAMPLE_CHARACTERS_MAX = 80
+_OF_ALL_ROWS: frozenset[Kind] = frozenset({"required", "primary_key", "missing", "sql"})
+EXPECTED_CHARACTERS_MAX = 300
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule. ``broken`` never gives null; ``checked`` counts the rows it applies to; ``example`` shows a failing row."""
+    """One rule about rows.
+
+    Parameters
+    ----------
+    columns: what it reads; empty for a SQL rule, which reads what it names.
+    limit, values, text: the kind's argument: a bound, allowed (or missing) values, a pattern, a reference or a predicate.
+    share_max, rows_max: how much of the checked rows, or how many, may break it.
+    shows_rows: examples name the row and not a value, because the value is personal, missing or several.
+    """
 
     name: str
-    column: str
+    kind: Kind
+    columns: tuple[str, ...]
     severity: Severity
     expected: str
-    broken: pl.Expr
-    checked: pl.Expr
-    example: pl.Expr
+    limit: int | float | None = None
+    values: tuple[Scalar, ...] = ()
+    text: str = ""
     share_max: float = 0.0
-    verifiable: bool = True
+    rows_max: int = 0
+    shows_rows: bool = False
+
+    @property
+    def column(self) -> str:
+        """The columns as a report names them."""
+        return ", ".join(self.columns)
+
+    @property
+    def of_all_rows(self) -> bool:
+        """Whether every row is checked, and not only those with a value."""
+        return self.kind in _OF_ALL_ROWS
 
 
-def row_rules(contract: Contract, schema: Mapping[str, pl.DataType], parents: Mapping[str, pl.LazyFrame]) -> list[Rule]:
-    """All row rules of ``contract`` for a file with columns ``schema``; rules of absent columns are left out.
+def row_rules(contract: Contract, offered: frozenset[str]) -> list[Rule]:
+    """All rules of ``contract`` about rows of a table with columns ``offered``; rules of absent columns are left out.
 
-    The expressions read the typed columns by name and the offered ones under ``offered:<name>``.
+    >>> [rule.name for rule in row_rules(Contract(name="n", version="1.0.0", dataset="d", owner="o", team="t",
+    ...     columns=(Column(name="a", logical_type="integer", physical_type="int64", required=True, minimum=0),)), frozenset({"a"}))]
+    ['type', 'required', 'minimum']
     """
-    rules: list[Rule] = []
-    for column in contract.columns:
-        if column.name in schema:
-            rules += _column_rules(column, schema[column.name], parents)
-    key = [pl.col(name) for name in contract.primary_key]
-    if key and all(name in schema for name in contract.primary_key):
-        complete = pl.all_horizontal([part.is_not_null() for part in key])
-        rules.append(_key_rule(contract, complete & ~pl.struct(key).is_first_distinct()))
+    rules = [rule for column in contract.columns if column.name in offered for rule in _of_column(column)]
+    if contract.primary_key and offered.issuperset(contract.primary_key):
+        rules.append(_key(contract))
+    personal = frozenset(column.name for column in contract.columns if column.personal)
+    rules += [_metric(item, personal) for item in contract.metrics if offered.issuperset(item.columns)]
     rules += [
         Rule(
             name=rule.name,
-            column="",
+            kind="sql",
+            columns=(),
             severity=rule.severity,
             expected=rule.description or f"not: {rule.bad_when}",
-            broken=_definite(pl.sql_expr(rule.bad_when)),
-            checked=pl.len(),
-            example=_row_number(),
+            text=rule.bad_when,
             share_max=rule.share_max,
+            shows_rows=True,
         )
         for rule in contract.sql_rules
     ]
     return rules
 
 
-def _definite(broken: pl.Expr) -> pl.Expr:
-    """Unknown is not broken: a missing value is the business of ``required``. The sum with a row gives a scalar its height."""
-    return broken.fill_null(False) & pl.repeat(True, pl.len())
-
-
-def _row_number() -> pl.Expr:
-    return pl.format("row {}", pl.int_range(pl.len()) + 1)
-
-
-def _key_rule(contract: Contract, broken: pl.Expr) -> Rule:
-    columns = [column for column in contract.columns if column.primary_key]
-    severity: Severity = "refuse" if any(column.severity == "refuse" for column in columns) else columns[0].severity
-    shown = _row_number() if any(column.personal for column in columns) else pl.concat_str(contract.primary_key, separator=", ")
-    name = ", ".join(contract.primary_key)
-    return Rule(
-        name="primary_key", column=name, severity=severity, expected="each key once", broken=broken, checked=pl.len(), example=shown
-    )
-
-
-def _column_rules(column: Column, offered: pl.DataType, parents: Mapping[str, pl.LazyFrame]) -> list[Rule]:
-    raw, value = pl.col(f"{OFFERED}{column.name}"), pl.col(column.name)
-    shown = _row_number() if column.personal else _as_text(raw, offered)
-
-    def rule(name: str, expected: str, broken: pl.Expr, example: pl.Expr = shown) -> Rule:
-        checked = pl.len() if name == "required" else raw.is_not_null().sum()
+def _of_column(column: Column) -> Iterator[Rule]:
+    def rule(kind: Kind, expected: str, *, limit: int | float | None = None, values: tuple[Scalar, ...] = (), text: str = "") -> Rule:
         return Rule(
-            name=name,
-            column=column.name,
+            name=kind,
+            kind=kind,
+            columns=(column.name,),
             severity=column.severity,
-            expected=expected,
-            broken=broken.fill_null(False),
-            checked=checked,
-            example=example,
+            expected=expected[:EXPECTED_CHARACTERS_MAX],
+            limit=limit,
+            values=values,
+            text=text,
+            shows_rows=column.personal or kind == "required",
         )
 
-    rules = [rule("type", describe(column), raw.is_not_null() & value.is_null())]
+    yield rule("type", describe(column))
     if column.required:
-        rules.append(rule("required", "a value in every row", raw.is_null(), _row_number()))
+        yield rule("required", "a value in every row")
     if column.unique and not column.primary_key:
-        rules.append(rule("unique", "each value once", value.is_not_null() & ~value.is_first_distinct()))
-    rules += [rule(name, expected, broken) for name, expected, broken in _value_rules(column, value)]
+        yield rule("unique", "each value once")
+    for kind, sign in _LIMITS:
+        limit = getattr(column, kind)
+        if limit is not None:
+            yield rule(kind, f"{sign} {limit}", limit=limit)
+    if column.pattern:
+        yield rule("pattern", f"matches {column.pattern}", text=column.pattern)
+    if column.enumeration:
+        yield rule("enumeration", f"one of {', '.join(map(str, column.enumeration))}", values=column.enumeration)
     if column.missing_share_max is not None:
-        rules.append(
-            Rule(
-                name="missing_share",
-                column=column.name,
-                severity="warn",
-                expected=f"at most {column.missing_share_max:.2%} missing",
-                broken=raw.is_null(),
-                checked=pl.len(),
-                example=_row_number(),
-                share_max=column.missing_share_max,
-            )
+        yield Rule(
+            name="missing_share",
+            kind="missing",
+            columns=(column.name,),
+            severity="warn",
+            expected=f"at most {column.missing_share_max:.2%} missing",
+            share_max=column.missing_share_max,
+            shows_rows=True,
         )
     if column.references:
-        rules.append(_reference(column, value, shown, parents))
-    return rules
+        yield rule("reference", f"a value of {column.references}", text=column.references)
 
 
-def _value_rules(column: Column, value: pl.Expr) -> list[tuple[str, str, pl.Expr]]:
-    """Rules about single values: name, what is expected, where it is broken."""
-    length = value.str.len_chars()
-    limits = (
-        ("minimum", column.minimum, ">=", value.lt),
-        ("maximum", column.maximum, "<=", value.gt),
-        ("exclusive_minimum", column.exclusive_minimum, ">", value.le),
-        ("exclusive_maximum", column.exclusive_maximum, "<", value.ge),
-        ("length_min", column.length_min, "characters >=", length.lt),
-        ("length_max", column.length_max, "characters <=", length.gt),
-    )
-    rules = [(name, f"{sign} {limit}", broken(_limit(column, limit))) for name, limit, sign, broken in limits if limit is not None]
-    if column.pattern:
-        rules.append(("pattern", f"matches {column.pattern}", ~value.str.contains(column.pattern)))
-    if column.enumeration:
-        known = pl.Series(list(column.enumeration), dtype=polars_type(column), strict=False)
-        rules.append(("enumeration", f"one of {', '.join(map(str, column.enumeration))}"[:300], ~value.is_in(known.implode())))
-    return rules
-
-
-def _limit(column: Column, limit: int | float) -> pl.Expr:
-    """A limit as a literal; on a moment it is microseconds since the epoch."""
-    if column.physical_type == "timestamp[us]":
-        return pl.lit(limit, dtype=pl.Int64).cast(pl.Datetime("us"))
-    return pl.lit(limit)
-
-
-def _reference(column: Column, value: pl.Expr, shown: pl.Expr, parents: Mapping[str, pl.LazyFrame]) -> Rule:
-    dataset, _, name = column.references.rpartition(".")
-    parent = parents.get(dataset)
-    found = parent is not None and name in parent.collect_schema()
-    if parent is None or not found:
-        return Rule(
-            name="reference",
-            column=column.name,
-            severity=column.severity,
-            expected=f"a value of {column.references} (no snapshot of {dataset} with {name} was given to check against)",
-            broken=pl.repeat(False, pl.len()),
-            checked=pl.lit(0),
-            example=shown,
-            verifiable=False,
-        )
-    known = parent.select(pl.col(name).cast(polars_type(column)).unique()).collect().to_series()
+def _key(contract: Contract) -> Rule:
+    columns = [column for column in contract.columns if column.primary_key]
     return Rule(
-        name="reference",
-        column=column.name,
-        severity=column.severity,
-        expected=f"a value of {column.references}",
-        broken=(value.is_not_null() & ~value.is_in(known.implode())).fill_null(False),
-        checked=value.is_not_null().sum(),
-        example=shown,
+        name="primary_key",
+        kind="primary_key",
+        columns=contract.primary_key,
+        severity="refuse" if any(column.severity == "refuse" for column in columns) else columns[0].severity,
+        expected="each key once",
+        shows_rows=any(column.personal for column in columns),
     )
 
 
-def _as_text(raw: pl.Expr, offered: pl.DataType) -> pl.Expr:
-    """An offered value as bounded text; of lists, structs and bytes only the type."""
-    if offered.is_nested() or offered in (pl.Binary, pl.Object, pl.Null):
-        return pl.format("{}" + f" ({offered})"[:EXAMPLE_CHARACTERS_MAX].replace("{", "").replace("}", ""), _row_number())
-    return raw.cast(pl.String).str.slice(0, EXAMPLE_CHARACTERS_MAX)
+def _metric(item: MetricRule, personal: frozenset[str]) -> Rule:
+    tolerated = f"at most {item.share_max:.2%}" if item.share_max else f"at most {item.rows_max} rows" if item.rows_max else "no rows"
+    kinds: dict[str, Kind] = {"missingValues": "missing", "invalidValues": "invalid", "duplicateValues": "primary_key"}
+    wanted = {
+        "missingValues": f"{tolerated} missing" + (f" (also {', '.join(map(str, item.missing_values))})" if item.missing_values else ""),
+        "invalidValues": f"{tolerated} that {_valid(item)}",
+        "duplicateValues": f"{tolerated} whose values stood in an earlier row",
+    }
+    return Rule(
+        name=item.name,
+        kind=kinds[item.metric],
+        columns=item.columns,
+        severity=item.severity,
+        expected=(item.description or wanted[item.metric])[:EXPECTED_CHARACTERS_MAX],
+        values=item.missing_values or item.valid_values,
+        text=item.pattern,
+        share_max=item.share_max,
+        rows_max=item.rows_max,
+        shows_rows=item.metric == "missingValues" or bool(personal.intersection(item.columns)),
+    )
+
+
+def _valid(item: MetricRule) -> str:
+    said = [f"are not one of {', '.join(map(str, item.valid_values))}"] if item.valid_values else []
+    return " or ".join([*said, *([f"do not match {item.pattern}"] if item.pattern else [])])
