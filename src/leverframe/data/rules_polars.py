@@ -71,10 +71,10 @@ class PolarsRules:
 
     def broken(self, rule: Rule) -> pl.Expr:
         """True in each row that breaks ``rule``, never null: unknown is not broken, a missing value is the business of ``required``."""
-        if rule.kind == "sql":  # the sum with a row gives a scalar its height
-            return pl.sql_expr(rule.text).fill_null(False) & pl.repeat(True, pl.len())
+        if rule.kind == "sql":  # what is true of a row gives a scalar its height
+            return pl.sql_expr(rule.text).fill_null(False) & (self._row >= 0)
         if not self.verifiable(rule):
-            return pl.repeat(False, pl.len())
+            return self._row < 0
         if rule.kind in REPEATS:
             key = self._key(rule)
             return key.is_not_null() & ~key.is_first_distinct()
