@@ -37,7 +37,9 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     ``label_known_at`` (timestamps in microseconds, UTC). ``prepare`` maps a training column to a SQL expression evaluated on the
     training set just before fitting (team code, not replayed online: keep it empty unless serving does the same).
     ``service`` names a feature service whose features are input columns too (see ``core.feature_service``).
-    ``risk_tier`` decides what a release needs. ``baseline`` names an input column whose value alone ranks the rows.
+    ``door`` says what the serving door does with a request that breaks the dataset's contract: as the contract's severities say
+    (``enforce``), answer and say so (``warn``), or nothing (``off``). ``risk_tier`` decides what a release needs. ``baseline`` names an
+    input column whose value alone ranks the rows.
     """
 
     name: str
@@ -53,6 +55,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: str = "asked_at"
     label_known_at: str = "label_known_at"
     outputs: tuple[OutputField, ...] = (OutputField(name="probability", description="probability of the label"),)
+    door: Literal["enforce", "warn", "off"] = "enforce"
     risk_tier: Literal["low", "high"] = "low"
     trainer: Literal["lightgbm"] = "lightgbm"
     params: dict[str, Any] = {}

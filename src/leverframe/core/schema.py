@@ -41,6 +41,26 @@ class RequestField(msgspec.Struct, frozen=True, kw_only=True):
     width: int = 1
 
 
+class FieldRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What the data contract of the model's dataset promises about the values of a request field, checked on every row at the serving door.
+
+    Limits are inclusive unless named exclusive; lengths count characters. A missing value breaks ``required`` and nothing else. ``refuse``
+    turns the request away, ``warn`` answers it and says so. Values of a ``personal`` field are never shown.
+    """
+
+    field: str
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: float | None = None
+    exclusive_maximum: float | None = None
+    length_min: int | None = None
+    length_max: int | None = None
+    enumeration: tuple[Example, ...] = ()
+    required: bool = False
+    severity: Literal["refuse", "warn"] = "refuse"
+    personal: bool = False
+
+
 class OutputField(msgspec.Struct, frozen=True, kw_only=True):
     """One output of a model: ``width`` of its score columns, shape ``[rows]`` for one and ``[rows, width]`` for more.
 
@@ -104,7 +124,8 @@ class ViewBinding(msgspec.Struct, frozen=True, kw_only=True):
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a serving process must know to turn a request into the model's input matrix and back.
 
-    ``deterministic`` declares that equal inputs get equal answers, so that a costly model's answers may be kept.
+    ``deterministic`` declares that equal inputs get equal answers, so that a costly model's answers may be kept. ``rules`` come from the
+    data contract named ``contract`` (its name and version) as it was when the version was trained.
     """
 
     request: tuple[RequestField, ...]
@@ -112,3 +133,5 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     views: tuple[ViewBinding, ...] = ()
     outputs: tuple[OutputField, ...] = (OutputField(name="probability"),)
     deterministic: bool = False
+    contract: str = ""
+    rules: tuple[FieldRule, ...] = ()

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from leverframe.apps.platform.data import latest_snapshot
+from leverframe.apps.platform.data import contract_of, latest_snapshot
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import ImportRequest, RunView, StepView, TrainRequest, VersionView
 from leverframe.core.actor import Actor
@@ -13,6 +13,8 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import KIND_SERVICE, FeatureService, with_service
 from leverframe.core.model import CARD, EVALUATION, IMPORTED, LINEAGE, SPEC, Lineage, ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
+from leverframe.core.schema import Signature
+from leverframe.data.request_rules import field_rules
 from leverframe.features.bindings import signature
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.definitions import view_version
@@ -106,7 +108,7 @@ class Training:
         return TrainingRequest(
             run_id=run_id,
             spec=spec,
-            signature=bound,
+            signature=self._at_the_door(spec, bound),
             from_us=request.from_us,
             to_us=request.to_us,
             snapshots=snapshots,
@@ -116,6 +118,14 @@ class Training:
             started_at_us=parts.clock.now_us(),
             champion=endpoint.live.version if endpoint is not None and endpoint.live is not None else "",
         )
+
+    def _at_the_door(self, spec: ModelSpec, bound: Signature) -> Signature:
+        """The signature with what the dataset's contract, as it is in force now, asks of each request."""
+        if spec.door == "off":
+            return bound
+        contract = contract_of(self._parts, spec.dataset)
+        rules = field_rules(contract, spec.request, warn_only=spec.door == "warn")
+        return msgspec.structs.replace(bound, rules=rules, contract=f"{contract.name} {contract.version}") if rules else bound
 
     def run(self, run_id: str) -> RunView:
         """One run.

@@ -2,8 +2,8 @@
 
 Everything here is said again in full by :mod:`leverframe.serving.walk.inference`, which answers whatever this declines; a test holds
 answers, records and counts of the two equal. It declines before anything is counted or logged: a missing value, an output by name,
-parameters, a score that is not finite, a fault of any kind. Which endpoints can have usual requests at all is decided when routes are
-compiled.
+parameters, a row that breaks a rule of the contract, a score that is not finite, a fault of any kind. Which endpoints can have usual
+requests at all is decided when routes are compiled.
 """
 
 from collections.abc import Sequence
@@ -101,8 +101,11 @@ class Express:
         if endpoint.intervals:
             sticky = arm.model.inputs.positions.get(endpoint.record.hash_field)
             arm = endpoint.pick(prediction_id if sticky is None else str(row[sticky]))
+        model = arm.model
+        if model.contract and not model.contract.keeps(row):
+            return None
         try:
-            score = arm.model.score_row(packed)
+            score = model.score_row(packed)
         except LeverframeError:
             return None
         if not isfinite(score):

@@ -182,6 +182,9 @@ class ExpressLookup:
         arm = endpoint.live
         if endpoint.intervals:
             arm = endpoint.pick(prediction_id if plan.sticky < 0 else str(values[plan.sticky]))
+        contract = arm.model.contract
+        if contract and not contract.keeps(values):
+            return None
         try:
             return self._answer(endpoint, plan.arms[id(arm)], values, prediction_id, asked_at_us, request.arrived_ns)
         except LeverframeError:

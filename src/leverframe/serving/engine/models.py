@@ -26,6 +26,7 @@ from leverframe.core.schema import Signature
 from leverframe.serving.engine.cache import AnswerCache
 from leverframe.serving.engine.lane import Lane
 from leverframe.serving.protocol import oip
+from leverframe.serving.protocol.contract import RowContract
 from leverframe.serving.protocol.inputs import InputPlan
 from leverframe.serving.protocol.outputs import OutputPlan
 from leverframe.serving.protocol.row import RowPlan
@@ -63,6 +64,7 @@ class LoadedVersion:
     signature: Signature
     raw: Signature
     inputs: InputPlan
+    contract: RowContract
     plan: RowPlan
     score_row: Callable[[bytes], float]
     """The first score of one row, given as its columns in little-endian float64."""
@@ -211,6 +213,7 @@ def _version(endpoint: str, arm: Arm, signature: Signature, outputs: OutputPlan,
         signature=signature,
         raw=_without_defaults(signature),
         inputs=InputPlan(signature),
+        contract=RowContract(signature),
         plan=RowPlan(signature),
         outputs=outputs,
         answer_start=oip.answer_start(endpoint, arm.version),

@@ -14,13 +14,13 @@ ArmKey = tuple[str, str, str]
 
 
 class ArmStats:
-    """Counts of one arm: answers by status, values missing, and a latency histogram with powers of two as bounds."""
+    """Counts of one arm: answers by status, values missing, broken rules that only warn, and a latency histogram by powers of two."""
 
-    __slots__ = ("buckets", "disabled", "errors", "fallbacks", "latency_us_sum", "missing", "ok", "refused")
+    __slots__ = ("buckets", "disabled", "errors", "fallbacks", "latency_us_sum", "missing", "ok", "refused", "warned")
 
     def __init__(self) -> None:
         self.ok = self.fallbacks = self.errors = self.refused = 0
-        self.missing = self.disabled = self.latency_us_sum = 0
+        self.missing = self.disabled = self.warned = self.latency_us_sum = 0
         self.buckets = [0] * BUCKETS
 
     def observe(self, latency_us: int) -> None:

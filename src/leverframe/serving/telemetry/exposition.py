@@ -54,6 +54,9 @@ def _arms(telemetry: Telemetry) -> Iterator[str]:
     yield "# TYPE lever_missing_values_total counter"
     for key, stats in arms.items():
         yield f"lever_missing_values_total{{{labels[key]}}} {stats.missing}"
+    yield "# TYPE lever_contract_warnings_total counter"
+    for key, stats in arms.items():
+        yield f"lever_contract_warnings_total{{{labels[key]}}} {stats.warned}"
     yield "# TYPE lever_latency_seconds histogram"
     for key, stats in arms.items():
         running = 0

@@ -14,7 +14,11 @@ Status = Literal["ok", "fallback", "error", "refused"]
 
 
 class Ask(msgspec.Struct):
-    """One request as an arm sees it. ``deadline_ns`` is on the clock of ``time.perf_counter_ns``; 0: none."""
+    """One request as an arm sees it.
+
+    ``deadline_ns`` is on the clock of ``time.perf_counter_ns``; 0: none. ``warned`` are the rules of the data contract that it breaks and
+    that only warn, as ``field.rule``.
+    """
 
     id: str
     asked_at_us: int
@@ -26,6 +30,7 @@ class Ask(msgspec.Struct):
     deadline_ns: int = 0
     priority: int = NORMAL
     trace: Trace | None = None
+    warned: tuple[str, ...] = ()
 
 
 class Outcome(msgspec.Struct, gc=False):

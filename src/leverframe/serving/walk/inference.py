@@ -72,7 +72,7 @@ class Inference:
 
         Raises (at once, or when awaited)
         ------
-        InvalidInput: the request is not one this endpoint's model can take; no arm was asked and nothing is logged.
+        InvalidInput: the request is not one this endpoint's model can take, or breaks its contract; no arm was asked and nothing is logged.
         Unavailable, Refused: an arm was asked and could not answer; that is logged.
         """
         asked_at_us = self.clock.now_us()
@@ -82,6 +82,7 @@ class Inference:
         model = arm.model
         if not arm.reads_as_live:
             columns, rows = model.inputs.read(document)
+        warned = model.contract.check(columns, rows) if model.contract else ()
         if document.outputs:
             model.outputs.check_wanted([wish.name for wish in document.outputs])
         limit_ms = endpoint.record.deadline_ms
@@ -99,6 +100,7 @@ class Inference:
             deadline_ns=deadline_ns,
             priority=priority,
             trace=trace,
+            warned=warned,
         )
         if endpoint.record.killed:
             return self._finish(endpoint, arm, ask, *killed(self.lookup, endpoint, arm, ask), document)
@@ -159,12 +161,12 @@ class Inference:
         self.log.answer(prediction(endpoint, arm, ask, inputs, outcome, latency_us, arm.arm.role))
         if ask.trace is not None:
             ask.trace.stage(LOG, now_ns, perf_counter_ns())
-        count(arm, inputs, outcome.status, latency_us)
+        count(arm, ask, inputs, outcome.status, latency_us)
         if endpoint.unseen and outcome.code != fallback.KILLED:
             self.unseen.mirror(endpoint, arm, ask, document)
         if outcome.error is not None:
             raise outcome.error
-        return Answer(ask.id, arm, ask.rows, outcome.scores, facts(endpoint, arm, inputs, outcome))
+        return Answer(ask.id, arm, ask.rows, outcome.scores, facts(endpoint, arm, ask, inputs, outcome))
 
 
 def _entities(arm: CompiledArm, columns: Mapping[str, Column]) -> dict[str, str]:

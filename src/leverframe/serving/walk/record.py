@@ -45,7 +45,7 @@ def prediction(
     )
 
 
-def count(arm: CompiledArm, inputs: ModelInput, status: Status, latency_us: int) -> None:
+def count(arm: CompiledArm, ask: Ask, inputs: ModelInput, status: Status, latency_us: int) -> None:
     """Count one answer of ``arm``."""
     stats = arm.stats
     if status == "ok":
@@ -57,17 +57,20 @@ def count(arm: CompiledArm, inputs: ModelInput, status: Status, latency_us: int)
     else:
         stats.errors += 1
     stats.missing += inputs.lacking.count
+    stats.warned += bool(ask.warned)
     stats.disabled += len(arm.policy.off)
     stats.observe(latency_us)
 
 
-def facts(endpoint: CompiledEndpoint, arm: CompiledArm, inputs: ModelInput, outcome: Outcome) -> bytes:
+def facts(endpoint: CompiledEndpoint, arm: CompiledArm, ask: Ask, inputs: ModelInput, outcome: Outcome) -> bytes:
     """What the answer says about itself: the inside of a JSON object."""
     said = arm.parameters
     if inputs.ages_us:
         said += freshness(inputs.ages_us)
     if inputs.lacking.count:
         said += lacking_facts(inputs.lacking)
+    if ask.warned:
+        said += b',"contract_warnings":%b' % _encode(",".join(ask.warned))
     if inputs.unreachable:
         said += b',"unreachable_views":%b' % _encode(",".join(inputs.unreachable))
     if arm.policy.off:
