@@ -24,6 +24,7 @@ from leverframe.evaluation.report import evaluate
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.definitions import view_version
 from leverframe.features.point_in_time import training_set
+from leverframe.features.questions import in_utc
 from leverframe.governance.bundles import open_bundle, write_bundle
 from leverframe.training.commands import (
     KIND_MODEL_VERSION,
@@ -121,7 +122,8 @@ class TrainingWorkflow:
             raise NotFound(
                 "a feature view was changed since the run was asked for", where=", ".join(changed), next_step="lever train again"
             )
-        return training_set(questions, request.spec.asked_at, [(view, self._rows(request, view.source)) for view in views]).frame
+        sources = [(view, self._rows(request, view.source)) for view in views]
+        return training_set(in_utc(questions, request.spec.asked_at), request.spec.asked_at, sources).frame
 
     def _evaluate(self, request: TrainingRequest, holdout: Holdout) -> EvaluationReport:
         return evaluate(

@@ -9,6 +9,7 @@ import polars as pl
 
 from leverframe.core.feature import FeatureView
 from leverframe.features.definitions import ARRIVAL, EVENT, VALID_FROM, aggregated_columns, windows
+from leverframe.features.newest_known import newest_known
 from leverframe.features.source_rows import SCALE, source_rows, value_column
 
 
@@ -29,24 +30,8 @@ def timeline(view: FeatureView, source: pl.LazyFrame) -> pl.DataFrame:
     [(11, 1.0)]
     """
     rows = source_rows(view, source)
-    line = _expressions_timeline(view, rows) if view.expressions else _aggregates_timeline(view, rows)
+    line = newest_known(rows, view.entity) if view.expressions else _aggregates_timeline(view, rows)
     return line.select(*view.entity, VALID_FROM, EVENT, ARRIVAL, *view.features)
-
-
-def _expressions_timeline(view: FeatureView, rows: pl.DataFrame) -> pl.DataFrame:
-    """The newest event known wins; a correction of an older event changes nothing; ties go to the latest arrival, then the later row.
-
-    In order of (valid_from, event, arrival, source order) a row takes over exactly when its event is at least the running maximum.
-    """
-    keys = list(view.entity)
-    return (
-        rows.lazy()
-        .with_columns(pl.max_horizontal(EVENT, ARRIVAL).alias(VALID_FROM))
-        .sort([*keys, VALID_FROM, EVENT, ARRIVAL], maintain_order=True)
-        .filter(pl.col(EVENT) >= pl.col(EVENT).cum_max().over(keys))
-        .unique([*keys, VALID_FROM], keep="last", maintain_order=True)
-        .collect()
-    )
 
 
 def _aggregates_timeline(view: FeatureView, rows: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,66 @@
+"""Keys and moments as whole numbers: what sorting and searching many rows of several columns comes down to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+UNKNOWN = -1
+"""The number of a key that is not among the known ones."""
+_CODE = "__code"
+_DIGIT_BITS = 16
+_NUMBER_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How (code, moment) becomes one number that sorts like the pair. ``ticks``: the moments there are, when ranks must stand for them."""
+
+    first_us: int
+    last_us: int
+    ticks: Ints | None = None
+
+    def numbers(self, codes: Ints, moments_us: Ints) -> Ints:
+        """One int64 a pair; moments before the first one count as just before it, those after the last one as the last one."""
+        if self.ticks is None:
+            return codes * (self.last_us - self.first_us + 2) + (np.clip(moments_us, self.first_us - 1, self.last_us) - self.first_us + 1)
+        return codes * (len(self.ticks) + 1) + np.searchsorted(self.ticks, moments_us, side="right")
+
+
+def clock_of(moments_us: Sequence[Ints], keys: int) -> Clock:
+    """A clock for these moments and codes below ``keys``. Many keys over a long time do not fit one number: then moments become ranks."""
+    moments = [m for m in moments_us if len(m)]
+    if not moments:
+        return Clock(first_us=0, last_us=0)
+    first, last = min(int(m.min()) for m in moments), max(int(m.max()) for m in moments)
+    fits = (last - first + 2) * (keys + 1) <= _NUMBER_MAX
+    return Clock(first_us=first, last_us=last, ticks=None if fits else np.unique(np.concatenate(moments)))
+
+
+def key_codes(rows: pl.DataFrame, known: pl.DataFrame) -> Ints:
+    """For each row the number of its key in ``known`` (distinct rows without nulls), int64, ``UNKNOWN`` where it is not there."""
+    keys = rows.columns
+    if len(keys) == 1 and known.schema[keys[0]] == pl.String:
+        # Half the time of a join: the keys are hashed where they lie, nothing is gathered.
+        found = pl.col(keys[0]).cast(pl.Enum(known[keys[0]]), strict=False).to_physical().alias(_CODE)
+        numbered = rows.lazy().select(found)
+    else:
+        numbered = rows.lazy().join(known.lazy().with_row_index(_CODE), on=keys, how="left", maintain_order="left")
+    return numbered.select(pl.col(_CODE).cast(pl.Int64).fill_null(UNKNOWN)).collect()[_CODE].to_numpy()
+
+
+def order_by_code(codes: Ints, keys: int, order: Ints | None) -> Ints:
+    """The order by code of rows that are in ``order`` (None: as they lie), which it keeps within a code.
+
+    By radix, which is what numpy's stable sort of 16-bit digits is: 3 ns a row and digit.
+    """
+    digits = codes - UNKNOWN
+    for shift in range(0, max((keys + 1).bit_length(), 1), _DIGIT_BITS):
+        digit = (digits >> shift).astype(np.uint16)
+        step = np.argsort(digit if order is None else digit[order], kind="stable")
+        order = step if order is None else order[step]
+    assert order is not None, "there is at least one digit"
+    return order
