@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from leverframe.core.errors import NotFound, SchemaMismatch, Unavailable
+from leverframe.core.errors import Conflict, LimitExceeded, NotFound, SchemaMismatch, Unavailable
 from leverframe.core.schema import ViewBinding
 from leverframe.features.online import NEVER_US, EntityRows, OnlineStore, ViewMeta
 from leverframe.features.online_lmdb import LmdbOnlineStore
@@ -251,3 +251,63 @@ def test_lmdb_readers_follow_a_store_that_was_given_a_larger_map(tmp_path: Path)
     assert listed(reader, [b"A", b"E99999"]) == [[1.0, 1.0], [1.0, 1.0]]
     assert reader.meta("w", "v1") is not None
     reader.close()
+
+
+def test_of_two_writers_that_read_the_same_state_one_writes(store: OnlineStore) -> None:
+    """Otherwise a materialisation that started earlier buries what came after it."""
+    assert store.revision("w", "v1") == 0
+    store.write(rows(A=(1, 1.0, 1.0)), META, after=0)
+    seen = store.revision("w", "v1")
+    store.write(rows(A=(2, 2.0, 2.0)), META, after=seen)
+    for replace in (False, True):
+        with pytest.raises(Conflict, match="another writer"):
+            store.write(
+                rows(A=(3, 3.0, 3.0), B=(3, 3.0, 3.0)), msgspec.structs.replace(META, watermark_us=999), replace=replace, after=seen
+            )
+    assert listed(store, [b"A", b"B"]) == [[2.0, 2.0], [-1.0, -1.0]]
+    assert store.meta("w") == META
+    store.write(rows(B=(3, 3.0, 3.0)), META, replace=True, after=store.revision("w", "v1"))
+    assert listed(store, [b"A", b"B"]) == [[-1.0, -1.0], [3.0, 3.0]]
+    held = store.revision("w", "v1")
+    store.drop("w", "v1")
+    with pytest.raises(Conflict):
+        store.write(rows(A=(1, 1.0, 1.0)), META, after=held)
+    with pytest.raises(Conflict):
+        store.write(rows(A=(1, 1.0, 1.0)), META, after=0)
+
+
+def test_a_forgotten_entity_is_gone_from_every_version_and_nothing_else_is(store: OnlineStore) -> None:
+    second = msgspec.structs.replace(META, view_version="v2")
+    for meta in (META, second, msgspec.structs.replace(META, view="w2")):
+        store.write(rows(A=(1, 1.0, 1.0), AB=(1, 2.0, 2.0)), meta)
+    seen = store.revision("w", "v2")
+    assert (store.forget("w", b"A"), store.forget("w", b"A"), store.forget("w", b"nobody"), store.forget("nothing", b"A")) == (2, 0, 0, 0)
+    for version in ("v1", "v2"):
+        assert listed(store, [b"A", b"AB"], msgspec.structs.replace(BINDING, view_version=version)) == [[-1.0, -1.0], [2.0, 2.0]]
+    assert listed(store, [b"A"], msgspec.structs.replace(BINDING, view="w2")) == [[1.0, 1.0]]
+    with pytest.raises(Conflict):  # a writer that read before the forgetting would bring the entity back
+        store.write(rows(A=(1, 1.0, 1.0)), second, replace=True, after=seen)
+
+
+def test_everything_stored_can_be_read_out_by_key_up_to_a_bound(store: OnlineStore) -> None:
+    store.write(rows(B=(2, 3.0, np.nan), A=(1, 1.0, 2.0)), META)
+    store.write(rows(Z=(9, 9.0, 9.0)), msgspec.structs.replace(META, view_version="v2"))
+    found = store.rows("w", "v1", 2)
+    assert (list(found.keys), found.event_us.tolist(), found.arrival_us.tolist()) == ([b"A", b"B"], [1, 2], [2, 3])
+    assert np.nan_to_num(found.values, nan=-1.0).tolist() == [[1.0, 2.0], [3.0, -1.0]]
+    assert len(store.rows("w", "v9", 2).keys) == 0
+    with pytest.raises(LimitExceeded):
+        store.rows("w", "v1", 1)
+
+
+def test_redis_rows_that_a_dead_writer_left_are_swept_by_the_next_rewrite(store: OnlineStore, request: pytest.FixtureRequest) -> None:
+    """They would fill the server's memory, one killed materialisation after the other."""
+    if "redis" not in request.node.callspec.id:
+        pytest.skip("only Redis keeps generations")
+    server = request.getfixturevalue("redis_server")
+    store.write(rows(A=(1, 1.0, 1.0)), META)
+    server.incr("{lf:w:v1}:last")
+    server.set("{lf:w:v1}:2:A", b"half-made")
+    store.write(rows(A=(2, 2.0, 2.0)), META, replace=True)
+    assert sorted(server.keys("{lf:w:v1}:[0-9]*")) == [b"{lf:w:v1}:3:A"]
+    assert listed(store, [b"A"]) == [[2.0, 2.0]]

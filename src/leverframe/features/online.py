@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leverframe.core.errors import InvalidInput, SchemaMismatch
+from leverframe.core.errors import Conflict, InvalidInput, LimitExceeded, SchemaMismatch
 from leverframe.core.schema import ViewBinding
 
 Float = npt.NDArray[np.float64]
@@ -78,14 +78,38 @@ class OnlineRows:
 class OnlineStore(Protocol):
     """Newest values by entity. Every method that changes something is atomic: readers and crashes see the old state or the new one."""
 
-    def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False) -> None:
+    def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False, after: int | None = None) -> None:
         """Put ``rows`` and ``meta`` under (view, version); with ``replace``, entities that are not in ``rows`` go.
 
-        The first version of a view that is written becomes the active one.
+        The first version of a view that is written becomes the active one. With ``after``, only while the version's :meth:`revision` is
+        that: a writer that computed its rows from what it had read must not bury what another wrote meanwhile.
 
         Raises
         ------
+        Conflict: the revision is another one by now; nothing was changed.
         Unavailable: the store is full, read-only or unreachable; nothing was changed.
+        """
+        ...
+
+    def revision(self, view: str, view_version: str) -> int:
+        """How many times a version was changed, ever; 0 for one that never was. Every write, forgetting and dropping counts."""
+        ...
+
+    def forget(self, view: str, key: bytes) -> int:
+        """Take an entity out of every version of ``view``; returns from how many it went.
+
+        Raises
+        ------
+        Unavailable: the store cannot be written; nothing was changed.
+        """
+        ...
+
+    def rows(self, view: str, view_version: str, rows_max: int) -> EntityRows:
+        """Everything that is stored of a version, by key; none when nothing is.
+
+        Raises
+        ------
+        LimitExceeded: more than ``rows_max`` rows.
         """
         ...
 
@@ -206,6 +230,47 @@ def unpack_rows(packed: bytearray, rows: int, binding: ViewBinding, now_us: int)
         if expired.any():
             values = np.where(expired[:, None], np.nan, stored)
     return OnlineRows(values=values, event_us=event_us, arrival_us=times[:, 1], stored=stored)
+
+
+def stored_rows(view: str, features: int, stored: Sequence[tuple[bytes, bytes]]) -> EntityRows:
+    """Keys and stored rows as :class:`EntityRows`, ordered by key.
+
+    Raises
+    ------
+    SchemaMismatch: a row has another width than ``features``.
+    """
+    ordered = sorted(stored)
+    binding = ViewBinding(view=view, view_version="", entity_fields=(), features=("",) * features)
+    found = unpack_rows(bytearray().join([row for _, row in ordered]), len(ordered), binding, 0)
+    return EntityRows(keys=[key for key, _ in ordered], event_us=found.event_us, arrival_us=found.arrival_us, values=found.stored)
+
+
+def check_revision(view: str, after: int | None, held: int) -> None:
+    """Return when a write that wants to come ``after`` a revision may happen on the one that is ``held``.
+
+    Raises
+    ------
+    Conflict: another writer was first.
+    """
+    if after is not None and after != held:
+        raise Conflict(
+            "another writer changed this view version meanwhile; nothing was written",
+            where=f"view {view}",
+            expected=f"revision {after}",
+            got=f"revision {held}",
+            next_step=f"lever features materialize {view}",
+        )
+
+
+def check_rows_max(view: str, rows: int, rows_max: int) -> None:
+    """Return when ``rows`` are few enough.
+
+    Raises
+    ------
+    LimitExceeded: they are not.
+    """
+    if rows > rows_max:
+        raise LimitExceeded("more entities than can be read at once", where=f"view {view}", expected=f"at most {rows_max:,}")
 
 
 def wrong_width(binding: ViewBinding, got: int, rows: int) -> SchemaMismatch:

@@ -1,6 +1,7 @@
 """The online store on one machine: LMDB, a file that one process writes and many processes read without locks.
 
-Keys: ``r`` + 8 bytes naming (view, version) + entity key; ``m`` + view + NUL + version: the meta record; ``a`` + view: the active version.
+Keys: ``r`` + 8 bytes naming (view, version) + entity key; ``m`` + view + NUL + version: the meta record; ``a`` + view: the active version;
+``v`` + view + NUL + version: the revision.
 A write is one LMDB transaction, so a reader or a ``kill -9`` sees the old state or the new one. Commits are not synced to disk unless
 ``durable`` is set: values can be made again from the source, and a process's death loses nothing, only the machine's can.
 """
@@ -24,8 +25,11 @@ from leverframe.features.online import (
     OnlineRows,
     RowReader,
     ViewMeta,
+    check_revision,
+    check_rows_max,
     missing_row,
     row_struct,
+    stored_rows,
     unpack_rows,
     wrong_width,
 )
@@ -152,11 +156,13 @@ class LmdbOnlineStore:
             env.set_mapsize(0)
             return env.begin(buffers=True)
 
-    def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False) -> None:
+    def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False, after: int | None = None) -> None:
         """Put rows and meta under (view, version), in one transaction."""
         prefix = _prefix(meta.view, meta.view_version)
         items = sorted(zip([prefix + key for key in rows.keys], rows.packed(), strict=True))
         with self._changing() as txn:
+            check_revision(meta.view, after, _revision(txn, meta.view, meta.view_version))
+            _count_change(txn, meta.view, meta.view_version)
             if replace:
                 _delete_prefix(txn, prefix)
             with txn.cursor() as cursor:
@@ -165,6 +171,34 @@ class LmdbOnlineStore:
             txn.put(b"a" + meta.view.encode(), meta.view_version.encode(), overwrite=False)
         if replace:
             self._environment().sync(True)
+
+    def revision(self, view: str, view_version: str) -> int:
+        """How many times a version was changed, ever."""
+        with self._reading() as txn:
+            return _revision(txn, view, view_version)
+
+    def forget(self, view: str, key: bytes) -> int:
+        """Take an entity out of every version, in one transaction that is on disk when this returns."""
+        gone = 0
+        held = [meta.view_version for meta in self.views() if meta.view == view]
+        with self._changing() as txn:
+            for version in held:
+                gone += bool(txn.delete(_prefix(view, version) + key))
+                _count_change(txn, view, version)
+        self._environment().sync(True)
+        return gone
+
+    def rows(self, view: str, view_version: str, rows_max: int) -> EntityRows:
+        """Everything that is stored of a version, as of one moment."""
+        meta, prefix = self.meta(view, view_version), _prefix(view, view_version)
+        stored: list[tuple[bytes, bytes]] = []
+        with self._reading() as txn, txn.cursor() as cursor:
+            found = cursor.set_range(prefix)
+            while found and bytes(cursor.key()[: len(prefix)]) == prefix:
+                stored.append((bytes(cursor.key()[len(prefix) :]), bytes(cursor.value())))
+                check_rows_max(view, len(stored), rows_max)
+                found = cursor.next()
+        return stored_rows(view, len(meta.features) if meta else 0, stored)
 
     def read(self, binding: ViewBinding, keys: Sequence[bytes], now_us: int) -> OnlineRows:
         """The values of ``keys``: about 5 µs for one entity."""
@@ -240,6 +274,7 @@ class LmdbOnlineStore:
         """Forget a version."""
         with self._changing() as txn:
             gone = _delete_prefix(txn, _prefix(view, view_version))
+            _count_change(txn, view, view_version)
             txn.delete(_meta_key(view, view_version))
             active = b"a" + view.encode()
             if txn.get(active) == view_version.encode():
@@ -266,6 +301,14 @@ def _joined(txn: Any, prefix: bytes, missing: bytes, keys: Sequence[bytes]) -> b
 
 def _meta_key(view: str, view_version: str) -> bytes:
     return f"m{view}\0{view_version}".encode()
+
+
+def _revision(txn: Any, view: str, view_version: str) -> int:
+    return int(bytes(txn.get(f"v{view}\0{view_version}".encode(), b"0")))
+
+
+def _count_change(txn: Any, view: str, view_version: str) -> None:
+    txn.put(f"v{view}\0{view_version}".encode(), b"%d" % (_revision(txn, view, view_version) + 1))
 
 
 def _delete_prefix(txn: Any, prefix: bytes) -> int:

@@ -5,7 +5,16 @@ from threading import Lock
 
 from leverframe.core.errors import NotFound
 from leverframe.core.schema import ViewBinding
-from leverframe.features.online import EntityRows, OnlineRows, ViewMeta, missing_row, unpack_rows
+from leverframe.features.online import (
+    EntityRows,
+    OnlineRows,
+    ViewMeta,
+    check_revision,
+    check_rows_max,
+    missing_row,
+    stored_rows,
+    unpack_rows,
+)
 
 
 class MemoryOnlineStore:
@@ -15,17 +24,42 @@ class MemoryOnlineStore:
         self._rows: dict[tuple[str, str], dict[bytes, bytes]] = {}
         self._meta: dict[tuple[str, str], ViewMeta] = {}
         self._active: dict[str, str] = {}
+        self._revisions: dict[tuple[str, str], int] = {}
         self._lock = Lock()
 
-    def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False) -> None:
+    def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False, after: int | None = None) -> None:
         """Put rows and meta under (view, version)."""
         version = (meta.view, meta.view_version)
         with self._lock:
+            check_revision(meta.view, after, self._revisions.get(version, 0))
+            self._changed(version)
             kept = {} if replace else dict(self._rows.get(version, {}))
             kept.update(zip(rows.keys, rows.packed(), strict=True))
             self._rows[version] = kept
             self._meta[version] = meta
             self._active.setdefault(meta.view, meta.view_version)
+
+    def _changed(self, version: tuple[str, str]) -> None:
+        self._revisions[version] = self._revisions.get(version, 0) + 1
+
+    def revision(self, view: str, view_version: str) -> int:
+        """How many times a version was changed, ever."""
+        return self._revisions.get((view, view_version), 0)
+
+    def forget(self, view: str, key: bytes) -> int:
+        """Take an entity out of every version."""
+        with self._lock:
+            gone = 0
+            for version in [version for version in self._rows if version[0] == view]:
+                gone += self._rows[version].pop(key, None) is not None
+                self._changed(version)
+            return gone
+
+    def rows(self, view: str, view_version: str, rows_max: int) -> EntityRows:
+        """Everything that is stored of a version."""
+        held, meta = self._rows.get((view, view_version), {}), self._meta.get((view, view_version))
+        check_rows_max(view, len(held), rows_max)
+        return stored_rows(view, len(meta.features) if meta else 0, list(held.items()))
 
     def read(self, binding: ViewBinding, keys: Sequence[bytes], now_us: int) -> OnlineRows:
         """The values of ``keys``."""
@@ -52,6 +86,7 @@ class MemoryOnlineStore:
         """Forget a version."""
         with self._lock:
             self._meta.pop((view, view_version), None)
+            self._changed((view, view_version))
             if self._active.get(view) == view_version:
                 del self._active[view]
             return len(self._rows.pop((view, view_version), {}))

@@ -21,8 +21,11 @@ from leverframe.features.online import (
     OnlineRows,
     RowReader,
     ViewMeta,
+    check_revision,
+    check_rows_max,
     missing_row,
     row_struct,
+    stored_rows,
     unpack_rows,
     wrong_width,
 )
@@ -32,6 +35,9 @@ ROWS_PER_COMMAND = 5_000
 
 READS_MAX = 4
 """A read that meets a new generation this many times in a row gives up: something rewrites the view without end."""
+
+WRITES_MAX = 20
+"""A write that does not care who was first is tried again this often when another came between."""
 
 VIEWS = "lf:views"
 
@@ -82,29 +88,53 @@ class RedisOnlineStore:
         except redis.RedisError as error:
             raise _unavailable(error) from error
 
-    def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False) -> None:
+    def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False, after: int | None = None) -> None:
         """Put rows and meta under (view, version)."""
         tag = _tag(meta.view, meta.view_version)
         try:
-            held = self._client.get(tag + b":generation")
+            for _ in range(WRITES_MAX):
+                if self._try_write(tag, rows, meta, replace, after):
+                    return
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
+        raise Unavailable("other writers change this view without end", where="redis", got=f"{WRITES_MAX} writes that came too late")
+
+    def _try_write(self, tag: bytes, rows: EntityRows, meta: ViewMeta, replace: bool, after: int | None) -> bool:
+        """One attempt; False when another writer was first and the caller did not ask to be told."""
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.watch(tag + b":revision")
+            revision, held = int(pipe.get(tag + b":revision") or 0), pipe.get(tag + b":generation")
+            check_revision(meta.view, after, revision)
             generation = self._client.incr(tag + b":last") if replace or held is None else int(held)
             prefix = tag + b":%d:" % generation
             packed = {prefix + key: row for key, row in zip(rows.keys, rows.packed(), strict=True)}
             if replace:
                 self._put_in_pieces(packed)
                 packed = {}
-            with self._client.pipeline(transaction=True) as pipe:
-                if packed:
-                    pipe.mset(packed)
-                pipe.set(tag + b":meta", msgspec.json.encode(meta))
-                pipe.set(tag + b":generation", generation)
+            pipe.multi()
+            if packed:
+                pipe.mset(packed)
+            pipe.set(tag + b":meta", msgspec.json.encode(meta))
+            pipe.set(tag + b":generation", generation)
+            pipe.incr(tag + b":revision")
+            try:
                 pipe.execute()
-            self._client.hsetnx(VIEWS, meta.view, meta.view_version)
-            self._client.sadd(f"{VIEWS}:{meta.view}", meta.view_version)
-            if replace and held is not None:
-                self._delete(tag + b":%d:*" % int(held))
-        except redis.RedisError as error:
-            raise _unavailable(error) from error
+            except redis.WatchError:
+                if replace:
+                    self._delete(prefix + b"*")
+                check_revision(meta.view, after, int(self._client.get(tag + b":revision") or 0))
+                return False
+        self._client.hsetnx(VIEWS, meta.view, meta.view_version)
+        self._client.sadd(f"{VIEWS}:{meta.view}", meta.view_version)
+        if replace:
+            self._sweep(tag, generation)
+        return True
+
+    def _sweep(self, tag: bytes, generation: int) -> None:
+        """Delete the rows of every generation before the present one: the replaced one, and any that a dead writer left half-made."""
+        for old in range(int(self._client.get(tag + b":swept") or 0) + 1, generation):
+            self._delete(tag + b":%d:*" % old)
+        self._client.set(tag + b":swept", generation - 1)
 
     def _put_in_pieces(self, packed: dict[bytes, bytes]) -> None:
         items = list(packed.items())
@@ -116,6 +146,41 @@ class RedisOnlineStore:
         for key in self._client.scan_iter(match=_escaped(pattern), count=ROWS_PER_COMMAND):
             gone += self._client.unlink(key)
         return gone
+
+    def revision(self, view: str, view_version: str) -> int:
+        """How many times a version was changed, ever."""
+        try:
+            return int(self._client.get(_tag(view, view_version) + b":revision") or 0)
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
+
+    def forget(self, view: str, key: bytes) -> int:
+        """Take an entity out of every version; the revision goes first, so that no writer that still knows the entity can bring it back."""
+        gone = 0
+        try:
+            for member in sorted(self._client.smembers(f"{VIEWS}:{view}")):
+                tag = _tag(view, member.decode())
+                self._client.incr(tag + b":revision")
+                generation = self._client.get(tag + b":generation")
+                gone += 0 if generation is None else self._client.delete(tag + b":" + generation + b":" + key)
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
+        return gone
+
+    def rows(self, view: str, view_version: str, rows_max: int) -> EntityRows:
+        """Everything that is stored of a version; entities that are changed while it is read come as they were or as they are."""
+        meta, tag = self.meta(view, view_version), _tag(view, view_version)
+        try:
+            prefix = tag + b":" + (self._client.get(tag + b":generation") or b"0") + b":"
+            keys = sorted(set(self._client.scan_iter(match=_escaped(prefix + b"*"), count=ROWS_PER_COMMAND)))
+            check_rows_max(view, len(keys), rows_max)
+            found: list[bytes | None] = []
+            for at in range(0, len(keys), ROWS_PER_COMMAND):
+                found += self._client.mget(keys[at : at + ROWS_PER_COMMAND])
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
+        stored = [(key[len(prefix) :], row) for key, row in zip(keys, found, strict=True) if row is not None]
+        return stored_rows(view, len(meta.features) if meta else 0, stored)
 
     def read(self, binding: ViewBinding, keys: Sequence[bytes], now_us: int) -> OnlineRows:
         """The values of ``keys``, in one round trip unless the view has been rewritten since the last read."""
@@ -209,7 +274,8 @@ class RedisOnlineStore:
         tag = _tag(view, view_version)
         try:
             generation = self._client.get(tag + b":generation")
-            self._client.delete(tag + b":meta", tag + b":generation", tag + b":last")
+            self._client.incr(tag + b":revision")
+            self._client.delete(tag + b":meta", tag + b":generation")
             self._client.srem(f"{VIEWS}:{view}", view_version)
             if self._client.hget(VIEWS, view) == view_version.encode():
                 self._client.hdel(VIEWS, view)
