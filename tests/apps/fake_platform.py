@@ -3,6 +3,7 @@
 from tests.apps import fake_records as records
 
 from leverframe.apps.platform import views
+from leverframe.apps.platform.project_plan import State, compare
 from leverframe.apps.platform.serving import Answered
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
@@ -136,6 +137,30 @@ class FakeServices:
 
     def services(self) -> tuple[views.ServiceView, ...]:
         return (views.ServiceView(service=records.SERVICE, version=service_version(records.SERVICE), models=("flight-delay",)),)
+
+
+class FakeProjects:
+    """Plans by the real comparison against the records; applying says which kinds were sent."""
+
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+        self.held = State(
+            contracts={"weather": records.WEATHER_CONTRACT},
+            entities={},
+            views={records.WEATHER.name: records.WEATHER},
+            services={},
+            models={records.SPEC.name: records.SPEC},
+            endpoints={},
+        )
+
+    def plan(self, actor: Actor, declared: views.Declarations) -> views.ProjectPlan:
+        self._access.permit(actor, "Features.Read", "")
+        seen = compare(declared, self.held)
+        return views.ProjectPlan(digest=records.digest("plan"), steps=seen.steps, breaks=seen.breaks, faults=seen.faults)
+
+    def apply(self, actor: Actor, request: views.ProjectRequest, *, key: str) -> views.ProjectApplied:
+        self._calls.write(self._access, actor, "Features.Apply", key, request)
+        return views.ProjectApplied(plan=request.plan, said=())
 
 
 class FakeTraining:
@@ -316,6 +341,7 @@ class FakePlatform:
         self.data = FakeData(self.calls, access)
         self.features = FakeFeatures(self.calls, access)
         self.services = FakeServices(self.calls, access)
+        self.projects = FakeProjects(self.calls, access)
         self.training = FakeTraining(self.calls, access)
         self.release = FakeRelease(self.calls, access)
         self.operating = FakeOperating(self.calls, access)

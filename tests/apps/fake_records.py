@@ -1,6 +1,7 @@
 """Plausible records of the flight-delay story, from fixed seeds, for doors that are tested without the rooms behind them."""
 
 import math
+from importlib.resources import files
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ from leverframe.core.model import Lineage, ModelSpec, ModelVersion
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import InputColumn, RequestField
 from leverframe.core.verdict import Verdict
+from leverframe.data.contract_file import read_contract
 from leverframe.release.plan import LABEL_HORIZON_US, STALL_US, WATCH_US, ReleasePlan, VersionRef, default_rules, default_stages
 
 NOW_US = us_from_iso("2013-06-14T09:30:00Z")
@@ -63,6 +65,9 @@ WEATHER = FeatureView(
     owner="flight-operations",
     description="The newest hourly weather at the airport that could be known at that moment.",
 )
+
+WEATHER_TEXT = (files("leverframe.apps.demo.project") / "contracts" / "weather.odcs.yaml").read_text()
+WEATHER_CONTRACT = msgspec.structs.replace(read_contract(WEATHER_TEXT.encode()), version="0.9.0", description="before")
 
 AIRPORT = Entity(name="airport", keys=(EntityKey(name="origin"),), team="flights", owner="flight-operations", description="By IATA code.")
 

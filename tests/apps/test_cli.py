@@ -352,12 +352,13 @@ def test_without_a_login_the_next_step_is_login(lever, tmp_path):
 def team_folder(tmp_path):
     folder = tmp_path / "project"
     (folder / "contracts").mkdir(parents=True)
-    (folder / "contracts" / "weather.odcs.yaml").write_text("kind: DataContract\nversion: 1.1.0\nschema: [{name: weather}]\n")
+    (folder / "contracts" / "weather.odcs.yaml").write_text(records.WEATHER_TEXT)
     (folder / "windows.py").write_text("import leverframe as lf\nTWO_HOURS = 2 * lf.HOUR_US\n")
     (folder / "features.py").write_text(
         "import leverframe as lf\nfrom windows import TWO_HOURS\n"
         "delays = lf.FeatureView(name='origin_delays', source='departures', entity=('origin',), event_time='t', arrival_time='t',\n"
         "    aggregates=(lf.Aggregate(name='mean_2h', function='mean', column='dep_delay', window_us=TWO_HOURS),))\n"
+        "takes = lf.FeatureService(name='delays', team='flights', features=(lf.ServedFeature(view='origin_delays', feature='mean_2h'),))\n"
     )
     return folder
 
@@ -365,32 +366,36 @@ def team_folder(tmp_path):
 def test_applying_a_project_shows_the_plan_and_sends_records(lever, platform, team_folder):
     code, out, _ = lever("apply", str(team_folder), "--yes")
     assert code == OK
-    assert "version 1.0.0 → 1.1.0" in out
-    sent = [(action, arguments[0]) for action, _, _, arguments in platform.calls.made]
-    assert [action for action, _ in sent] == ["Data.ApplyContract", "Features.Apply"]
-    assert sent[1][1].aggregates[0].window_us == 7_200_000_000
+    assert "changed: values" in out
+    ((action, _, _, (request,)),) = platform.calls.made
+    assert action == "Features.Apply"
+    assert request.plan == records.digest("plan"), "what was shown is what is applied"
+    assert request.declared.views[0].aggregates[0].window_us == 7_200_000_000
+    assert [s.name for s in request.declared.services] == ["delays"]
+    assert request.declared.contracts == (records.WEATHER_TEXT,)
 
 
 def test_a_dry_run_sends_nothing(lever, platform, team_folder):
     code, out, _ = lever("apply", str(team_folder), "--dry-run", "--json")
     assert code == OK
-    assert [step["change"] for step in json.loads(out)["steps"]] == ["changed", "added"]
+    assert [step["change"] for step in json.loads(out)["plan"]["steps"]] == ["values", "added", "added"]
     assert platform.calls.made == []
 
 
-def test_what_is_the_same_is_not_sent_again(platform):
-    same = project.Project(contracts=(), views=(records.WEATHER,), models=(records.SPEC,))
-    with client_of(platform) as client:
-        steps = project.plan(same, client)
-        project.send(same, steps, client)
-    assert [step.change for step in steps] == ["unchanged", "unchanged"]
+def test_a_plan_shows_who_breaks_and_the_command_that_applies_it(lever, platform, team_folder):
+    text = (team_folder / "features.py").read_text()
+    (team_folder / "features.py").write_text(
+        text + "weather = lf.FeatureView(name='origin_weather', source='weather', entity=('origin',), event_time='observed_at',\n"
+        "    arrival_time='known_at', expressions=(lf.Expression(name='visib', sql='visib'),))\n"
+    )
+    code, out, _ = lever("plan", str(team_folder))
+    assert code == OK
+    assert "BREAKING" in out
+    assert "origin_weather.wind_speed" in out
+    assert "model flight-delay" in out
+    assert f"--plan {records.digest('plan')}" not in out, "a project with faults is not offered for applying"
+    assert "its source has no contract" in out
     assert platform.calls.made == []
-
-
-def test_a_first_project_is_all_new():
-    everything = project.Project(contracts=(), views=(records.WEATHER,), models=(records.SPEC,))
-    with client_of(EmptyPlatform()) as client:
-        assert [step.change for step in project.plan(everything, client)] == ["added", "added"]
 
 
 def test_two_records_of_one_name_are_a_conflict(team_folder):

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     traces_url: str = Field(default="", description="OTLP collector that gateways send traces of sampled requests to; empty: none")
     traces_share: float = Field(default=0.0, ge=0.0, le=1.0, description="share traced of the requests that come without a trace")
     alarms_per_month: float = Field(default=1.0, gt=0, description="false alarms the owner accepts, over all columns of a model")
+    core_hour_price: float = Field(
+        default=0.0, ge=0.0, description="price of an hour of one core, in your currency: what plans say a backfill costs; 0: not said"
+    )
     look_interval_ms: int = Field(default=50, ge=1, description="pause between two looks of the release controller")
 
     @property

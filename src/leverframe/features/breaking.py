@@ -18,25 +18,32 @@ class Break(msgspec.Struct, frozen=True, kw_only=True):
     consumers: tuple[str, ...]
 
 
+class Loss(msgspec.Struct, frozen=True, kw_only=True):
+    """What readers of ``features`` of a view would lose, whoever they are."""
+
+    where: str
+    what: str
+    features: tuple[str, ...]
+
+
+def view_losses(old: FeatureView | None, new: FeatureView) -> tuple[Loss, ...]:
+    """What ``new`` takes away: each feature that goes, and the key when that changes."""
+    if old is None:
+        return ()
+    gone = [Loss(where=f"{new.name}.{f}", what="the feature goes", features=(f,)) for f in old.features if f not in new.features]
+    if old.entity == new.entity:
+        return tuple(gone)
+    what = f"the key changes from ({', '.join(old.entity)}) to ({', '.join(new.entity)})"
+    return (*gone, Loss(where=new.name, what=what, features=old.features))
+
+
 def view_breaks(
     old: FeatureView | None, new: FeatureView, services: Sequence[FeatureService], models: Sequence[ModelSpec]
 ) -> tuple[Break, ...]:
-    """What readers of ``old`` lose with ``new``; a feature that nobody reads may go."""
-    if old is None:
-        return ()
+    """What services and models lose with ``new``; a feature that nobody reads may go."""
     known = {service.name: service for service in services}
-    found = []
-    gone = [feature for feature in old.features if feature not in new.features]
-    for feature in gone:
-        readers = feature_readers(new.name, (feature,), known, models)
-        if readers:
-            found.append(Break(where=f"{new.name}.{feature}", what="the feature goes", consumers=readers))
-    if old.entity != new.entity:
-        readers = feature_readers(new.name, old.features, known, models)
-        what = f"the key changes from ({', '.join(old.entity)}) to ({', '.join(new.entity)})"
-        if readers:
-            found.append(Break(where=new.name, what=what, consumers=readers))
-    return tuple(found)
+    found = [(loss, feature_readers(new.name, loss.features, known, models)) for loss in view_losses(old, new)]
+    return tuple(Break(where=loss.where, what=loss.what, consumers=readers) for loss, readers in found if readers)
 
 
 def service_breaks(old: FeatureService | None, new: FeatureService, models: Iterable[ModelSpec]) -> tuple[Break, ...]:

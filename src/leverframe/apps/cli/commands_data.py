@@ -1,4 +1,4 @@
-"""``lever apply`` and ``data``."""
+"""``lever data``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,31 +21,6 @@ data.add_typer(contracts, name="contracts")
 NO_DATA = "none yet. next: lever data contracts apply FILE, then lever data ingest DATASET FILE"
 
 Folder = Annotated[Path, typer.Argument(help="The project's folder.", exists=True, file_okay=False)]
-
-
-def apply(
-    project_dir: Folder,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    json_output: Json = False,
-) -> None:
-    """Send a project's contracts, feature views and models, after showing what would change."""
-    from leverframe.apps.cli import project as projects
-
-    found = projects.load_project(project_dir)
-    with connect() as client:
-        steps = projects.plan(found, client)
-        if not json_output:
-            rows = ((s.kind, s.name, s.change, ", ".join(s.fields)) for s in steps)
-            print_table(f"Plan for {project_dir}", ("kind", "name", "change", "what differs"), rows)
-        differs = any(step.change != "unchanged" for step in steps)
-        if not dry_run and differs and not yes and not json_output and not typer.confirm("Apply?", default=False):
-            raise typer.Exit(0)
-        said = [] if dry_run else projects.send(found, steps, client)
-    if json_output:
-        print_json({"steps": steps, "applied": said})
-    elif not dry_run:
-        say(f"Applied: {sum(s.change != 'unchanged' for s in steps)} changes." if differs else "Nothing differs.")
 
 
 def _read(path: Path) -> bytes:
@@ -150,5 +125,4 @@ def reports(dataset: Annotated[str, typer.Argument(help="Name of the dataset.")]
 
 def register(app: typer.Typer) -> None:
     """Add these verbs to ``app``."""
-    app.command(rich_help_panel=PANEL)(apply)
     app.add_typer(data, name="data", rich_help_panel=PANEL)

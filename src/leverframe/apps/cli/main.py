@@ -8,6 +8,7 @@ from leverframe.apps.cli import (
     commands_data,
     commands_features,
     commands_operating,
+    commands_project,
     commands_record,
     commands_release,
     commands_run,
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 for _module in (
     commands_run,
+    commands_project,
     commands_data,
     commands_features,
     commands_training,

@@ -10,12 +10,13 @@ from typing import TypeVar
 import msgspec
 import yaml
 
-from leverframe.apps.client import Client
+from leverframe.apps.platform.views import Declarations
 from leverframe.core.errors import Conflict, InvalidInput, NotFound
 from leverframe.core.feature import FeatureView
+from leverframe.core.feature_service import Entity, FeatureService
 from leverframe.core.model import ModelSpec
 
-T = TypeVar("T", FeatureView, ModelSpec)
+T = TypeVar("T", FeatureView, ModelSpec, Entity, FeatureService)
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,15 +34,19 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     contracts: tuple[Contract, ...]
     views: tuple[FeatureView, ...]
     models: tuple[ModelSpec, ...]
+    entities: tuple[Entity, ...] = ()
+    services: tuple[FeatureService, ...] = ()
 
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the plan: ``change`` is added, changed or unchanged; ``fields`` are those that differ."""
-
-    kind: str
-    name: str
-    change: str
-    fields: tuple[str, ...] = ()
+    @property
+    def declarations(self) -> Declarations:
+        """What is sent to the platform."""
+        return Declarations(
+            contracts=tuple(contract.text for contract in self.contracts),
+            entities=self.entities,
+            views=self.views,
+            services=self.services,
+            models=self.models,
+        )
 
 
 def load_project(folder: Path) -> Project:
@@ -62,6 +67,8 @@ def load_project(folder: Path) -> Project:
         contracts=tuple(_contract(path) for path in files),
         views=_declared(imported, FeatureView),
         models=_declared(imported, ModelSpec),
+        entities=_declared(imported, Entity),
+        services=_declared(imported, FeatureService),
     )
 
 
@@ -108,36 +115,3 @@ def _contract(path: Path) -> Contract:
         return Contract(file=path.name, datasets=names, version=str(document.get("version", "")), text=text)
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as exc:
         raise InvalidInput("not a data contract", where=str(path), expected="an ODCS document (YAML)") from exc
-
-
-def _compare(kind: str, name: str, new: msgspec.Struct, old: msgspec.Struct | None) -> Step:
-    if old is None:
-        return Step(kind=kind, name=name, change="added")
-    fields = tuple(field for field in new.__struct_fields__ if getattr(new, field) != getattr(old, field))
-    return Step(kind=kind, name=name, change="changed" if fields else "unchanged", fields=fields)
-
-
-def plan(project: Project, client: Client) -> list[Step]:
-    """What applying ``project`` would change; a contract of a known version is sent all the same, and the platform says if it differs."""
-    versions = {dataset.name: dataset.contract_version for dataset in client.data.datasets()}
-    views = {shown.view.name: shown.view for shown in client.features.views()}
-    models = {spec.name: spec for spec in client.training.models()}
-    steps = []
-    for contract in project.contracts:
-        for dataset in contract.datasets:
-            known = versions.get(dataset)
-            change = "added" if known is None else "unchanged" if known == contract.version else "changed"
-            fields = (f"version {known} → {contract.version}",) if change == "changed" else ()
-            steps.append(Step(kind="contract", name=dataset, change=change, fields=fields))
-    steps += [_compare("feature view", view.name, view, views.get(view.name)) for view in project.views]
-    steps += [_compare("model", spec.name, spec, models.get(spec.name)) for spec in project.models]
-    return steps
-
-
-def send(project: Project, steps: list[Step], client: Client) -> list[dict[str, object]]:
-    """Apply what differs, in the order things need each other; returns what the platform said."""
-    changed = {(step.kind, step.name) for step in steps if step.change != "unchanged"}
-    said = [client.data.apply_contract(contract.text) for contract in project.contracts]
-    said += [client.features.apply(view) for view in project.views if ("feature view", view.name) in changed]
-    said += [client.training.apply_model(spec) for spec in project.models if ("model", spec.name) in changed]
-    return said

@@ -18,6 +18,7 @@ from leverframe.apps.client.features import FeaturesClient
 from leverframe.apps.client.monitoring import MonitoringClient
 from leverframe.apps.client.operating import OperatingClient
 from leverframe.apps.client.paths import path_of
+from leverframe.apps.client.projects import ProjectsClient
 from leverframe.apps.client.record import AccessClient, AuditClient
 from leverframe.apps.client.release import ReleaseClient
 from leverframe.apps.client.training import TrainingClient
@@ -58,6 +59,7 @@ class Client:
         self.data = DataClient(self._transport)
         self.features = FeaturesClient(self._transport)
         self.services = FeatureServicesClient(self._transport)
+        self.projects = ProjectsClient(self._transport)
         self.training = TrainingClient(self._transport)
         self.release = ReleaseClient(self._transport)
         self.operating = OperatingClient(self._transport)

@@ -1,5 +1,7 @@
 """Use cases of the features room: declarations, materialisation, freshness."""
 
+from time import perf_counter
+
 from leverframe.apps.platform.data import contract_of, latest_rows
 from leverframe.apps.platform.feature_services import check_entity_keys, resolved_models
 from leverframe.apps.platform.parts import Parts
@@ -62,7 +64,8 @@ class Features:
         moment_us = parts.clock.now_us() if to_us is None else to_us
         written: dict[str, object] = {}
         for name in names or tuple(views):
-            _, rows = latest_rows(parts, views[name].source)
+            snapshot, rows = latest_rows(parts, views[name].source)
+            began = perf_counter()
             done = materialize(views[name], rows, parts.online, moment_us)
             record = RecordMaterialization(
                 view=name,
@@ -70,6 +73,8 @@ class Features:
                 watermark_us=done.watermark_us,
                 entities=done.entities,
                 owning_team=contract_of(parts, views[name].source).team,
+                source_rows=snapshot.rows,
+                seconds=perf_counter() - began,
             )
             parts.ledger.write(actor, record, key=f"{key}/{name}")
             written[name] = {"entities": done.entities, "watermark_us": done.watermark_us}

@@ -9,6 +9,7 @@ from leverframe.apps.platform.features import Features
 from leverframe.apps.platform.monitoring import Monitoring
 from leverframe.apps.platform.operating import Operating
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.projects import Projects
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.serving import Serving
 from leverframe.apps.platform.status import Status
@@ -25,6 +26,7 @@ class Platform:
         self.features = Features(parts)
         self.services = FeatureServices(parts)
         self.training = Training(parts)
+        self.projects = Projects(parts, self.data, self.features, self.services, self.training)
         self.release = Releases(parts)
         self.operating = Operating(parts, self.release)
         self.serving = Serving(parts, self.training)

@@ -12,14 +12,17 @@ from leverframe.apps.platform.views.operating import (
     QuotaRequest,
     TenantQuotaView,
 )
+from leverframe.apps.platform.views.project import Backfill, Declarations, ProjectApplied, ProjectPlan, ProjectRequest, ProjectStep
 from leverframe.apps.platform.views.record import AuditView, Check, StatusView, TokenView, VerifyView
 from leverframe.apps.platform.views.release import HistoryEntry, IntervalPoint, PlanRequest, PlanView, ReleaseView, StageLogEntry
 from leverframe.apps.platform.views.training import ImportRequest, RunView, StepView, TrainRequest, VersionView
 
 __all__ = [
     "AuditView",
+    "Backfill",
     "Check",
     "DatasetView",
+    "Declarations",
     "DiagnosisView",
     "EndpointView",
     "EntityView",
@@ -35,6 +38,10 @@ __all__ = [
     "MonitorView",
     "PlanRequest",
     "PlanView",
+    "ProjectApplied",
+    "ProjectPlan",
+    "ProjectRequest",
+    "ProjectStep",
     "QuotaRequest",
     "ReleaseView",
     "RunView",

@@ -1,0 +1,194 @@
+"""Use cases of a team's project: what applying it would do, and doing exactly that."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from leverframe.apps.platform.data import Data, latest_snapshot
+from leverframe.apps.platform.feature_services import FeatureServices
+from leverframe.apps.platform.features import Features
+from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.project_plan import Compared, State, compare
+from leverframe.apps.platform.training import Training
+from leverframe.apps.platform.views import Backfill, Declarations, ProjectApplied, ProjectPlan, ProjectRequest, ProjectStep
+from leverframe.core.actor import Actor
+from leverframe.core.clock import DAY_US
+from leverframe.core.digest import digest_record
+from leverframe.core.errors import Conflict, InvalidInput, LeverframeError
+from leverframe.core.feature import FeatureView
+from leverframe.core.feature_service import KIND_SERVICE, Entity, FeatureService
+from leverframe.core.model import SIGNATURE, ModelSpec
+from leverframe.core.route import Endpoint
+from leverframe.core.schema import Signature
+from leverframe.data.commands import KIND_CONTRACT
+from leverframe.data.contracts import Contract
+from leverframe.features.breaking import refuse_breaks
+from leverframe.features.commands import KIND_MATERIALIZATION, KIND_VIEW, ApplyView, Materialization
+from leverframe.features.definitions import view_version
+from leverframe.features.services import KIND_ENTITY
+from leverframe.governance.bundles import open_bundle
+from leverframe.governance.decision import require
+from leverframe.release.records import KIND_ENDPOINT
+from leverframe.training.commands import KIND_MODEL
+
+DECLARATIONS_MAX = 5_000
+SECONDS_PER_HOUR = 3_600.0
+
+
+class Projects:
+    """Plans of projects, and their application."""
+
+    def __init__(self, parts: Parts, data: Data, features: Features, services: FeatureServices, training: Training) -> None:
+        self._parts = parts
+        self._data, self._features, self._services, self._training = data, features, services, training
+
+    def plan(self, actor: Actor, declared: Declarations) -> ProjectPlan:
+        """What applying ``declared`` would do to the state as it is now; nothing is written.
+
+        Raises
+        ------
+        Forbidden: the actor may not read declarations.    InvalidInput: too many declarations.
+        """
+        require(self._parts.policy, actor, "Features.Read", "platform/leverframe", "", {})
+        count = sum(len(getattr(declared, kind)) for kind in declared.__struct_fields__)
+        if count > DECLARATIONS_MAX:
+            raise InvalidInput("too many declarations at once", where="project", expected=f"at most {DECLARATIONS_MAX}", got=str(count))
+        held = self._state()
+        seen = compare(declared, held)
+        decided = (declared, held, seen.steps, seen.breaks, seen.faults, seen.stale)
+        return ProjectPlan(
+            digest=digest_record(decided),
+            steps=seen.steps,
+            breaks=seen.breaks,
+            backfills=tuple(self._backfills(declared, seen)),
+            stale=seen.stale,
+            stays=tuple(_stays(seen.steps, held)),
+            faults=seen.faults,
+        )
+
+    def apply(self, actor: Actor, request: ProjectRequest, *, key: str) -> ProjectApplied:
+        """Apply a project: each declaration that differs is a command of its own, in the order things need each other.
+
+        Raises
+        ------
+        Conflict: the state or the project is not what ``request.plan`` was made of.    InvalidInput: a declaration has faults.
+        Refused: something that others read goes, and ``allow_breaking`` is not set; names every one of them.
+        """
+        plan = self.plan(actor, request.declared)
+        if request.plan and request.plan != plan.digest:
+            raise Conflict(
+                "the state or the project changed since it was planned",
+                where="project",
+                expected=request.plan,
+                got=plan.digest,
+                next_step="lever plan PROJECT_DIR, then apply what it shows",
+            )
+        if plan.faults:
+            raise InvalidInput(
+                f"{len(plan.faults)} fault(s): " + "; ".join(f"{f.where}: {f.what}" for f in plan.faults[:6]),
+                where="project",
+                next_step="correct the declarations and run: lever plan PROJECT_DIR",
+                faults=plan.faults,
+            )
+        if not request.allow_breaking:
+            refuse_breaks(plan.breaks, "project")
+        changed: set[tuple[str, str]] = {(step.kind, step.name) for step in plan.steps if step.change != "unchanged"}
+        return ProjectApplied(plan=plan.digest, said=tuple(self._written(actor, request.declared, plan.steps, changed, key)))
+
+    def _written(
+        self, actor: Actor, declared: Declarations, steps: tuple[ProjectStep, ...], changed: set[tuple[str, str]], key: str
+    ) -> Iterable[dict[str, object]]:
+        # What breaks was looked at for the project as a whole: a feature may go in the same plan as the last column that takes it.
+        named = [step.name for step in steps if step.kind == "contract"]
+        for text, name in zip(declared.contracts, named, strict=True):
+            if ("contract", name) in changed:
+                yield self._data.apply_contract(actor, text, key=f"{key}/contract/{name}")
+        for entity in declared.entities:
+            if ("entity", entity.name) in changed:
+                yield self._services.apply_entity(actor, entity, key=f"{key}/entity/{entity.name}")
+        for view in declared.views:
+            if ("feature view", view.name) in changed:
+                team = self._team(view.source)
+                command = ApplyView(view=view, owning_team=team, allow_breaking=True)
+                yield dict(self._parts.ledger.write(actor, command, key=f"{key}/view/{view.name}").result)
+        for service in declared.services:
+            if ("feature service", service.name) in changed:
+                yield self._services.apply_service(actor, service, allow_breaking=True, key=f"{key}/service/{service.name}")
+        for model in declared.models:
+            if ("model", model.name) in changed:
+                yield self._training.apply_model(actor, model, key=f"{key}/model/{model.name}")
+
+    def _team(self, source: str) -> str:
+        return next(c.team for c in self._parts.ledger.find(KIND_CONTRACT, Contract) if c.dataset == source)
+
+    def _state(self) -> State:
+        ledger = self._parts.ledger
+        return State(
+            contracts={c.name: c for c in ledger.find(KIND_CONTRACT, Contract)},
+            entities={e.name: e for e in ledger.find(KIND_ENTITY, Entity)},
+            views={v.name: v for v in ledger.find(KIND_VIEW, FeatureView)},
+            services={s.name: s for s in ledger.find(KIND_SERVICE, FeatureService)},
+            models={m.name: m for m in ledger.find(KIND_MODEL, ModelSpec)},
+            endpoints=live_signatures(self._parts),
+        )
+
+    # What must be filled --------------------------------------------------------------------------------------------
+
+    def _backfills(self, declared: Declarations, seen: Compared) -> Iterable[Backfill]:
+        rate, measured_on = self._rate()
+        price = self._parts.settings.core_hour_price
+        for view in declared.views:
+            version = view_version(view)
+            if self._parts.online.meta(view.name, version) is not None:
+                continue
+            snapshot = latest_snapshot(self._parts, view.source)
+            rows = snapshot.rows if snapshot is not None else 0
+            days = 0
+            if snapshot is not None and snapshot.event_time_min_us is not None and snapshot.event_time_max_us is not None:
+                days = snapshot.event_time_max_us // DAY_US - snapshot.event_time_min_us // DAY_US + 1
+            seconds = rows / rate if rate else None
+            yield Backfill(
+                view=view.name,
+                view_version=version,
+                source=view.source,
+                rows=rows,
+                days=days,
+                seconds=seconds,
+                measured_on=measured_on,
+                cost=seconds / SECONDS_PER_HOUR * price if seconds is not None and price else None,
+            )
+
+    def _rate(self) -> tuple[float, str]:
+        """Rows a second of the last materialisation that was measured, and which that was; 0 when none was."""
+        measured = [m for m in self._parts.ledger.find(KIND_MATERIALIZATION, Materialization) if m.seconds > 0 and m.source_rows > 0]
+        last = max(measured, key=lambda m: m.recorded_at_us, default=None)
+        return (last.source_rows / last.seconds, f"{last.view}, {last.source_rows:,} rows in {last.seconds:.3g} s") if last else (0.0, "")
+
+
+def live_signatures(parts: Parts) -> dict[str, Signature]:
+    """``<environment>/<endpoint> (<version>)`` and the signature of every version that has a share of live traffic.
+
+    A version whose bundle cannot be opened now has none, and is left out: planning must work while an artifact store does not.
+    """
+    found = {}
+    for endpoint in parts.ledger.find(KIND_ENDPOINT, Endpoint, prefix=f"{parts.settings.environment}/"):
+        for arm in endpoint.arms:
+            try:
+                bundle = open_bundle(parts.artifacts, parts.trust, arm.bundle, arm.envelope)
+                bound = msgspec.json.decode(bundle.read(SIGNATURE), type=Signature)
+            except LeverframeError:
+                continue
+            found[f"{parts.settings.environment}/{endpoint.name} ({arm.version})"] = bound
+    return found
+
+
+def _stays(steps: tuple[ProjectStep, ...], held: State) -> Iterable[str]:
+    named = {(step.kind, step.name) for step in steps}
+    kinds = {
+        "contract": held.contracts,
+        "entity": held.entities,
+        "feature view": held.views,
+        "feature service": held.services,
+        "model": held.models,
+    }
+    return [f"{kind} {name}" for kind, records in kinds.items() for name in records if (kind, name) not in named]
