@@ -21,13 +21,20 @@ NEVER_ASKED_US = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
+class EntityKeys:
+    """The keys that the views of one entity have, numbered by their place in ``known``, and the clock for their moments."""
+
+    known: pl.DataFrame
+    clock: Clock
+
+
+@dataclass(frozen=True)
 class Asked:
-    """Questions by one entity. ``known``: its keys, by number; ``codes`` and ``moments_us``: int64 ``[questions]``.
+    """Questions by one entity: ``codes`` and ``moments_us``, int64 ``[questions]``.
 
     ``order`` sorts the questions by (code, moment); ``numbers`` are those pairs as numbers of ``clock``, in that order.
     """
 
-    known: pl.DataFrame
     clock: Clock
     codes: Ints
     moments_us: Ints
@@ -35,26 +42,30 @@ class Asked:
     numbers: Ints
 
 
-def asked(questions: pl.DataFrame, moments_us: Ints, entity: Sequence[str], lines: Sequence[pl.DataFrame]) -> Asked:
-    """Number the questions' keys, for all views whose timelines are ``lines``, and order the questions.
+def entity_keys_of(entity: Sequence[str], lines: Sequence[pl.DataFrame]) -> EntityKeys:
+    """Number the keys of all timelines of one entity."""
+    keys = list(entity)
+    known = pl.concat([line.select(keys).unique() for line in lines]).unique().sort(keys)
+    return EntityKeys(known=known, clock=clock_of([line[VALID_FROM].to_numpy() for line in lines], known.height))
+
+
+def ask(questions: pl.DataFrame, moments_us: Ints, keys: EntityKeys) -> Asked:
+    """Number the questions' keys and put the questions in order, once for all views of the entity.
 
     Parameters
     ----------
     questions: holds the entity columns; a row with a null among them is numbered ``UNKNOWN``.
     moments_us: int64 ``[questions]``, ``NEVER_ASKED_US`` where there is no moment.
     """
-    keys = list(entity)
-    known = pl.concat([line.select(keys).unique() for line in lines]).unique().sort(keys)
-    codes = key_codes(questions.select(pl.col(k).cast(entity_key_type(questions.schema[k])) for k in keys), known)
+    named = (pl.col(k).cast(entity_key_type(questions.schema[k])) for k in keys.known.columns)
+    codes = key_codes(questions.select(named), keys.known)
     missing = moments_us == NEVER_ASKED_US
     if missing.any():
         codes = np.where(missing, UNKNOWN, codes)
     in_time = bool((moments_us[1:] >= moments_us[:-1]).all())
-    order = order_by_code(codes, known.height, None if in_time else np.argsort(moments_us, kind="stable"))
-    clock = clock_of([line[VALID_FROM].to_numpy() for line in lines], known.height)
-    return Asked(
-        known=known, clock=clock, codes=codes, moments_us=moments_us, order=order, numbers=clock.numbers(codes[order], moments_us[order])
-    )
+    order = order_by_code(codes, keys.known.height, None if in_time else np.argsort(moments_us, kind="stable"))
+    numbers = keys.clock.numbers(codes[order], moments_us[order])
+    return Asked(clock=keys.clock, codes=codes, moments_us=moments_us, order=order, numbers=numbers)
 
 
 def positions(questions: Asked, line_codes: Ints, line_moments_us: Ints) -> Ints:
