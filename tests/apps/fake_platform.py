@@ -3,6 +3,7 @@
 from tests.apps import fake_records as records
 
 from leverframe.apps.platform import views
+from leverframe.apps.platform.lineage_impact import impact_view
 from leverframe.apps.platform.project_plan import State, compare
 from leverframe.apps.platform.serving import Answered
 from leverframe.core.actor import Actor
@@ -161,6 +162,16 @@ class FakeProjects:
     def apply(self, actor: Actor, request: views.ProjectRequest, *, key: str) -> views.ProjectApplied:
         self._calls.write(self._access, actor, "Features.Apply", key, request)
         return views.ProjectApplied(plan=request.plan, said=())
+
+
+class FakeLineage:
+    def of(self, thing: str, at_us: int | None = None) -> views.LineageView:
+        if thing not in ("weather.temp", "view/origin_weather", "model/flight-delay", "endpoint/prod/flight-delay"):
+            raise NotFound("there is no such thing to trace", where=thing, expected="weather.temp", next_step="lever lineage weather.temp")
+        return records.lineage(thing, at_us or records.NOW_US)
+
+    def impact(self, columns: tuple[str, ...], change: str = "remove", at_us: int | None = None) -> views.ImpactView:
+        return impact_view(records.LINEAGE, ["column/weather.temp"], change, at_us or records.NOW_US)
 
 
 class FakeTraining:
@@ -340,6 +351,7 @@ class FakePlatform:
         self.access = access
         self.data = FakeData(self.calls, access)
         self.features = FakeFeatures(self.calls, access)
+        self.lineage = FakeLineage()
         self.services = FakeServices(self.calls, access)
         self.projects = FakeProjects(self.calls, access)
         self.training = FakeTraining(self.calls, access)

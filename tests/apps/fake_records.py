@@ -14,6 +14,7 @@ from leverframe.core.digest import digest_bytes
 from leverframe.core.evaluation import CalibrationBin, EvaluationReport, Metric
 from leverframe.core.feature import Expression, FeatureView, Freshness
 from leverframe.core.feature_service import Entity, EntityKey, FeatureService, ServedFeature
+from leverframe.core.lineage import Edge, Node, graph_of
 from leverframe.core.model import Lineage, ModelSpec, ModelVersion
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import InputColumn, RequestField
@@ -509,4 +510,27 @@ def audit(seq: int) -> views.AuditView:
         policy_ids=("policy0",),
         hash=digest(f"entry{seq}"),
         summary=summary,
+    )
+
+
+LINEAGE = graph_of(
+    [
+        Node(id="column/weather.temp", kind="column", name="weather.temp", group="weather", owner="met", team="flights", note="float64"),
+        Node(id="feature/origin_weather.temp", kind="feature", name="origin_weather.temp", group="origin_weather", owner="met"),
+        Node(id="version/flight-delay@v2", kind="version", name="flight-delay@v2", group="flight-delay", owner="flight-operations"),
+        Node(id="model/flight-delay", kind="model", name="flight-delay", group="flight-delay", owner="flight-operations"),
+        Node(id="endpoint/prod/flight-delay", kind="endpoint", name="prod/flight-delay", group="prod/flight-delay"),
+    ],
+    [
+        Edge(source="column/weather.temp", target="feature/origin_weather.temp", role="expression", how="temp"),
+        Edge(source="feature/origin_weather.temp", target="version/flight-delay@v2", role="input", column="temp"),
+        Edge(source="feature/origin_weather.temp", target="model/flight-delay", role="input"),
+        Edge(source="version/flight-delay@v2", target="endpoint/prod/flight-delay", role="serves", how="live 100 %", weight=100.0),
+    ],
+)
+
+
+def lineage(thing: str, at_us: int) -> views.LineageView:
+    return views.LineageView(
+        thing=thing, at_us=at_us, focus=("column/weather.temp",), nodes=tuple(LINEAGE.nodes.values()), edges=LINEAGE.edges
     )

@@ -65,6 +65,8 @@ READS = (
     ("features", "list"),
     ("features", "services"),
     ("features", "entities"),
+    ("lineage", "weather.temp"),
+    ("lineage", "impact", "weather.temp", "--rename"),
     ("models", "list"),
     ("models", "show", "flight-delay@v2"),
     ("release", "status", "rel-0003"),

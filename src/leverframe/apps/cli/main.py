@@ -7,6 +7,7 @@ import typer
 from leverframe.apps.cli import (
     commands_data,
     commands_features,
+    commands_lineage,
     commands_operating,
     commands_project,
     commands_record,
@@ -36,6 +37,7 @@ for _module in (
     commands_project,
     commands_data,
     commands_features,
+    commands_lineage,
     commands_training,
     commands_score,
     commands_release,

@@ -15,6 +15,7 @@ import httpx
 from leverframe.apps.client.data import DataClient
 from leverframe.apps.client.feature_services import FeatureServicesClient
 from leverframe.apps.client.features import FeaturesClient
+from leverframe.apps.client.lineage import LineageClient
 from leverframe.apps.client.monitoring import MonitoringClient
 from leverframe.apps.client.operating import OperatingClient
 from leverframe.apps.client.paths import path_of
@@ -60,6 +61,7 @@ class Client:
         self.features = FeaturesClient(self._transport)
         self.services = FeatureServicesClient(self._transport)
         self.projects = ProjectsClient(self._transport)
+        self.lineage = LineageClient(self._transport)
         self.training = TrainingClient(self._transport)
         self.release = ReleaseClient(self._transport)
         self.operating = OperatingClient(self._transport)

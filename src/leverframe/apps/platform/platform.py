@@ -6,6 +6,7 @@ from leverframe.apps.platform.data import Data
 from leverframe.apps.platform.doctor import checks
 from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
+from leverframe.apps.platform.lineage import Lineage
 from leverframe.apps.platform.monitoring import Monitoring
 from leverframe.apps.platform.operating import Operating
 from leverframe.apps.platform.parts import Parts
@@ -25,6 +26,7 @@ class Platform:
         self.data = Data(parts)
         self.features = Features(parts)
         self.services = FeatureServices(parts)
+        self.lineage = Lineage(parts)
         self.training = Training(parts)
         self.projects = Projects(parts, self.data, self.features, self.services, self.training)
         self.release = Releases(parts)

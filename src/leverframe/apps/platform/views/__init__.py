@@ -2,6 +2,7 @@
 
 from leverframe.apps.platform.views.data import DatasetView, IngestView
 from leverframe.apps.platform.views.features import EntityView, FeatureViewView, ServiceRequest, ServiceView
+from leverframe.apps.platform.views.lineage import ImpactView, LineageView, Served
 from leverframe.apps.platform.views.monitoring import DiagnosisView, MonitorView
 from leverframe.apps.platform.views.operating import (
     EndpointView,
@@ -30,11 +31,13 @@ __all__ = [
     "FeatureViewView",
     "FreezeView",
     "HistoryEntry",
+    "ImpactView",
     "ImportRequest",
     "IngestView",
     "IntervalPoint",
     "LeverView",
     "LimitsRequest",
+    "LineageView",
     "MonitorView",
     "PlanRequest",
     "PlanView",
@@ -46,6 +49,7 @@ __all__ = [
     "ReleaseView",
     "RunView",
     "ServiceRequest",
+    "Served",
     "ServiceView",
     "StageLogEntry",
     "StatusView",

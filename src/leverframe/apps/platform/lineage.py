@@ -1,0 +1,155 @@
+"""Use cases of lineage: what a thing is made from, who lives by it, and what breaks if a column changes."""
+
+import difflib
+from collections.abc import Iterable
+
+from leverframe.apps.platform.lineage_bundles import Bundles
+from leverframe.apps.platform.lineage_graph import GraphBuilder
+from leverframe.apps.platform.lineage_impact import impact_view
+from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.views import ImpactView, LineageView
+from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.feature import FeatureView
+from leverframe.core.feature_service import KIND_SERVICE, FeatureService
+from leverframe.core.lineage import Change, Graph
+from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.route import Endpoint
+from leverframe.data.commands import KIND_CONTRACT
+from leverframe.data.contracts import Contract
+from leverframe.features.commands import KIND_VIEW
+from leverframe.release.records import KIND_ENDPOINT
+from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION
+
+VERSIONS_MAX = 50
+"""Versions of one model that are drawn, the newest first, besides those that are routed."""
+SUGGESTIONS_MAX = 5
+
+_GROUPS = {"dataset": "column", "view": "feature", "service": "service_feature"}
+"""Things that are a group of nodes: how a person names them, and the kind of the nodes."""
+_SINGLE = ("column", "feature", "input", "version", "endpoint")
+
+
+class Lineage:
+    """The installation's lineage at any moment."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._bundles = Bundles(parts)
+
+    def graph(self, at_us: int | None = None) -> tuple[Graph, bool]:
+        """The whole graph as of ``at_us`` (None: now), and whether it was cut at its bound."""
+        ledger = self._parts.ledger
+        builder = GraphBuilder()
+        builder.add_contracts(ledger.find(KIND_CONTRACT, Contract, at_us=at_us))
+        for view in ledger.find(KIND_VIEW, FeatureView, at_us=at_us):
+            builder.add_view(view)
+        for service in ledger.find(KIND_SERVICE, FeatureService, at_us=at_us):
+            builder.add_service(service)
+        models = ledger.find(KIND_MODEL, ModelSpec, at_us=at_us)
+        for spec in models:
+            builder.add_model(spec)
+        endpoints = list(self._endpoints(at_us))
+        routed = {arm.version for _, endpoint in endpoints for arm in endpoint.arms}
+        for spec in models:
+            versions = ledger.find(KIND_MODEL_VERSION, ModelVersion, prefix=f"{spec.name}/", at_us=at_us)
+            oldest = len(versions) - VERSIONS_MAX
+            for place, version in enumerate(versions):
+                if place >= oldest or version.name in routed:
+                    builder.add_version(version, self._bundles.frozen(version))
+        for environment, endpoint in endpoints:
+            builder.add_endpoint(environment, endpoint)
+        return builder.graph(), builder.cut
+
+    def _endpoints(self, at_us: int | None) -> Iterable[tuple[str, Endpoint]]:
+        environment = self._parts.settings.environment
+        for endpoint in self._parts.ledger.find(KIND_ENDPOINT, Endpoint, prefix=f"{environment}/", at_us=at_us):
+            yield environment, endpoint
+
+    def of(self, thing: str, at_us: int | None = None) -> LineageView:
+        """What ``thing`` is made from and who lives by it.
+
+        Parameters
+        ----------
+        thing: a dataset, dataset.column, view, view.feature, service, service.feature, model, model@v3, or environment/endpoint; where one
+            word names several, with its kind before it: ``model/flight-delay``, ``endpoint/prod/flight-delay``.
+
+        Raises
+        ------
+        NotFound: there is no such thing then; the closest are named.    InvalidInput: the word names several things.
+        """
+        graph, cut = self.graph(at_us)
+        focus = focus_of(graph, thing)
+        part = graph.around(focus)
+        moment_us = self._parts.clock.now_us() if at_us is None else at_us
+        return LineageView(thing=thing, at_us=moment_us, focus=focus, nodes=tuple(part.nodes.values()), edges=part.edges, cut=cut)
+
+    def impact(self, columns: tuple[str, ...], change: Change = "remove", at_us: int | None = None) -> ImpactView:
+        """What breaks if these columns (``dataset.column``) are removed, renamed or get another type.
+
+        Raises
+        ------
+        NotFound: a column is not known; the closest are named.
+        """
+        graph, _ = self.graph(at_us)
+        starts = tuple(dict.fromkeys(_column(graph, column) for column in columns))
+        return impact_view(graph, starts, change, self._parts.clock.now_us() if at_us is None else at_us)
+
+
+def focus_of(graph: Graph, thing: str) -> tuple[str, ...]:
+    """The node ids that a person means by ``thing``.
+
+    Raises
+    ------
+    NotFound: none.    InvalidInput: it may mean several things.
+    """
+    named = _named(graph)
+    kind, _, rest = thing.partition("/")
+    exact = [(what, ids) for (what, name), ids in named.items() if thing in (name, f"{what}/{name}")]
+    # An endpoint of this installation's environment is also known by its name alone.
+    exact += [(what, ids) for (what, name), ids in named.items() if what == "endpoint" and name.partition("/")[2] == thing]
+    if len(exact) == 1:
+        return exact[0][1]
+    if exact:
+        spelled = [spelling(what, name) for (what, name), ids in named.items() for found, same in exact if (what, ids) == (found, same)]
+        raise InvalidInput("this names several things", where=thing, expected=" or ".join(spelled), next_step=f"lever lineage {spelled[0]}")
+    names = [name for _, name in named] + [spelling(what, name) for what, name in named]
+    close = difflib.get_close_matches(rest if kind in _GROUPS or kind in _SINGLE else thing, names, n=SUGGESTIONS_MAX, cutoff=0.5)
+    raise NotFound(
+        "there is no such thing to trace",
+        where=thing[:200],
+        expected=", ".join(close) or "a dataset, dataset.column, view, view.feature, service, model, model@v3 or endpoint",
+        next_step=f"lever lineage {close[0]}" if close else "lever data list; lever features list; lever models list",
+    )
+
+
+def spelling(what: str, name: str) -> str:
+    """The form of a name that can only mean this thing."""
+    return f"{what}/{name}"
+
+
+def _named(graph: Graph) -> dict[tuple[str, str], tuple[str, ...]]:
+    """(kind as a person says it, name) to node ids. A model is its declaration together with its versions."""
+    found: dict[tuple[str, str], list[str]] = {}
+    groups = {kind: word for word, kind in _GROUPS.items()}
+    for node in graph.nodes.values():
+        if node.kind in groups and not (node.kind == "feature" and "@" in node.name):
+            found.setdefault((groups[node.kind], node.group), []).append(node.id)
+        if node.kind in ("model", "version"):
+            found.setdefault(("model", node.group), []).append(node.id)
+        if node.kind != "model":
+            found.setdefault((node.kind, node.name), []).append(node.id)
+    return {key: tuple(ids) for key, ids in found.items()}
+
+
+def _column(graph: Graph, column: str) -> str:
+    id = f"column/{column}"
+    if id in graph.nodes:
+        return id
+    known = [node.name for node in graph.nodes.values() if node.kind == "column"]
+    close = difflib.get_close_matches(column, known, n=SUGGESTIONS_MAX, cutoff=0.5)
+    raise NotFound(
+        "no contract and no definition names this column",
+        where=column[:200],
+        expected=", ".join(close) or "<dataset>.<column>",
+        next_step=f"lever lineage impact {close[0]}" if close else "lever data list",
+    )
