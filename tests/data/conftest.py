@@ -5,6 +5,7 @@ import pytest
 from leverframe.core.digest import Digest, digest_bytes
 from leverframe.data.contract_file import read_contract
 from leverframe.data.contracts import Contract
+from leverframe.governance.pseudonyms import Pseudonyms
 
 TRIPS = """
 apiVersion: v3.1.0
@@ -73,6 +74,19 @@ def trips_text() -> str:
 @pytest.fixture(scope="session")
 def trips() -> Contract:
     return read_contract(TRIPS.encode())
+
+
+@pytest.fixture(scope="session")
+def plain_trips() -> Contract:
+    """The same without a personal column."""
+    return read_contract(
+        TRIPS.replace("classification: restricted", "classification: internal").replace("tags: [pii]", "tags: []").encode()
+    )
+
+
+@pytest.fixture(scope="session")
+def pseudonyms() -> Pseudonyms:
+    return Pseudonyms(b"k" * 32)
 
 
 @pytest.fixture

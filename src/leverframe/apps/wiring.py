@@ -16,6 +16,7 @@ from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.commands import HANDLERS as GOVERNANCE
 from leverframe.governance.ledger.store import Ledger
 from leverframe.governance.policy import Policy
+from leverframe.governance.pseudonyms import load_or_create as load_pseudonyms
 from leverframe.governance.publication import Publication
 from leverframe.governance.signing import TrustStore, load_or_create
 from leverframe.monitoring.commands import HANDLERS as MONITORING
@@ -48,6 +49,7 @@ def open_parts(settings: Settings) -> Parts:
         policy=policy,
         artifacts=ArtifactStore(settings.artifact_store_url),
         key=key,
+        pseudonyms=load_pseudonyms(settings.keys_folder),
         trust=trust,
         online=open_for_writing(settings.online_url, settings.online_folder),
         queue=DurableQueue(settings.durable_url),

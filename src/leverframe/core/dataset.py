@@ -7,8 +7,33 @@ import msgspec
 from leverframe.core.digest import Digest
 
 
+class SnapshotPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of a snapshot's rows: one Parquet blob, shared with every other snapshot that has the same rows in one part."""
+
+    digest: Digest
+    rows: int
+    bytes: int
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a snapshot some of whose rows were deleted for good (the erasure ``id``): the rest lives on as ``replaced_by``.
+
+    ``parts`` are the digests of the parts that are gone; all others still verify. ``replaced_by`` is empty when nothing is left.
+    """
+
+    id: str
+    replaced_by: Digest
+    parts: tuple[Digest, ...]
+    rows: int
+    erased_at_us: int
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """An immutable, content-addressed set of rows (one Parquet blob named ``digest``)."""
+    """An immutable, content-addressed set of rows.
+
+    Without ``parts`` it is one Parquet blob named ``digest``; with parts ``digest`` names the manifest that lists them (decision 0026).
+    ``erased`` says that rows were deleted for good: this snapshot can no longer be read, its successor can.
+    """
 
     dataset: str
     digest: Digest
@@ -23,6 +48,13 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     event_time_min_us: int | None = None
     event_time_max_us: int | None = None
     description_digest: Digest = ""
+    parts: tuple[SnapshotPart, ...] = ()
+    erased: Erasure | None = None
+
+    @property
+    def blobs(self) -> tuple[SnapshotPart, ...]:
+        """The Parquet blobs that hold the rows, in order."""
+        return self.parts or (SnapshotPart(digest=self.digest, rows=self.rows, bytes=self.bytes),)
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,11 @@ def polars_type(column: Column) -> pl.DataType:
     return _CANONICAL[column.physical_type]
 
 
+def type_named(physical: str) -> pl.DataType:
+    """The Polars type of a canonical physical name."""
+    return _CANONICAL[physical]
+
+
 def typed(column: Column, raw: pl.Expr, offered: pl.DataType) -> pl.Expr:
     """The values of ``raw`` (of type ``offered``) in the promised type; null where a value does not fit (or is missing).
 

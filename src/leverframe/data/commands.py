@@ -13,11 +13,13 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.model import ModelSpec
 from leverframe.data.contracts import Contract
 from leverframe.data.evolution import Evolution, evolve
+from leverframe.data.source_marks import KIND_MARK, SourceMark
 
 KIND_CONTRACT = "contract"
 KIND_SNAPSHOT = "snapshot"
 KIND_DATASET = "dataset"
 KIND_QUARANTINE = "quarantine"
+KIND_DELIVERY = "delivery"
 _KIND_VIEW = "view"
 _KIND_MODEL = "model"
 
@@ -45,6 +47,15 @@ class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at_us: int
 
 
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one delivery, so that asking again under the same key gets the same answer. Empty: no snapshot, nothing set aside."""
+
+    dataset: str
+    snapshot: Digest = ""
+    quarantine: Digest = ""
+    report_digest: Digest
+
+
 class ApplyContract(Command, frozen=True, kw_only=True):
     """Make ``contract`` the rule of its dataset from now on."""
 
@@ -61,11 +72,19 @@ class ApplyContract(Command, frozen=True, kw_only=True):
 
 
 class RecordSnapshot(Command, frozen=True, kw_only=True):
-    """Make ``snapshot`` known, and the latest of its dataset. ``owner_team`` is the contract's team."""
+    """Make ``snapshot`` known, and the latest of its dataset. ``owner_team`` is the contract's team.
+
+    ``after``: its rows were added to those of this snapshot, which must still be the latest. ``delivery`` names what was offered, by whom,
+    under which key; ``quarantine`` the rows of it that were set aside; ``mark`` how far a source was read.
+    """
 
     action: ClassVar[str] = "Data.Ingest"
     snapshot: Snapshot
     owner_team: str
+    after: Digest | None = None
+    delivery: Digest = ""
+    quarantine: Digest = ""
+    mark: SourceMark | None = None
 
     def resource(self) -> str:
         """``dataset/<name>``."""
@@ -87,6 +106,7 @@ class RecordQuarantine(Command, frozen=True, kw_only=True):
     rows: int
     reasons: tuple[str, ...]
     owner_team: str
+    delivery: Digest = ""
 
     def resource(self) -> str:
         """``dataset/<name>``."""
@@ -140,7 +160,8 @@ def record_snapshot(command: RecordSnapshot, tx: Transaction) -> dict[str, Any]:
 
     Raises
     ------
-    NotFound: no such contract was applied.    Conflict: the snapshot was checked against another version of the contract.
+    NotFound: no such contract was applied.
+    Conflict: the snapshot was checked against another version of the contract, or added to one that is not the latest any more.
     """
     snapshot = command.snapshot
     contract = _contract(snapshot.contract, command.owner_team, tx)
@@ -153,11 +174,27 @@ def record_snapshot(command: RecordSnapshot, tx: Transaction) -> dict[str, Any]:
             next_step="ingest the file again",
         )
     check_digest(snapshot.digest)
+    latest = tx.get(KIND_DATASET, snapshot.dataset, Dataset)
+    if command.after is not None and (latest is None or latest.snapshot != command.after):
+        raise Conflict(
+            "other rows were taken in meanwhile",
+            where=f"dataset {snapshot.dataset}",
+            expected=command.after,
+            got=latest.snapshot if latest else "none",
+            next_step="offer the rows again",
+        )
     tx.put(KIND_SNAPSHOT, f"{snapshot.dataset}/{snapshot.digest}", snapshot)
     pointer = Dataset(
         name=snapshot.dataset, contract=snapshot.contract, team=contract.team, snapshot=snapshot.digest, updated_at_us=tx.now_us
     )
     tx.put(KIND_DATASET, snapshot.dataset, pointer)
+    if command.mark is not None:
+        tx.put(KIND_MARK, command.mark.id, command.mark)
+    if command.delivery:
+        became = Delivery(
+            dataset=snapshot.dataset, snapshot=snapshot.digest, quarantine=command.quarantine, report_digest=snapshot.report_digest
+        )
+        tx.put(KIND_DELIVERY, check_digest(command.delivery), became)
     return {"dataset": snapshot.dataset, "digest": snapshot.digest, "rows": snapshot.rows}
 
 
@@ -180,6 +217,9 @@ def record_quarantine(command: RecordQuarantine, tx: Transaction) -> dict[str, A
         recorded_at_us=tx.now_us,
     )
     tx.put(KIND_QUARANTINE, f"{command.dataset}/{command.digest}", record)
+    if command.delivery:
+        became = Delivery(dataset=command.dataset, quarantine=command.digest, report_digest=command.report_digest)
+        tx.put(KIND_DELIVERY, check_digest(command.delivery), became)
     return {"dataset": command.dataset, "digest": command.digest, "reasons": len(command.reasons)}
 
 

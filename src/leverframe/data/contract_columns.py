@@ -1,7 +1,7 @@
 """One property of an Open Data Contract Standard file as a :class:`Column`."""
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 from open_data_contract_standard.model import DataQuality, SchemaProperty
 
@@ -10,7 +10,7 @@ from leverframe.core.errors import Fault
 from leverframe.data.column_types import DEFAULT_PHYSICAL, PHYSICAL_OF_LOGICAL, canonical_physical_type, is_pattern, is_plain_number
 from leverframe.data.contract_metrics import is_missing_share
 from leverframe.data.contract_rules import percent_tolerated, read_severity
-from leverframe.data.contracts import Column, Severity
+from leverframe.data.contracts import HASHED_TYPES, Column, Severity, Treatment
 
 COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 REFERENCE = re.compile(r"[a-z][a-z0-9_.-]{0,99}\.[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -31,6 +31,7 @@ def read_column(item: SchemaProperty, where: str, faults: list[Fault]) -> Column
         "references": _reference(item, where, faults),
         "missing_share_max": _missing_share(item.quality or [], where, faults),
         "severity": _severity(item, where, faults),
+        "declared_treatment": _treatment(item, physical, where, faults),
         "enumeration": _enumeration(item, logical, where, faults),
     }
     return Column(
@@ -130,3 +131,20 @@ def _severity(item: SchemaProperty, where: str, faults: list[Fault]) -> Severity
         if extra.property == "severity":
             severity = read_severity(extra.value, f"{where}.customProperties.{index}", faults)
     return severity
+
+
+def _treatment(item: SchemaProperty, physical: str, where: str, faults: list[Fault]) -> Treatment | None:
+    """What is stored of a personal value; only what the column's type and its keys can bear."""
+    for index, extra in enumerate(item.customProperties or []):
+        if extra.property != "treatment":
+            continue
+        place, value = f"{where}.customProperties.{index}", extra.value
+        if value not in get_args(Treatment):
+            faults.append(Fault(where=place, what="unknown treatment", expected=", ".join(get_args(Treatment)), got=str(value)[:80]))
+        elif value == "hash" and physical not in HASHED_TYPES:
+            faults.append(Fault(where=place, what="cannot hold a hash", expected=f"a {' or '.join(sorted(HASHED_TYPES))}", got=physical))
+        elif value in ("mask", "drop") and (item.primaryKey or item.unique):
+            faults.append(Fault(where=place, what="would lose what identifies a row", expected="hash or keep", got=str(value)))
+        else:
+            return value
+    return None

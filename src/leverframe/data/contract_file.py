@@ -18,6 +18,7 @@ other ``quality`` library metrics      ``nullValues``, ``missingValues`` (values
                                        in a column's own ``quality``, ``${property}`` is the column
 ``slaProperties`` freshness            age of the newest value of ``element``
 ``customProperties`` severity          what a broken rule of the column does: refuse, quarantine or warn
+``customProperties`` treatment         what is stored of a personal value: keep, hash, mask or drop
 ``team``                               ``name`` and the member whose role is ``owner``
 =====================================  ====================================================================================
 """

@@ -15,8 +15,13 @@ Severity = Literal["refuse", "quarantine", "warn"]
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 Scalar = str | int | float | bool
 
+Treatment = Literal["keep", "hash", "mask", "drop"]
+"""What is stored of a personal value: itself, a keyed hash of it that still joins, nothing but that there was one, or no column."""
+
 PERSONAL_CLASSIFICATIONS = frozenset({"pii", "personal", "restricted"})
 PERSONAL_TAGS = frozenset({"pii", "personal"})
+HASHED_TYPES = frozenset({"string", "int64"})
+"""Physical types wide enough to hold a keyed hash of their values."""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +29,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     ``physical_type`` is a canonical name of ``data.column_types``. Limits are inclusive unless named exclusive. ``references`` is
     ``<dataset>.<column>``: each value must be there. ``missing_share_max`` (0 to 1) bounds the share of nulls and only warns.
-    ``severity`` is what a broken rule of this column does.
+    ``severity`` is what a broken rule of this column does; ``declared_treatment`` what is stored of a personal value (decision 0027).
     """
 
     name: str
@@ -47,6 +52,22 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     classification: str = "internal"
     tags: tuple[str, ...] = ()
     severity: Severity = "refuse"
+    declared_treatment: Treatment | None = None
+
+    @property
+    def treatment(self) -> Treatment:
+        """What is stored of this column's values. Of a personal one as little as joins need, unless the contract says otherwise.
+
+        >>> Column(name="rider", logical_type="string", physical_type="string", tags=("pii",)).treatment
+        'hash'
+        >>> Column(name="born", logical_type="date", physical_type="date", tags=("pii",)).treatment
+        'mask'
+        """
+        if self.declared_treatment is not None:
+            return self.declared_treatment
+        if not self.personal:
+            return "keep"
+        return "hash" if self.physical_type in HASHED_TYPES else "mask"
 
     @property
     def personal(self) -> bool:

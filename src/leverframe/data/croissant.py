@@ -3,10 +3,13 @@
 Source: MLCommons Croissant format specification 1.0.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+from leverframe.core.dataset import SnapshotPart
 from leverframe.core.digest import Digest
 from leverframe.data.contracts import Contract
+from leverframe.data.personal import stored_columns
 
 _DATA_TYPES = {
     "string": "sc:Text",
@@ -28,14 +31,17 @@ _CONTEXT = {
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "source": "cr:source",
     "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "includes": "cr:includes",
     "extract": "cr:extract",
     "column": "cr:column",
     "key": "cr:key",
 }
 
 
-def describe_snapshot(contract: Contract, *, dataset: str, digest: Digest, size: int, created: str) -> dict[str, Any]:
-    """The Croissant document of one Parquet blob: its checksum and each column (a timestamp kept in an integer says Integer)."""
+def describe_snapshot(contract: Contract, *, dataset: str, digest: Digest, parts: Sequence[SnapshotPart], created: str) -> dict[str, Any]:
+    """The Croissant document of a snapshot: each part with its checksum, each stored column (a timestamp in an integer says Integer)."""
+    origin = {"fileObject": {"@id": "rows"}} if len(parts) == 1 else {"fileSet": {"@id": "rows"}}
     fields = [
         {
             "@type": "cr:Field",
@@ -43,9 +49,9 @@ def describe_snapshot(contract: Contract, *, dataset: str, digest: Digest, size:
             "name": column.name,
             "description": column.description,
             "dataType": "sc:Integer" if column.physical_type.startswith("int") else _DATA_TYPES[column.logical_type],
-            "source": {"fileObject": {"@id": "rows"}, "extract": {"column": column.name}},
+            "source": {**origin, "extract": {"column": column.name}},
         }
-        for column in contract.columns
+        for column in stored_columns(contract)
     ]
     records: dict[str, Any] = {"@type": "cr:RecordSet", "@id": dataset, "name": dataset, "field": fields}
     if contract.primary_key:
@@ -59,16 +65,36 @@ def describe_snapshot(contract: Contract, *, dataset: str, digest: Digest, size:
         "version": contract.version,
         "dateCreated": created,
         "creator": {"@type": "sc:Organization", "name": contract.team},
-        "distribution": [
-            {
-                "@type": "cr:FileObject",
-                "@id": "rows",
-                "name": f"{dataset}.parquet",
-                "contentUrl": digest,
-                "contentSize": f"{size} B",
-                "encodingFormat": "application/vnd.apache.parquet",
-                "sha256": digest.removeprefix("sha256:"),
-            }
-        ],
+        "identifier": digest,
+        "distribution": _distribution(dataset, parts),
         "recordSet": [records],
     }
+
+
+def _distribution(dataset: str, parts: Sequence[SnapshotPart]) -> list[dict[str, Any]]:
+    """One file, or the files and the set they make."""
+    names = ["rows"] if len(parts) == 1 else [f"part-{index}" for index in range(len(parts))]
+    files: list[dict[str, Any]] = [
+        {
+            "@type": "cr:FileObject",
+            "@id": name,
+            "name": f"{dataset}.parquet" if name == "rows" else f"{dataset}.{name}.parquet",
+            "contentUrl": part.digest,
+            "contentSize": f"{part.bytes} B",
+            "encodingFormat": "application/vnd.apache.parquet",
+            "sha256": part.digest.removeprefix("sha256:"),
+        }
+        for name, part in zip(names, parts, strict=True)
+    ]
+    if len(parts) > 1:
+        together = [{"@id": name} for name in names]
+        files.append(
+            {
+                "@type": "cr:FileSet",
+                "@id": "rows",
+                "containedIn": together,
+                "encodingFormat": "application/vnd.apache.parquet",
+                "includes": "*",
+            }
+        )
+    return files

@@ -112,6 +112,8 @@ def _column_breaks(old: Column, new: Column) -> Iterator[Fault]:
         yield fault("the reference changed", old.references or "none", new.references or "none")
     if old.personal and not new.personal:
         yield fault("a personal column would be shown", old.classification, new.classification)
+    if old.treatment != new.treatment:
+        yield fault("what is stored of its values changed: they no longer join with older rows", old.treatment, new.treatment)
     if _SEVERITY_RANK[new.severity] < _SEVERITY_RANK[old.severity]:
         yield fault("readers may now see rows that break its rules", old.severity, new.severity)
 

@@ -1,31 +1,24 @@
 """One offered file: read, checked, and either kept as a snapshot or set aside with every fault named."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from leverframe.core.dataset import ContractReport, RuleResult, Snapshot
-from leverframe.core.digest import Digest, canonical_json
+from leverframe.core.digest import canonical_json, digest_bytes
 from leverframe.core.errors import InvalidInput
-from leverframe.data.checks import Parents, check
+from leverframe.data.checks import Parents
 from leverframe.data.contracts import Contract
-from leverframe.data.snapshots import Blobs, parquet_bytes, take_snapshot
+from leverframe.data.intake import Ingested, Intake
+from leverframe.data.personal import Pseudonymous, has_personal
+from leverframe.data.snapshots import Blobs
 from leverframe.data.sources import Limits, read_rows
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ingested:
-    """What became of an offered file.
+class Withheld(msgspec.Struct, frozen=True, kw_only=True):
+    """Stands in quarantine for bytes that could not be read and may hold personal values: they are not kept, only named."""
 
-    ``snapshot`` is None when the file was refused. ``quarantine`` names the blob set aside: the whole file as it came when refused,
-    the Parquet of the rows set aside when some rows broke a quarantine rule, None when nothing was. ``report_digest`` names the
-    stored report.
-    """
-
-    snapshot: Snapshot | None
-    report: ContractReport
-    report_digest: Digest
-    quarantine: Digest | None
+    sha256: str
+    bytes: int
+    why: str = "cannot be read, and its contract has personal columns: not kept"
 
 
 def ingest(
@@ -38,6 +31,8 @@ def ingest(
     now_us: int,
     parents: Parents | None = None,
     limits: Limits | None = None,
+    pseudonyms: Pseudonymous | None = None,
+    base: Snapshot | None = None,
 ) -> Ingested:
     """Read, check and keep one file. Nothing is recorded here: ``data.commands`` does that, after the bytes are safe.
 
@@ -46,6 +41,8 @@ def ingest(
     data: the file as uploaded.
     format: ``parquet``, ``csv`` or ``jsonl``.
     parents: rows that references point to, by dataset name.
+    pseudonyms: hashes personal columns; needed when the contract has some.
+    base: add to the rows of this snapshot; rows it has already are kept once, by primary key.
 
     Returns
     -------
@@ -54,22 +51,25 @@ def ingest(
     Raises
     ------
     LimitExceeded: more bytes than a file may have; such a file is not even set aside.
+    Refused: the rows of ``base`` have other columns.
     """
+    intake = Intake(contract, dataset=dataset, blobs=blobs, now_us=now_us, parents=parents, pseudonyms=pseudonyms, base=base)
+    return take_file(intake, data=data, format=format, limits=limits)
+
+
+def take_file(intake: Intake, *, data: bytes, format: str, limits: Limits | None = None) -> Ingested:
+    """Feed one file to ``intake``; see :func:`ingest`."""
     limits = limits or Limits()
+    contract, blobs = intake.contract, intake.blobs
     try:
         offered = read_rows(data, format, limits)
     except InvalidInput as fault:
         if len(data) > limits.bytes_max:
             raise
-        report = _unreadable(fault, contract, dataset, now_us)
-        return Ingested(snapshot=None, report=report, report_digest=blobs.put(canonical_json(report)), quarantine=blobs.put(data))
-    checked = check(offered, contract, now_us, parents)
-    report = msgspec.structs.replace(checked.report, dataset=dataset)
-    if not report.accepted:
-        return Ingested(snapshot=None, report=report, report_digest=blobs.put(canonical_json(report)), quarantine=blobs.put(data))
-    aside = blobs.put(parquet_bytes(offered.filter(checked.bad))) if report.quarantined_rows else None
-    snapshot = take_snapshot(checked.good_rows, contract, report, dataset=dataset, blobs=blobs, now_us=now_us)
-    return Ingested(snapshot=snapshot, report=report, report_digest=snapshot.report_digest, quarantine=aside)
+        report = _unreadable(fault, contract, intake.dataset, intake.now_us)
+        aside = canonical_json(Withheld(sha256=digest_bytes(data), bytes=len(data))) if has_personal(contract) else data
+        return Ingested(snapshot=None, report=report, report_digest=blobs.put(canonical_json(report)), quarantine=blobs.put(aside))
+    return intake.take([offered], raw=data)
 
 
 def failed_rules(report: ContractReport) -> tuple[str, ...]:
@@ -88,8 +88,10 @@ def _line(result: RuleResult) -> str:
 
 def _unreadable(fault: InvalidInput, contract: Contract, dataset: str, now_us: int) -> ContractReport:
     """A report for bytes that never became rows: the reader's fault, and each of its parts, as failed rules."""
-    parts = [(part.where, f"{part.what} {part.got}".strip(), part.expected) for part in fault.faults]
-    reasons = parts or [(fault.where, f"{fault.what} {fault.got}".strip(), fault.expected)]
+    # What a fault got may be a value of the file (a header line that is none): not repeated where values are personal.
+    hidden = has_personal(contract)
+    parts = [(part.where, part.what if hidden else f"{part.what} {part.got}".strip(), part.expected) for part in fault.faults]
+    reasons = parts or [(fault.where, fault.what if hidden else f"{fault.what} {fault.got}".strip(), fault.expected)]
     results = tuple(
         RuleResult(
             rule="readable",

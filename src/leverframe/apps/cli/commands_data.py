@@ -62,27 +62,47 @@ def _print_contract(file: str, answer: dict[str, Any]) -> None:
 @data.command("ingest")
 def ingest(
     dataset: Annotated[str, typer.Argument(help="Name of the dataset.")],
-    file: Annotated[Path, typer.Argument(help="A Parquet or CSV file.")],
-    format: Annotated[str, typer.Option(help="parquet or csv; by default from the file's ending.")] = "",
+    files: Annotated[list[Path], typer.Argument(help="Parquet, CSV or JSON lines files.")],
+    format: Annotated[str, typer.Option(help="parquet, csv or jsonl; by default from the file's ending.")] = "",
+    append: Annotated[
+        bool, typer.Option("--append", help="Add the rows to the newest snapshot; without, a file is the whole dataset.")
+    ] = False,
     json_output: Json = False,
 ) -> None:
-    """Offer a file: it becomes an immutable snapshot, or is quarantined with every fault listed (exit code 3)."""
-    chosen = format or file.suffix.removeprefix(".").lower()
-    if chosen not in ("parquet", "csv"):
-        raise InvalidInput("unknown file format", where=str(file), expected="parquet or csv", got=chosen, next_step="add --format parquet")
+    """Offer files: each becomes an immutable snapshot, or is quarantined with every fault listed (exit code 3)."""
+    if len(files) > 1 and not append:
+        what = "each file would replace the one before"
+        raise InvalidInput(
+            what, where="lever data ingest", expected="--append, or one file", got=f"{len(files)} files", next_step="add --append"
+        )
+    formats = [_format_of(path, format) for path in files]
+    became = []
     with connect() as client:
-        became = client.data.ingest(dataset, _read(file), format=chosen)
+        for path, chosen in zip(files, formats, strict=True):
+            became.append(client.data.ingest(dataset, _read(path), format=chosen, append=append))
+            if not json_output:
+                _print_report(became[-1])
+            if not became[-1].accepted:
+                break
     if json_output:
-        print_json(became)
-    else:
-        _print_report(became)
-    if not became.accepted:
+        print_json(became if len(files) > 1 else became[0])
+    if not became[-1].accepted:
         raise typer.Exit(REFUSED)
+
+
+def _format_of(path: Path, told: str) -> str:
+    chosen = told or path.suffix.removeprefix(".").lower()
+    chosen = {"ndjson": "jsonl", "pq": "parquet"}.get(chosen, chosen)
+    if chosen not in ("parquet", "csv", "jsonl"):
+        expected = "parquet, csv or jsonl"
+        raise InvalidInput("unknown file format", where=str(path), expected=expected, got=chosen, next_step="add --format parquet")
+    return chosen
 
 
 def _print_report(became: "IngestView") -> None:
     if became.snapshot is not None:
-        say(f"accepted: {became.report.rows:,} rows as {became.snapshot.digest}")
+        held = f", {became.snapshot.rows:,} in the dataset" if became.snapshot.rows != became.report.rows else ""
+        say(f"accepted: {became.report.rows:,} rows as {became.snapshot.digest}{held}")
     else:
         say(f"refused: {became.report.rows:,} rows quarantined as {became.quarantine}")
     failing = [result for result in became.report.results if not result.passed]

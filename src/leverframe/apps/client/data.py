@@ -17,10 +17,12 @@ class DataClient:
         """Put an ODCS contract (YAML text) in force."""
         return self._transport.send("POST", path_of("contracts"), dict[str, Any], raw=text.encode(), key=key)
 
-    def ingest(self, dataset: str, body: bytes, *, format: str = "parquet", key: str | None = None) -> views.IngestView:
-        """Offer a file (``format`` parquet or csv); the answer says accepted, or every fault."""
+    def ingest(
+        self, dataset: str, body: bytes, *, format: str = "parquet", append: bool = False, key: str | None = None
+    ) -> views.IngestView:
+        """Offer a file (``format`` parquet, csv or jsonl); the answer says accepted, or every fault. ``append``: add its rows."""
         path = path_of("datasets", dataset, "snapshots")
-        return self._transport.send("POST", path, views.IngestView, raw=body, key=key, format=format)
+        return self._transport.send("POST", path, views.IngestView, raw=body, key=key, format=format, append="true" if append else None)
 
     def datasets(self) -> tuple[views.DatasetView, ...]:
         """Every dataset with its contract and newest snapshot."""

@@ -1,18 +1,20 @@
 """Routes of data."""
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from leverframe.apps.control.route import UPLOAD_BYTES_MAX, Call, Route
 from leverframe.apps.platform.views import DatasetView, IngestView
 from leverframe.core.errors import InvalidInput
+from leverframe.data.sources import Format
 
 
 class SnapshotQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``format`` of the file offered."""
+    """``format`` of the file offered (parquet, csv or jsonl); ``append``: add its rows to the newest snapshot's."""
 
     format: str = "parquet"
+    append: bool = False
 
 
 def _contract(call: Call) -> dict[str, object]:
@@ -24,9 +26,11 @@ def _contract(call: Call) -> dict[str, object]:
 
 
 def _snapshot(call: Call) -> IngestView:
-    if call.query.format not in ("parquet", "csv"):
-        raise InvalidInput("not a format that can be ingested", where="format", expected="parquet or csv", got=call.query.format)
-    return call.platform.data.ingest(call.actor, call.path["dataset"], call.body, format=call.query.format, key=call.key)
+    query = call.query
+    if query.format not in get_args(Format):
+        expected = " or ".join(get_args(Format))
+        raise InvalidInput("not a format that can be ingested", where="format", expected=expected, got=query.format[:40])
+    return call.platform.data.ingest(call.actor, call.path["dataset"], call.body, format=query.format, append=query.append, key=call.key)
 
 
 ROUTES: tuple[Route, ...] = (

@@ -1,62 +1,24 @@
 """Use cases of the data room: contracts, snapshots, quarantine."""
 
-import msgspec
-import polars as pl
+from functools import partial
 
+import msgspec
+
+from leverframe.apps.platform.datasets import contract_of, latest_rows, latest_snapshot
+from leverframe.apps.platform.deliveries import deliver
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import DatasetView, IngestView
 from leverframe.core.actor import Actor
 from leverframe.core.dataset import ContractReport, Snapshot
-from leverframe.core.errors import NotFound
-from leverframe.data.commands import (
-    KIND_CONTRACT,
-    KIND_DATASET,
-    KIND_QUARANTINE,
-    KIND_SNAPSHOT,
-    ApplyContract,
-    Dataset,
-    Quarantine,
-    RecordQuarantine,
-    RecordSnapshot,
-)
+from leverframe.core.digest import digest_bytes, digest_record
+from leverframe.data.commands import KIND_CONTRACT, KIND_QUARANTINE, KIND_SNAPSHOT, ApplyContract, Quarantine
 from leverframe.data.contract_file import read_contract
 from leverframe.data.contracts import Contract
-from leverframe.data.ingest import Ingested, ingest
-from leverframe.data.snapshots import read_snapshot
+from leverframe.data.ingest import take_file
 
 REPORTS_MAX = 50
 
-
-def contract_of(parts: Parts, dataset: str) -> Contract:
-    """The contract in force for ``dataset``.
-
-    Raises
-    ------
-    NotFound: no contract names this dataset; nothing unchecked is ever taken in.
-    """
-    found = next((c for c in parts.ledger.find(KIND_CONTRACT, Contract) if c.dataset == dataset), None)
-    if found is None:
-        raise NotFound("no contract is in force for this dataset", where=dataset, next_step="lever data contracts apply <file>")
-    return found
-
-
-def latest_snapshot(parts: Parts, dataset: str) -> Snapshot | None:
-    """The newest snapshot of ``dataset``, if there is one."""
-    pointer = parts.ledger.get(KIND_DATASET, dataset, Dataset)
-    return parts.ledger.get(KIND_SNAPSHOT, f"{dataset}/{pointer.snapshot}", Snapshot) if pointer else None
-
-
-def latest_rows(parts: Parts, dataset: str) -> tuple[Snapshot, pl.LazyFrame]:
-    """The newest snapshot of ``dataset`` and its rows.
-
-    Raises
-    ------
-    NotFound: nothing was ingested yet.
-    """
-    snapshot = latest_snapshot(parts, dataset)
-    if snapshot is None:
-        raise NotFound("nothing was ingested yet", where=dataset, next_step=f"lever data ingest {dataset} <file>")
-    return snapshot, read_snapshot(parts.artifacts, snapshot)
+__all__ = ["Data", "contract_of", "latest_rows", "latest_snapshot"]
 
 
 class Data:
@@ -71,20 +33,14 @@ class Data:
         receipt = self._parts.ledger.write(actor, ApplyContract(contract=contract), key=key)
         return {"contract": contract.name, "version": contract.version, **receipt.result}
 
-    def ingest(self, actor: Actor, dataset: str, body: bytes, *, format: str, key: str) -> IngestView:
-        """Check an offered file against its contract: bytes first, then the record of what became of it."""
-        parts = self._parts
-        contract = contract_of(parts, dataset)
-        referenced = {column.references.partition(".")[0] for column in contract.columns if column.references}
-        parents = {name: latest_rows(parts, name)[1] for name in referenced if latest_snapshot(parts, name) is not None}
-        done = ingest(body, format, contract, dataset=dataset, blobs=parts.artifacts, now_us=parts.clock.now_us(), parents=parents)
-        if done.snapshot is not None:
-            parts.ledger.write(actor, RecordSnapshot(snapshot=done.snapshot, owner_team=contract.team), key=key)
-        if done.quarantine is not None:
-            parts.ledger.write(actor, _quarantine(done, contract), key=f"{key}/quarantine")
-        return IngestView(
-            dataset=dataset, accepted=done.report.accepted, report=done.report, snapshot=done.snapshot, quarantine=done.quarantine or ""
-        )
+    def ingest(self, actor: Actor, dataset: str, body: bytes, *, format: str, key: str, append: bool = False) -> IngestView:
+        """Check an offered file against its contract: bytes first, then the record of what became of it.
+
+        With ``append`` its rows are added to the newest snapshot's; otherwise they are the whole dataset from now on.
+        """
+        delivery = digest_record([actor.subject, key, dataset, format, append, digest_bytes(body)])
+        offer = partial(take_file, data=body, format=format)
+        return deliver(self._parts, actor, dataset, offer, delivery=delivery, append=append, key=key)
 
     def datasets(self) -> tuple[DatasetView, ...]:
         """Every dataset that has a contract."""
@@ -121,17 +77,3 @@ class Data:
 
     def _report(self, digest: str) -> ContractReport:
         return msgspec.json.decode(self._parts.artifacts.get(digest), type=ContractReport)
-
-
-def _quarantine(done: Ingested, contract: Contract) -> RecordQuarantine:
-    assert done.quarantine is not None
-    reasons = tuple(f"{result.rule} {result.column}".strip() for result in done.report.results if not result.passed)
-    return RecordQuarantine(
-        dataset=done.report.dataset,
-        contract=contract.name,
-        digest=done.quarantine,
-        report_digest=done.report_digest,
-        rows=done.report.quarantined_rows if done.snapshot is not None else 0,
-        reasons=reasons,
-        owner_team=contract.team,
-    )

@@ -11,6 +11,7 @@ from leverframe.features.online import OnlineStore
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.ledger.store import Ledger
 from leverframe.governance.policy import Policy
+from leverframe.governance.pseudonyms import Pseudonyms
 from leverframe.governance.signing import SigningKey, TrustStore
 
 
@@ -24,6 +25,7 @@ class Parts:
     policy: Policy
     artifacts: ArtifactStore
     key: SigningKey
+    pseudonyms: Pseudonyms
     trust: TrustStore
     online: OnlineStore
     queue: DurableQueue
