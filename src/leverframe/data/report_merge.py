@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from leverframe.core.dataset import ContractReport, RuleResult
-from leverframe.data.checks import EXAMPLES_MAX
 from leverframe.data.contracts import Severity
+from leverframe.data.report import EXAMPLES_MAX
 
 
 def said(rule: str, column: str, severity: Severity, failing_rows: int, checked_rows: int, expected: str) -> RuleResult:
@@ -18,6 +18,7 @@ def said(rule: str, column: str, severity: Severity, failing_rows: int, checked_
         passed=failing_rows == 0,
         failing_rows=failing_rows,
         checked_rows=checked_rows,
+        failing_share=failing_rows / checked_rows if checked_rows else 0.0,
         expected=expected,
     )
 
@@ -46,12 +47,15 @@ def merged(first: ContractReport, second: ContractReport) -> ContractReport:
 def _both(one: RuleResult, other: RuleResult) -> RuleResult:
     if one.rule == "freshness":
         return other if other.passed or not one.passed else one
+    checked = one.checked_rows + other.checked_rows
     return msgspec.structs.replace(
         one,
         passed=one.passed and other.passed,
         failing_rows=one.failing_rows + other.failing_rows,
-        checked_rows=one.checked_rows + other.checked_rows,
+        checked_rows=checked,
+        failing_share=(one.failing_rows + other.failing_rows) / checked if checked else 0.0,
         examples=(*one.examples, *other.examples)[:EXAMPLES_MAX],
+        example_rows=(*one.example_rows, *other.example_rows)[:EXAMPLES_MAX],
     )
 
 
