@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from leverframe.core.feature import Aggregate as Aggregate
     from leverframe.core.feature import Expression as Expression
     from leverframe.core.feature import FeatureView as FeatureView
+    from leverframe.core.feature_example import FeatureTest as FeatureTest
     from leverframe.core.feature_service import Entity as Entity
     from leverframe.core.feature_service import EntityKey as EntityKey
     from leverframe.core.feature_service import FeatureService as FeatureService
@@ -46,6 +47,7 @@ _HOMES = {
     "leverframe.core.clock": ("DAY_US", "HOUR_US", "MINUTE_US", "SECOND_US", "iso_from_us", "us_from_iso"),
     "leverframe.core.errors": ("LeverframeError",),
     "leverframe.core.feature": ("Aggregate", "Expression", "FeatureView"),
+    "leverframe.core.feature_example": ("FeatureTest",),
     "leverframe.core.feature_service": ("Entity", "EntityKey", "FeatureService", "ServedFeature"),
     "leverframe.core.model": ("ModelSpec",),
     "leverframe.core.schema": ("InputColumn", "OutputField", "RequestField"),

@@ -391,13 +391,44 @@ def test_a_plan_shows_who_breaks_and_the_command_that_applies_it(lever, platform
         "    arrival_time='known_at', expressions=(lf.Expression(name='visib', sql='visib'),))\n"
     )
     code, out, _ = lever("plan", str(team_folder))
-    assert code == OK
+    assert code == REFUSED
     assert "BREAKING" in out
     assert "origin_weather.wind_speed" in out
     assert "model flight-delay" in out
     assert f"--plan {records.digest('plan')}" not in out, "a project with faults is not offered for applying"
     assert "its source has no contract" in out
     assert platform.calls.made == []
+
+
+TESTED = """
+lf.FeatureTest  # loaded when first used
+DAY = lf.DAY_US
+holds = lf.FeatureTest(name="known", view="origin_delays", rows=({"origin": "JFK", "t": 5, "dep_delay": 30.0},),
+    asked=({"origin": "JFK", "at": 4}, {"origin": "JFK", "at": 5}), expected={"mean_2h": (None, 30.0)})
+"""
+
+
+def test_feature_tests_run_here_and_before_a_plan(lever, platform, team_folder):
+    (team_folder / "features.py").write_text((team_folder / "features.py").read_text() + TESTED)
+    code, out, _ = lever("features", "test", str(team_folder))
+    assert code == OK
+    assert "feature tests: 1 of 1 hold on polars, stream" in out
+    (team_folder / "features.py").write_text((team_folder / "features.py").read_text().replace("(None, 30.0)", "(None, 31.0)"))
+    code, out, _ = lever("features", "test", str(team_folder))
+    assert code == REFUSED
+    assert "feature tests: 0 of 1 hold" in out
+    line = next(line for line in out.splitlines() if "stream" in line)
+    assert line.split()[-2:] == ["31", "30"]
+    code, out, _ = lever("plan", str(team_folder))
+    assert code == REFUSED
+    assert "feature tests: 0 of 1 hold" in out
+    assert platform.calls.made == []
+
+
+def test_a_project_without_feature_tests_says_how_to_write_one(lever, team_folder):
+    code, out, _ = lever("features", "test", str(team_folder))
+    assert code == OK
+    assert "lf.FeatureTest(" in out
 
 
 def test_two_records_of_one_name_are_a_conflict(team_folder):

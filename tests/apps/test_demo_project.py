@@ -10,6 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from leverframe.apps.cli.feature_tests import run_tests
+from leverframe.apps.cli.project import load_project
 from leverframe.apps.demo.project import prepare
 from leverframe.apps.demo.project.features import VIEWS
 from leverframe.apps.demo.project.models import BAD_UNITS_PREPARE, CARRIERS, DESTINATIONS, FLIGHT_DELAY, ORIGINS, flight_delay
@@ -252,3 +254,9 @@ def test_the_broken_file_is_plain_csv(year: Frames) -> None:
     lines = list(csv.reader(io.StringIO(prepare.broken_flights(year["flights"]).decode())))
     assert len(lines) == 203
     assert len({len(line) for line in lines}) == 1
+
+
+def test_the_project_s_own_feature_tests_hold_on_every_engine():
+    folder = Path(prepare.__file__).parent
+    results = run_tests(load_project(folder))
+    assert [(r.engine, r.differences, r.error) for r in results] == [("polars", (), ""), ("stream", (), "")]

@@ -6,6 +6,7 @@ import typer
 
 from leverframe.apps.cli.commands_data import PANEL, Folder
 from leverframe.apps.cli.connection import connect
+from leverframe.apps.cli.exit_codes import REFUSED
 from leverframe.apps.cli.output import Json, print_json, print_table, say
 
 features = typer.Typer(help="Feature views: declared once, used offline and online.", no_args_is_help=True)
@@ -49,6 +50,26 @@ def list_views(json_output: Json = False) -> None:
     print_table(
         "Feature views", ("view", "entity", "source", "#features", "age", "read by"), rows, empty="none yet. next: lever apply PROJECT_DIR"
     )
+
+
+@features.command("test")
+def features_test(project_dir: Folder, json_output: Json = False) -> None:
+    """Run the tests that stand beside a project's feature views, here, on every engine; exit code 3 when one does not hold."""
+    from leverframe.apps.cli import feature_tests
+    from leverframe.apps.cli import project as projects
+
+    results = feature_tests.run_tests(projects.load_project(project_dir))
+    if json_output:
+        print_json(results)
+    elif not results:
+        say(
+            "the project has no feature tests.",
+            "next: write one beside its view: lf.FeatureTest(view=..., rows=..., asked=..., expected=...)",
+        )
+    else:
+        feature_tests.print_results(results)
+    if not all(result.holds for result in results):
+        raise typer.Exit(REFUSED)
 
 
 @features.command("services")

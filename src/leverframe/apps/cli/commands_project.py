@@ -7,6 +7,7 @@ import typer
 
 from leverframe.apps.cli.commands_data import PANEL, Folder
 from leverframe.apps.cli.connection import connect
+from leverframe.apps.cli.exit_codes import REFUSED
 from leverframe.apps.cli.output import Json, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -22,17 +23,25 @@ CHANGE_WORDS = {
 
 
 def plan(project_dir: Folder, json_output: Json = False) -> None:
-    """Show what applying a project would change, whom it would break, and what must be filled anew and what that costs."""
+    """Show what applying a project would change, whom it would break, what must be filled anew at what cost; run its feature tests."""
+    from leverframe.apps.cli import feature_tests
     from leverframe.apps.cli import project as projects
 
-    declared = projects.load_project(project_dir).declarations
+    found = projects.load_project(project_dir)
+    results = feature_tests.run_tests(found)
     with connect() as client:
-        shown = client.projects.plan(declared)
+        shown = client.projects.plan(found.declarations)
+    hold = all(result.holds for result in results)
     if json_output:
-        print_json(shown)
-        return
-    print_plan(shown, str(project_dir))
-    say(f"next: lever apply {project_dir} --plan {shown.digest}" if shown.differs and not shown.faults else "")
+        print_json({"plan": shown, "tests": results})
+    else:
+        print_plan(shown, str(project_dir))
+        if results:
+            feature_tests.print_results(results)
+        if shown.differs and not shown.faults and hold:
+            say(f"next: lever apply {project_dir} --plan {shown.digest}")
+    if not hold or shown.faults:
+        raise typer.Exit(REFUSED)
 
 
 def apply(

@@ -13,10 +13,11 @@ import yaml
 from leverframe.apps.platform.views import Declarations
 from leverframe.core.errors import Conflict, InvalidInput, NotFound
 from leverframe.core.feature import FeatureView
+from leverframe.core.feature_example import FeatureTest
 from leverframe.core.feature_service import Entity, FeatureService
 from leverframe.core.model import ModelSpec
 
-T = TypeVar("T", FeatureView, ModelSpec, Entity, FeatureService)
+T = TypeVar("T", FeatureView, ModelSpec, Entity, FeatureService, FeatureTest)
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelSpec, ...]
     entities: tuple[Entity, ...] = ()
     services: tuple[FeatureService, ...] = ()
+    tests: tuple[FeatureTest, ...] = ()
 
     @property
     def declarations(self) -> Declarations:
@@ -50,14 +52,14 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_project(folder: Path) -> Project:
-    """Read ``contracts/*.yaml`` and import ``features.py`` and ``models.py``.
+    """Read ``contracts/*.yaml`` and import ``features.py``, ``feature_tests.py`` and ``models.py``.
 
     Raises
     ------
     NotFound: there is none of them.    InvalidInput: a contract is not YAML.    Conflict: two different records share a name.
     """
     files = sorted((folder / "contracts").glob("*.y*ml"))
-    modules = [folder / name for name in ("features.py", "models.py") if (folder / name).is_file()]
+    modules = [folder / name for name in ("features.py", "feature_tests.py", "models.py") if (folder / name).is_file()]
     if not files and not modules:
         raise NotFound(
             "no project here", where=str(folder), expected="contracts/*.yaml, features.py or models.py", next_step="lever apply DIR"
@@ -69,6 +71,7 @@ def load_project(folder: Path) -> Project:
         models=_declared(imported, ModelSpec),
         entities=_declared(imported, Entity),
         services=_declared(imported, FeatureService),
+        tests=_declared(imported, FeatureTest),
     )
 
 
