@@ -320,6 +320,9 @@ class FakeAudit:
     def export(self) -> bytes:
         return b'{"seq":1}\n{"seq":2}\n'
 
+    def evidence(self, release_id: str) -> bytes:
+        return b"PK\x05\x06" + bytes(18)
+
 
 class FakeServing:
     address = "http://127.0.0.1:8401"

@@ -6,6 +6,7 @@ import typer
 
 from leverframe.apps.cli import (
     commands_data,
+    commands_evidence,
     commands_features,
     commands_lineage,
     commands_operating,
@@ -45,6 +46,7 @@ for _module in (
     commands_serving,
     commands_stream,
     commands_record,
+    commands_evidence,
 ):
     _module.register(app)
 

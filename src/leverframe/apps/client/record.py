@@ -29,6 +29,10 @@ class AuditClient:
         """The whole chain as JSON lines."""
         return self._transport.get_bytes(path_of("audit", "export"))
 
+    def evidence(self, release_id: str) -> bytes:
+        """The evidence pack of a release (ZIP)."""
+        return self._transport.get_bytes(path_of("releases", release_id, "evidence"))
+
 
 class AccessClient:
     """Tokens."""

@@ -147,6 +147,16 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET",
+        path="/api/v1/releases/{release_id}/evidence",
+        permission="Audit.Read",
+        resource="release/{release_id}",
+        run=lambda call: call.platform.audit.evidence(call.path["release_id"]),
+        gives=bytes,
+        media_type="application/zip",
+        summary="All that a release was decided on, with a verifier that needs only Python and the public key",
+    ),
+    Route(
+        method="GET",
         path="/api/v1/tokens",
         permission="Tokens.Read",
         run=lambda call: call.platform.access.tokens(),

@@ -2,6 +2,7 @@
 
 import time
 
+from leverframe.apps.evidence.pack import evidence_pack
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import AuditView, VerifyView
 from leverframe.governance.ledger.chain import AuditEntry
@@ -32,6 +33,11 @@ class Audit:
     def export(self) -> bytes:
         """Entries, the revisions they wrote and the checkpoints as JSON lines, for verification off-host."""
         return b"".join(self._parts.ledger.export())
+
+    def evidence(self, release_id: str) -> bytes:
+        """Everything a release was decided on, as a ZIP archive that carries its own verifier."""
+        parts = self._parts
+        return evidence_pack(parts.ledger, parts.artifacts, parts.key, parts.trust, release_id, now_us=parts.clock.now_us())
 
 
 def _view(entry: AuditEntry) -> AuditView:
