@@ -85,6 +85,39 @@ def test_expressions_are_typed_against_the_source() -> None:
     ]
 
 
+def aggregate(**fields: object) -> Aggregate:
+    return msgspec.convert({"name": "v", "window_us": 1} | fields, Aggregate)
+
+
+def test_what_an_aggregate_takes_depends_on_its_function() -> None:
+    """A share without a predicate, or a predicate that nobody would look at, is a mistake to be told at once."""
+    shares = (
+        aggregate(name="a", function="share"),
+        aggregate(name="b", function="share", column="delay", condition="delay > 15"),
+        aggregate(name="c", function="mean", column="delay", condition="delay > 15"),
+        aggregate(name="d", function="share", condition="max(delay) > 15"),
+    )
+    with pytest.raises(InvalidInput) as caught:
+        check_view(change(aggregates=shares))
+    assert [(f.where, f.what) for f in caught.value.faults] == [
+        ("delays.a", "share needs a condition"),
+        ("delays.b", "share counts rows by a condition and takes no column"),
+        ("delays.c", "only share takes a condition"),
+        ("delays.d.condition", "only row functions may be called"),
+    ]
+    typed = (aggregate(name="e", function="share", condition="delay + 1"), aggregate(name="f", function="max", column="note"))
+    with pytest.raises(InvalidInput) as caught:
+        check_view(change(aggregates=typed, row_key="delay"), SCHEMA)
+    assert [f.where for f in caught.value.faults] == ["delays.row_key", "delays.f", "delays.e.condition"]
+    texts = (aggregate(name="g", function="distinct", column="note"), aggregate(name="h", function="count", column="note"))
+    assert check_view(change(aggregates=texts, row_key="note"), SCHEMA).features == ("g", "h")
+
+
+def test_row_expressions_take_no_row_key() -> None:
+    with pytest.raises(InvalidInput, match="a row key belongs to windowed aggregates"):
+        check_view(change(aggregates=(), expressions=(Expression(name="v", sql="delay"),), row_key="note"))
+
+
 def test_the_version_follows_the_values_and_not_the_words() -> None:
     """A corrected description must not make every bundle's binding stale; a changed window must."""
     assert view_version(change(description="x", owner="y", tags=("z",), freshness_sla_us=5)) == view_version(VIEW)
@@ -96,7 +129,10 @@ def test_the_version_follows_the_values_and_not_the_words() -> None:
         change(arrival_time="at"),
         change(where="delay > 0"),
         change(ttl_us=9),
+        change(row_key="note"),
+        change(aggregates=(Aggregate(name="mean_2h", function="share", condition="delay > 0", window_us=7_200_000_000),)),
+        change(aggregates=(Aggregate(name="mean_2h", function="share", condition="delay > 1", window_us=7_200_000_000),)),
         change(aggregates=(Aggregate(name="mean_2h", function="mean", column="delay", window_us=1),)),
         change(aggregates=(Aggregate(name="mean_2h", function="sum", column="delay", window_us=7_200_000_000),)),
     ]
-    assert len({view_version(VIEW), *map(view_version, others)}) == 10
+    assert len({view_version(VIEW), *map(view_version, others)}) == 13

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import polars as pl
 import pytest
 
@@ -127,3 +128,34 @@ def test_a_restarted_stream_ends_in_the_same_state() -> None:
     second.push(rows)
     second.advance(12)
     assert [value(store, MEAN, k) for k in "AB"] == [[8.0, 1.0], [4.0, 1.0]]
+
+
+def test_a_correction_replaces_a_duplicate_counts_once_and_a_cancellation_withdraws() -> None:
+    """Without the row key a corrected value would count beside its correction until both leave the window."""
+    view = msgspec.structs.replace(
+        MEAN, row_key="id", where="x < 100", aggregates=(*MEAN.aggregates, Aggregate(name="top", function="max", column="x", window_us=10))
+    )
+    store = MemoryOnlineStore()
+    stream = ViewStream(view, store)
+    rows = [("A", 1, 1, 8.0, 1), ("A", 1, 1, 8.0, 1), ("A", 2, 2, 4.0, 2), ("A", 1, 5, 2.0, 1), ("A", 2, 7, 100.0, 2)]
+    pushed = pl.DataFrame(rows, schema={"k": pl.String, "e": pl.Int64, "a": pl.Int64, "x": pl.Float64, "id": pl.Int64}, orient="row")
+    stream.push(pushed)
+    answers = []
+    for at in (1, 2, 5, 7, 11):
+        stream.advance(at)
+        answers.append(value(store, view, "A"))
+    assert answers == [[8.0, 1.0, 8.0], [6.0, 2.0, 8.0], [3.0, 2.0, 4.0], [2.0, 1.0, 2.0], [None, 0.0, None]]
+
+
+def test_heaps_stay_in_proportion_to_the_rows_inside() -> None:
+    """A falling maximum keeps every outdated value under the top; a stream that runs for a year must not keep the year."""
+    view = msgspec.structs.replace(MEAN, aggregates=(Aggregate(name="top", function="max", column="x", window_us=10),))
+    stream = ViewStream(view, MemoryOnlineStore())
+    # One huge value stays on top of all the others in its window, again and again.
+    stream.push(source(*(("A", at, at, 1e6 if at % 10 == 0 else float(at)) for at in range(5_000))))
+    largest = 0
+    for at in range(0, 5_000, 5):
+        stream.advance(at)
+        (part,) = (part for windows in stream._state._parts.values() for window in windows for part in window.values())  # type: ignore[attr-defined]
+        largest = max(largest, len(part.heaps["max"]))
+    assert largest <= 2 * 10 + 64 + 10

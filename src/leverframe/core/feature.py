@@ -4,18 +4,34 @@ from typing import Literal
 
 import msgspec
 
-Aggregation = Literal["count", "sum", "mean"]
+Aggregation = Literal["count", "sum", "mean", "min", "max", "std", "last", "distinct", "share"]
 
 
 class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
     """A windowed aggregation, e.g. the mean of ``dep_delay`` over 2 h.
 
     A source row counts at moment ``t`` when its event time lies in ``(t - window_us, t]`` *and* it had arrived by ``t``.
+    Missing values (null, not finite) of ``column`` count for nothing.
+
+    ============  ==========================================================================================  ==================
+    function      value                                                                                        over no rows
+    ============  ==========================================================================================  ==================
+    ``count``     number of values of ``column``; of rows, when ``column`` is empty                            0
+    ``sum``       in exact millionths                                                                          0
+    ``mean``      the sum over the number of values                                                            missing
+    ``std``       sample standard deviation (``ddof = 1``), from exact sums; missing for fewer than two values  missing
+    ``min``       the least value                                                                              missing
+    ``max``       the greatest value                                                                           missing
+    ``last``      the value with the latest event time; ties: latest arrival, then the later row               missing
+    ``distinct``  number of distinct values; of text, integer, boolean and decimal columns                     0
+    ``share``     share of all rows for which the SQL predicate ``condition`` is true (null is not true)       missing
+    ============  ==========================================================================================  ==================
     """
 
     name: str
     function: Aggregation
     column: str = ""
+    condition: str = ""
     window_us: int
     description: str = ""
 
@@ -36,6 +52,11 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     aggregates expire by their window. ``freshness_sla_us`` is how old the newest arrived row may be before the feed is late
     (0: a static table).  ``where`` is an optional SQL predicate on source rows.
     A view has either ``expressions`` or ``aggregates``, not both.
+
+    ``row_key`` names a column with the identity of a row (an event id). Of all rows of one entity with the same key, aggregates count
+    the one that arrived last (ties: the later event, then the later row), from its arrival on: a correction replaces what it corrects,
+    a duplicate counts once, and a correction that no longer meets ``where`` withdraws the row. Row expressions need no key: the latest
+    arrival of the newest event is their value anyway.
     """
 
     name: str
@@ -46,6 +67,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     expressions: tuple[Expression, ...] = ()
     aggregates: tuple[Aggregate, ...] = ()
     where: str = ""
+    row_key: str = ""
     ttl_us: int = 0
     freshness_sla_us: int = 0
     owner: str = ""

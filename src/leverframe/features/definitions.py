@@ -17,11 +17,14 @@ ARRIVAL = "arrival_us"
 RESERVED = frozenset({VALID_FROM, EVENT, ARRIVAL})
 
 FEATURES_MAX = 512
+_TEXTS = (pl.String, pl.Categorical, pl.Enum)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 def view_version(view: FeatureView) -> Digest:
     """The digest of everything that decides the values; words, owner, tags and the freshness SLA may change without a new version."""
+    # What a view does not declare is left out, so that views declared before it could be keep their version.
+    keyed = {"row_key": view.row_key} if view.row_key else {}
     return digest_record(
         {
             "name": view.name,
@@ -30,16 +33,12 @@ def view_version(view: FeatureView) -> Digest:
             "event_time": view.event_time,
             "arrival_time": view.arrival_time,
             "expressions": [(e.name, e.sql) for e in view.expressions],
-            "aggregates": [(a.name, a.function, a.column, a.window_us) for a in view.aggregates],
+            "aggregates": [(a.name, a.function, a.column, a.window_us, *([a.condition] if a.condition else [])) for a in view.aggregates],
             "where": view.where,
             "ttl_us": view.ttl_us,
+            **keyed,
         }
     )
-
-
-def aggregated_columns(view: FeatureView) -> tuple[str, ...]:
-    """The distinct source columns the view aggregates, in order of first use; ``""`` (counting rows) is not one."""
-    return tuple(dict.fromkeys(a.column for a in view.aggregates if a.column))
 
 
 def windows(view: FeatureView) -> tuple[int, ...]:
@@ -86,6 +85,9 @@ def _shape_faults(view: FeatureView) -> list[Fault]:
         faults.append(Fault(where=view.name, what="a view has expressions or aggregates, exactly one of the two"))
     if len(view.features) > FEATURES_MAX:
         faults.append(Fault(where=view.name, what="too many features", expected=f"at most {FEATURES_MAX}", got=str(len(view.features))))
+    if view.row_key and view.expressions:
+        what = "a row key belongs to windowed aggregates; of row expressions the latest arrival of the newest event is the value anyway"
+        faults.append(Fault(where=f"{view.name}.row_key", what=what))
     for at in ("ttl_us", "freshness_sla_us"):
         if getattr(view, at) < 0:
             faults.append(Fault(where=f"{view.name}.{at}", what="a duration cannot be negative", got=str(getattr(view, at))))
@@ -109,6 +111,16 @@ def _aggregate_faults(view: FeatureView, aggregate: Aggregate) -> list[Fault]:
     faults = []
     if aggregate.window_us <= 0:
         faults.append(Fault(where=where, what="a window must be longer than nothing", got=str(aggregate.window_us)))
+    if aggregate.function == "share":
+        if aggregate.column:
+            faults.append(Fault(where=where, what="share counts rows by a condition and takes no column", got=aggregate.column))
+        if not aggregate.condition:
+            faults.append(Fault(where=where, what="share needs a condition", expected="a SQL predicate, for instance: dep_delay > 15"))
+        else:
+            faults += row_sql_faults(aggregate.condition, f"{where}.condition")
+        return faults
+    if aggregate.condition:
+        faults.append(Fault(where=where, what="only share takes a condition", expected="share", got=aggregate.function))
     if aggregate.function != "count" and not aggregate.column:
         faults.append(Fault(where=where, what=f"{aggregate.function} needs a column"))
     return faults
@@ -129,7 +141,7 @@ def _schema_faults(view: FeatureView, schema: Mapping[str, pl.DataType]) -> list
         dtype = schema.get(column)
         if dtype is None:
             continue
-        if role == "entity" and not (dtype.is_integer() or dtype in (pl.String, pl.Categorical, pl.Enum)):
+        if role == "entity" and not (dtype.is_integer() or dtype in _TEXTS):
             faults.append(
                 Fault(where=f"{view.name}.entity", what=f"{column!r} cannot be a key", expected="text or integer", got=str(dtype))
             )
@@ -137,9 +149,26 @@ def _schema_faults(view: FeatureView, schema: Mapping[str, pl.DataType]) -> list
             faults.append(
                 Fault(where=f"{view.name}.{role}", what=f"{column!r} is no moment", expected="int64 microseconds UTC", got=str(dtype))
             )
-        if role not in ("entity", "event_time", "arrival_time") and not (dtype.is_numeric() or dtype == pl.Boolean):
-            faults.append(Fault(where=f"{view.name}.{role}", what=f"{column!r} is no number", expected="a numeric column", got=str(dtype)))
-    return faults + _expression_faults(view, schema)
+        if role == "row_key" and not (dtype.is_integer() or dtype in _TEXTS):
+            faults.append(
+                Fault(where=f"{view.name}.{role}", what=f"{column!r} cannot be a key", expected="text or integer", got=str(dtype))
+            )
+    return faults + _aggregated_faults(view, schema) + _expression_faults(view, schema)
+
+
+def _aggregated_faults(view: FeatureView, schema: Mapping[str, pl.DataType]) -> list[Fault]:
+    faults = []
+    for aggregate in view.aggregates:
+        dtype = schema.get(aggregate.column)
+        if dtype is None:
+            continue
+        numeric = dtype.is_numeric() or dtype == pl.Boolean
+        # Counting and telling apart need no number.
+        if not numeric and not (aggregate.function in ("count", "distinct") and dtype in _TEXTS):
+            expected = "a numeric or text column" if aggregate.function in ("count", "distinct") else "a numeric column"
+            what = f"{aggregate.column!r} is no number" if expected == "a numeric column" else f"{aggregate.column!r} cannot be counted"
+            faults.append(Fault(where=f"{view.name}.{aggregate.name}", what=what, expected=expected, got=str(dtype)))
+    return faults
 
 
 def _used_columns(view: FeatureView) -> list[tuple[str, str]]:
@@ -147,6 +176,7 @@ def _used_columns(view: FeatureView) -> list[tuple[str, str]]:
         *(("entity", column) for column in view.entity),
         ("event_time", view.event_time),
         ("arrival_time", view.arrival_time),
+        *([("row_key", view.row_key)] if view.row_key else []),
         *((a.name, a.column) for a in view.aggregates if a.column),
     ]
 
@@ -155,14 +185,17 @@ def _expression_faults(view: FeatureView, schema: Mapping[str, pl.DataType]) -> 
     """Ask Polars for each expression's type on an empty frame of the source's schema."""
     empty = pl.LazyFrame(schema=dict(schema))
     faults = []
-    for name, sql in [*((e.name, e.sql) for e in view.expressions), *([("where", view.where)] if view.where else [])]:
+    predicates = {f"{a.name}.condition": a.condition for a in view.aggregates if a.condition} | (
+        {"where": view.where} if view.where else {}
+    )
+    for name, sql in [*((e.name, e.sql) for e in view.expressions), *predicates.items()]:
         where = f"{view.name}.{name}"
         try:
             dtype = select_row_sql(empty, {"__value": sql}).collect_schema()["__value"]
         except InvalidInput as error:
             faults.append(Fault(where=where, what="the source cannot answer this SQL", expected=error.expected, got=error.got))
             continue
-        if not (dtype == pl.Boolean or (name != "where" and (dtype.is_numeric() or dtype == pl.Null))):
-            expected = "true or false" if name == "where" else "a number or a boolean"
+        if not (dtype == pl.Boolean or (name not in predicates and (dtype.is_numeric() or dtype == pl.Null))):
+            expected = "true or false" if name in predicates else "a number or a boolean"
             faults.append(Fault(where=where, what="wrong type of value", expected=expected, got=str(dtype)))
     return faults

@@ -9,10 +9,11 @@ import polars as pl
 
 from leverframe.core.errors import InvalidInput, LimitExceeded
 from leverframe.core.feature import FeatureView
-from leverframe.features.definitions import ARRIVAL, EVENT, VALID_FROM, aggregated_columns, view_version
-from leverframe.features.entity_state import EntityState, NewestRows, Row, WindowCounters
+from leverframe.features.definitions import ARRIVAL, EVENT, VALID_FROM, view_version
+from leverframe.features.entity_state import EntityState, NewestRows, Row
 from leverframe.features.online import NEVER_US, EntityRows, Float, OnlineStore, ViewMeta, entity_keys
-from leverframe.features.source_rows import source_rows, value_column
+from leverframe.features.source_rows import prepared_columns, source_rows
+from leverframe.features.window_state import WindowState
 
 PENDING_ROWS_MAX = 50_000_000
 
@@ -28,7 +29,7 @@ class ViewStream:
         self.view = view
         self._store = store
         self._version = view_version(view)
-        self._state: EntityState = NewestRows() if view.expressions else WindowCounters(view)
+        self._state: EntityState = NewestRows() if view.expressions else WindowState(view)
         self._numbers: dict[bytes, int] = {}
         self._keys: list[bytes] = []
         self._waiting: list[Row] = []
@@ -54,8 +55,7 @@ class ViewStream:
         prepared = prepared.sort([VALID_FROM, EVENT, ARRIVAL], maintain_order=True)
         if len(self._waiting) - self._next + prepared.height > PENDING_ROWS_MAX:
             raise LimitExceeded("too many rows are waiting", where=self.view.name, expected=f"at most {PENDING_ROWS_MAX}")
-        columns = [value_column(i) for i in range(len(aggregated_columns(self.view)))]
-        values = list(self.view.features) if self.view.expressions else columns
+        values = prepared_columns(self.view)
         rows_values = prepared.select(values).rows() if values else [()] * prepared.height
         fresh = list(zip(self._entities(prepared), prepared[EVENT].to_list(), prepared[ARRIVAL].to_list(), rows_values, strict=True))
         waiting = [*zip(self._waiting_from_us[self._next :], self._waiting[self._next :], strict=True)]

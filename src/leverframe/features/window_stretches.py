@@ -1,0 +1,108 @@
+"""Which rows count at which moments: stretches of points in time, and what can be said of all points at once.
+
+A row counts at the points ``first <= p < end``. Points are numbered over all entities, entity after entity, so that one pass over flat
+arrays answers for all of them. Nothing here assumes that rows leave in the order in which they came: late rows and corrections do not.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Int = npt.NDArray[np.int64]
+Float = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """The stretches of one window: ``first`` (ascending) and ``end`` of each row that counts, over ``points`` points."""
+
+    first: Int
+    end: Int
+    points: int
+
+    def summing(self) -> "Sums":
+        """Ready to sum values over the rows of each point."""
+        return Sums(self)
+
+    def of(self, rows: npt.NDArray[np.bool_]) -> "Stretches":
+        """The stretches of some of the rows."""
+        return self if bool(rows.all()) else Stretches(self.first[rows], self.end[rows], self.points)
+
+
+class Sums:
+    """Sums over the rows of every point: a running sum of those that came less one of those that left.
+
+    The running sums pass over entities and may wrap around; differences of whole numbers are exact all the same.
+
+    >>> Sums(Stretches(np.array([0, 1, 1]), np.array([2, 2, 3]), 4)).of(np.array([5, 7, 9])).tolist()
+    [5, 21, 9, 0]
+    """
+
+    def __init__(self, stretches: Stretches) -> None:
+        points = stretches.points
+        self._come = np.cumsum(np.bincount(stretches.first, minlength=points)[:points])
+        self._gone = np.cumsum(np.bincount(stretches.end, minlength=points)[:points])
+        end = stretches.end
+        in_order = bool((end[1:] >= end[:-1]).all())
+        self._leaving = slice(None) if in_order else np.argsort(end, kind="stable")
+        self.rows: Int = self._come - self._gone
+
+    def of(self, values: Int) -> Int:
+        """The sum of ``values`` (one for each stretch) over the rows of each point; int64 of shape ``[points]``."""
+        come = np.concatenate([[0], np.cumsum(values)])
+        gone = come if isinstance(self._leaving, slice) else np.concatenate([[0], np.cumsum(values[self._leaving])])
+        total: Int = come[self._come] - gone[self._gone]
+        return total
+
+
+def greatest(stretches: Stretches, values: Any, nothing: float) -> Any:
+    """The greatest of ``values`` over the rows of each point, ``nothing`` where there is none.
+
+    ``values`` are int64 or float64, one for each stretch, and so is the answer, of shape ``[points]``.
+    Every stretch is covered by two of a power-of-two length that may overlap, and these are halved level by level down to points:
+    as many passes as the longest stretch has binary digits, each over flat arrays (a sparse table, filled backwards).
+
+    >>> greatest(Stretches(np.array([0, 1]), np.array([3, 2]), 4), np.array([5.0, 7.0]), -np.inf).tolist()
+    [5.0, 7.0, 5.0, -inf]
+    """
+    best = np.full(stretches.points, nothing, dtype=values.dtype)
+    if not len(values):
+        return best
+    level = np.frexp((stretches.end - stretches.first).astype(np.float64))[1] - 1
+    order = np.argsort(level, kind="stable")
+    bounds = np.searchsorted(level[order], np.arange(level.max() + 2))
+    for k in range(int(level.max()), -1, -1):
+        rows = order[bounds[k] : bounds[k + 1]]
+        if len(rows):
+            np.maximum.at(best, stretches.first[rows], values[rows])
+            np.maximum.at(best, stretches.end[rows] - (1 << k), values[rows])
+        if k:
+            half = 1 << (k - 1)
+            lower = best.copy()
+            np.maximum(lower[half:], best[:-half], out=lower[half:])
+            best = lower
+    return best
+
+
+def distinct(stretches: Stretches, groups: Int) -> Int:
+    """How many different values the rows of each point have; ``groups`` numbers the pairs of entity and value, from zero, without gaps.
+
+    The stretches of one value are merged where they meet; then each merged stretch counts one.
+
+    >>> distinct(Stretches(np.array([0, 1, 1]), np.array([2, 3, 2]), 4), np.array([0, 0, 1])).tolist()
+    [1, 2, 1, 0]
+    """
+    if not len(groups):
+        return np.zeros(stretches.points, dtype=np.int64)
+    order = np.argsort(groups, kind="stable")
+    group = groups[order]
+    # Lifting each group above the one before makes one running maximum serve all groups.
+    lift = group * np.int64(stretches.points + 1)
+    first, reach = stretches.first[order] + lift, np.maximum.accumulate(stretches.end[order] + lift)
+    begins = np.concatenate([[True], (group[1:] != group[:-1]) | (first[1:] > reach[:-1])])
+    ends = np.concatenate([np.flatnonzero(begins)[1:] - 1, [len(group) - 1]])
+    come = np.bincount((first - lift)[begins], minlength=stretches.points)[: stretches.points]
+    gone = np.bincount((reach - lift)[ends], minlength=stretches.points)[: stretches.points]
+    return np.cumsum(come - gone)
