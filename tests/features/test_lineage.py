@@ -75,3 +75,12 @@ def test_an_expression_of_constants_needs_no_column():
             FeatureView(name="v", source="s", entity=(), event_time="t", arrival_time="t", expressions=(Expression(name="one", sql="1"),))
         )
     ] == ["event_time", "arrival_time"]
+
+
+def test_a_share_needs_the_columns_of_its_condition_and_a_view_its_row_key() -> None:
+    """A column that only a predicate looks at breaks the feature just as much when it goes."""
+    late = Aggregate(name="late", function="share", condition="dep_delay > 15", window_us=3_600_000_000)
+    view = FeatureView(name="v", source="s", entity=("k",), event_time="e", arrival_time="a", aggregates=(late,), row_key="id")
+    uses = {(use.column, use.role, use.how) for use in view_columns(view)}
+    assert ("dep_delay", "aggregate", "share(dep_delay > 15) over 1 h") in uses
+    assert ("id", "key", "row key") in uses

@@ -60,15 +60,19 @@ def _uses(view: FeatureView) -> Iterator[ColumnUse]:
     for aggregate in view.aggregates:
         if aggregate.column:
             yield ColumnUse(feature=aggregate.name, column=aggregate.column, role="aggregate", how=_window(aggregate))
+        for column in sql_columns(aggregate.condition) if aggregate.condition else ():
+            yield ColumnUse(feature=aggregate.name, column=column, role="aggregate", how=_window(aggregate))
     for feature in view.features:
         for column in sql_columns(view.where) if view.where else ():
             yield ColumnUse(feature=feature, column=column, role="filter", how=view.where)
         for column in view.entity:
             yield ColumnUse(feature=feature, column=column, role="key", how="entity key")
+        if view.row_key:
+            yield ColumnUse(feature=feature, column=view.row_key, role="key", how="row key")
         yield ColumnUse(feature=feature, column=view.event_time, role="event_time", how="event time")
         yield ColumnUse(feature=feature, column=view.arrival_time, role="arrival_time", how="arrival time")
 
 
 def _window(aggregate: Aggregate) -> str:
     unit, size = next((unit, size) for unit, size in _MICROSECONDS_OF if aggregate.window_us % size == 0)
-    return f"{aggregate.function}({aggregate.column}) over {aggregate.window_us // size} {unit}"
+    return f"{aggregate.function}({aggregate.column or aggregate.condition}) over {aggregate.window_us // size} {unit}"

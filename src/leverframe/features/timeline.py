@@ -13,7 +13,6 @@ from leverframe.features.source_rows import source_rows
 from leverframe.features.window_timeline import aggregates_timeline
 
 
-
 def timeline(view: FeatureView, source: pl.LazyFrame) -> pl.DataFrame:
     """Rows (entity keys, ``valid_from_us``, ``event_us``, ``arrival_us``, float64 features), ordered by entity and ``valid_from_us``.
 

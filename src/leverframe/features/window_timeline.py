@@ -14,6 +14,7 @@ from leverframe.core.feature import Aggregate, FeatureView
 from leverframe.features.aggregate_inputs import Input, aggregate_inputs, input_column, inputs
 from leverframe.features.definitions import ARRIVAL, EVENT, VALID_FROM, windows
 from leverframe.features.deviation import deviations, square_limbs
+from leverframe.features.numbering import key_codes
 from leverframe.features.source_rows import COUNTS, ROW_KEY, SCALE
 from leverframe.features.window_stretches import Float, Int, Stretches, Sums, distinct, greatest
 
@@ -59,9 +60,9 @@ def _known_rows(view: FeatureView, rows: pl.DataFrame, entities: pl.DataFrame) -
     keys = list(view.entity)
     numbered = (
         rows.lazy()
-        .with_row_index(ORDER)
-        .join(entities.lazy().with_row_index(ENTITY).with_columns(pl.col(ENTITY).cast(pl.Int64)), on=keys)
         .drop(keys)
+        .with_row_index(ORDER)
+        .with_columns(pl.Series(ENTITY, key_codes(rows.select(keys), entities), dtype=pl.Int64))
         .with_columns(
             pl.max_horizontal(EVENT, ARRIVAL).alias(VALID_FROM), pl.col(EVENT).alias("__event"), pl.col(ARRIVAL).alias("__arrival")
         )
