@@ -140,6 +140,13 @@ class FakeServices:
         return (views.ServiceView(service=records.SERVICE, version=service_version(records.SERVICE), models=("flight-delay",)),)
 
 
+class FakeDetails:
+    def view(self, name: str) -> views.FeatureDetailView:
+        if name not in (records.WEATHER.name, "origin_delays"):
+            raise NotFound("no such feature view", where=name, next_step="lever features list")
+        return records.feature_detail(name)
+
+
 class FakeProjects:
     """Plans by the real comparison against the records; applying says which kinds were sent."""
 
@@ -356,6 +363,7 @@ class FakePlatform:
         self.features = FakeFeatures(self.calls, access)
         self.lineage = FakeLineage()
         self.services = FakeServices(self.calls, access)
+        self.details = FakeDetails()
         self.projects = FakeProjects(self.calls, access)
         self.training = FakeTraining(self.calls, access)
         self.release = FakeRelease(self.calls, access)
@@ -401,6 +409,8 @@ class EmptyPlatform(FakePlatform):
         super().__init__()
         self.data.datasets = lambda: ()  # type: ignore[method-assign]
         self.features.views = lambda: ()  # type: ignore[method-assign]
+        self.services.services = lambda: ()  # type: ignore[method-assign]
+        self.services.entities = lambda: ()  # type: ignore[method-assign]
         self.training.models = lambda: ()  # type: ignore[method-assign]
         self.training.runs = lambda model="": ()  # type: ignore[method-assign]
         self.release.plans = lambda: ()  # type: ignore[method-assign]

@@ -5,14 +5,16 @@ from importlib.resources import files
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from leverframe.apps.platform import views
 from leverframe.core.alert import Alert, Cause, Signal
-from leverframe.core.clock import DAY_US, HOUR_US, us_from_iso
+from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US, us_from_iso
 from leverframe.core.dataset import ContractReport, RuleResult, Snapshot
 from leverframe.core.digest import digest_bytes
 from leverframe.core.evaluation import CalibrationBin, EvaluationReport, Metric
 from leverframe.core.feature import Expression, FeatureView, Freshness
+from leverframe.core.feature_page import AgePoint, EndpointReader
 from leverframe.core.feature_service import Entity, EntityKey, FeatureService, ServedFeature
 from leverframe.core.lineage import Edge, Node, graph_of
 from leverframe.core.model import Lineage, ModelSpec, ModelVersion
@@ -20,6 +22,7 @@ from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import InputColumn, RequestField
 from leverframe.core.verdict import Verdict
 from leverframe.data.contract_file import read_contract
+from leverframe.features.distribution import distributions
 from leverframe.release.plan import LABEL_HORIZON_US, STALL_US, WATCH_US, ReleasePlan, VersionRef, default_rules, default_stages
 
 NOW_US = us_from_iso("2013-06-14T09:30:00Z")
@@ -533,4 +536,40 @@ LINEAGE = graph_of(
 def lineage(thing: str, at_us: int) -> views.LineageView:
     return views.LineageView(
         thing=thing, at_us=at_us, focus=("column/weather.temp",), nodes=tuple(LINEAGE.nodes.values()), edges=LINEAGE.edges
+    )
+
+
+def feature_detail(name: str) -> views.FeatureDetailView:
+    """A week of hourly materialisations, three of them missed, and values from a fixed seed."""
+    seeded = np.random.default_rng(7)
+    wind = pl.Series(np.where(seeded.random(4_000) < 0.03, np.nan, seeded.gamma(3.0, 4.0, 4_000))).fill_nan(None)
+    ages = tuple(
+        AgePoint(at_us=NOW_US - hour * HOUR_US, watermark_us=NOW_US - hour * HOUR_US - 20 * MINUTE_US)
+        for hour in range(48, 0, -1)
+        if hour not in (20, 21, 22)
+    )
+    view = msgspec.structs.replace(WEATHER, name=name)
+    source = pl.LazyFrame(
+        {"origin": ["JFK"] * 4_000, "observed_at": range(4_000), "known_at": range(4_000), "wind_speed": wind, "visib": wind}
+    )
+    return views.FeatureDetailView(
+        view=view,
+        version=digest("w"),
+        team="flights",
+        contract_version="1.0.0",
+        snapshot=digest("weather1"),
+        freshness=monitor().freshness[0],
+        store_version=digest("w"),
+        ages=ages,
+        services=("delay_inputs",),
+        models=("flight-delay",),
+        endpoints=(
+            EndpointReader(
+                endpoint="prod/flight-delay", version="flight-delay@v2", view_version=digest("w"), features=("wind_speed",), current=True
+            ),
+            EndpointReader(
+                endpoint="prod/flight-delay", version="flight-delay@v3", view_version=digest("v"), features=("wind_speed",), current=False
+            ),
+        ),
+        distributions=distributions(view, source, hidden=("visib",)),
     )

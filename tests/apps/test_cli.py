@@ -65,6 +65,7 @@ READS = (
     ("features", "list"),
     ("features", "services"),
     ("features", "entities"),
+    ("features", "show", "origin_weather"),
     ("lineage", "weather.temp"),
     ("lineage", "impact", "weather.temp", "--rename"),
     ("models", "list"),

@@ -30,11 +30,13 @@ PAGES = (
     "/data",
     "/data/weather",
     "/features",
+    "/features/origin_weather",
+    "/services",
     "/audit",
     "/audit?verify=1",
     "/doctor",
 )
-EMPTY_PAGES = ("/", "/endpoints", "/releases", "/plans", "/models", "/monitor", "/data", "/features", "/audit")
+EMPTY_PAGES = ("/", "/endpoints", "/releases", "/plans", "/models", "/monitor", "/data", "/features", "/services", "/audit")
 
 
 def signed_in(platform, token="admin-token"):

@@ -11,6 +11,7 @@ PICTURES = {
     "release": "/releases/rel-0003",
     "model": "/versions/flight-delay@v2",
     "monitor": "/monitor/flight-delay",
+    "feature": "/features/origin_weather",
     "audit": "/audit?verify=1",
 }
 

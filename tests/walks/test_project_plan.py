@@ -160,3 +160,20 @@ def test_a_model_that_takes_a_service_trains_on_what_the_service_selects(platfor
     assert bound.feature_views == {WEATHER.name: view_version(WEATHER)}
     with pytest.raises(NotFound, match="no such feature service"):
         platform.training.apply_model(ana, replace(READS_BOTH, service="none"), key="none")
+
+
+def test_a_view_is_shown_with_its_readers_its_ages_and_how_its_values_lie(platform: Platform, ana: Actor) -> None:
+    platform.projects.apply(ana, ProjectRequest(declared=Declarations(services=(SERVICE,), models=(READS_BOTH,))), key="first")
+    shown = platform.details.view(WEATHER.name)
+    assert (shown.services, shown.models) == (("sky",), ("flight-delay", "second"))
+    (reader,) = shown.endpoints
+    assert (reader.endpoint, reader.version, reader.current) == ("prod/flight-delay", "flight-delay@v1", True)
+    assert [age.watermark_us for age in shown.ages] == [NOW_US]
+    assert [d.feature for d in shown.distributions] == list(WEATHER.features)
+    assert all(sum(d.counts) == d.rows - d.missing for d in shown.distributions)
+    assert platform.details.view(WEATHER.name).distributions is shown.distributions, "looked at again, not computed again"
+    platform.features.apply_view(ana, replace(WEATHER, ttl_us=WEATHER.ttl_us + 1), key="newer")
+    (reader,) = platform.details.view(WEATHER.name).endpoints
+    assert reader.current is False
+    with pytest.raises(NotFound, match="no such feature view"):
+        platform.details.view("nothing")

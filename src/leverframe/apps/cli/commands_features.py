@@ -72,6 +72,19 @@ def features_test(project_dir: Folder, json_output: Json = False) -> None:
         raise typer.Exit(REFUSED)
 
 
+@features.command("show")
+def show(view: Annotated[str, typer.Argument(help="Name of the view.")], json_output: Json = False) -> None:
+    """One feature view: definition, age, distribution of each feature, and who reads it."""
+    from leverframe.apps.cli.feature_sheet import print_view
+
+    with connect() as client:
+        shown = client.services.view(view)
+    if json_output:
+        print_json(shown)
+    else:
+        print_view(shown)
+
+
 @features.command("services")
 def list_services(json_output: Json = False) -> None:
     """Every feature service: what it selects, its version, and the models that take it."""

@@ -27,6 +27,10 @@ class FeatureServicesClient:
         body = views.ServiceRequest(service=service, allow_breaking=allow_breaking)
         return self._transport.send("POST", path_of("services"), dict[str, Any], body, key=key)
 
+    def view(self, name: str) -> views.FeatureDetailView:
+        """One feature view: definition, ages, distributions, and the services, models and endpoints that read it."""
+        return self._transport.get(path_of("views", name), views.FeatureDetailView)
+
     def services(self) -> tuple[views.ServiceView, ...]:
         """Every feature service with its version and the models that take it."""
         return self._transport.get(path_of("services"), tuple[views.ServiceView, ...])

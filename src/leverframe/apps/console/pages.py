@@ -178,11 +178,6 @@ def dataset(visit: Visit) -> dict[str, Any]:
     return {"dataset": shown, "reports": visit.platform.data.reports(name)}
 
 
-def features(visit: Visit) -> dict[str, Any]:
-    """Every feature view."""
-    return {"views": visit.platform.features.views()}
-
-
 def audit(visit: Visit) -> dict[str, Any]:
     """The record, and whether it holds."""
     after = visit.query.get("after", "")
@@ -220,7 +215,6 @@ PAGES: tuple[Page, ...] = (
     Page(path="/monitor/{endpoint}", permission="Monitoring.Read", template="monitor.html", facts=monitor, resource="endpoint/{endpoint}"),
     Page(path="/data", permission="Data.Read", template="data.html", facts=data),
     Page(path="/data/{dataset}", permission="Data.Read", template="dataset.html", facts=dataset, resource="dataset/{dataset}"),
-    Page(path="/features", permission="Features.Read", template="features.html", facts=features),
     Page(path="/audit", permission="Audit.Read", template="audit.html", facts=audit),
     Page(path="/doctor", permission="Platform.Read", template="doctor.html", facts=doctor),
 )

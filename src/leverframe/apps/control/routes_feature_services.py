@@ -1,9 +1,9 @@
-"""Routes of entities and feature services."""
+"""Routes of entities, feature services and single views."""
 
 from typing import Any
 
 from leverframe.apps.control.route import Route
-from leverframe.apps.platform.views import EntityView, ServiceRequest, ServiceView
+from leverframe.apps.platform.views import EntityView, FeatureDetailView, ServiceRequest, ServiceView
 from leverframe.core.feature_service import Entity
 
 EXAMPLE_ENTITY = {"name": "airport", "keys": [{"name": "origin", "type": "text"}], "team": "flights"}
@@ -17,6 +17,15 @@ EXAMPLE_SERVICE = {
 }
 
 ROUTES: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/v1/views/{view}",
+        permission="Features.Read",
+        run=lambda call: call.platform.details.view(call.path["view"]),
+        gives=FeatureDetailView,
+        resource="view/{view}",
+        summary="One feature view: definition, ages, distributions, readers",
+    ),
     Route(
         method="GET",
         path="/api/v1/entities",

@@ -4,6 +4,7 @@ from leverframe.apps.platform.access import Access
 from leverframe.apps.platform.audit import Audit
 from leverframe.apps.platform.data import Data
 from leverframe.apps.platform.doctor import checks
+from leverframe.apps.platform.feature_details import FeatureDetails
 from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
 from leverframe.apps.platform.lineage import Lineage
@@ -26,6 +27,7 @@ class Platform:
         self.data = Data(parts)
         self.features = Features(parts)
         self.services = FeatureServices(parts)
+        self.details = FeatureDetails(parts)
         self.lineage = Lineage(parts)
         self.training = Training(parts)
         self.projects = Projects(parts, self.data, self.features, self.services, self.training)

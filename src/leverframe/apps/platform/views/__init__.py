@@ -1,7 +1,7 @@
 """What use cases take and answer: frozen records that the API turns into JSON and the console into pages, a file an area."""
 
 from leverframe.apps.platform.views.data import DatasetView, IngestView
-from leverframe.apps.platform.views.features import EntityView, FeatureViewView, ServiceRequest, ServiceView
+from leverframe.apps.platform.views.features import EntityView, FeatureDetailView, FeatureViewView, ServiceRequest, ServiceView
 from leverframe.apps.platform.views.lineage import ImpactView, LineageView, Served
 from leverframe.apps.platform.views.monitoring import DiagnosisView, MonitorView
 from leverframe.apps.platform.views.operating import (
@@ -28,6 +28,7 @@ __all__ = [
     "EndpointView",
     "EntityView",
     "FallbackRequest",
+    "FeatureDetailView",
     "FeatureViewView",
     "FreezeView",
     "HistoryEntry",

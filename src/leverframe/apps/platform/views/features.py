@@ -3,6 +3,7 @@
 import msgspec
 
 from leverframe.core.feature import FeatureView, Freshness
+from leverframe.core.feature_page import AgePoint, EndpointReader, FeatureDistribution
 from leverframe.core.feature_service import Entity, FeatureService
 
 
@@ -36,3 +37,25 @@ class ServiceRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     service: FeatureService
     allow_breaking: bool = False
+
+
+class FeatureDetailView(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a feature view.
+
+    ``store_version`` is the version that the online store holds (empty: none), ``ages`` how far it was brought and when, oldest first;
+    ``distributions`` are of the newest rows of ``snapshot``, or ``problem`` says why there are none.
+    """
+
+    view: FeatureView
+    version: str
+    team: str
+    contract_version: str
+    snapshot: str
+    freshness: Freshness | None
+    store_version: str
+    ages: tuple[AgePoint, ...] = ()
+    services: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    endpoints: tuple[EndpointReader, ...] = ()
+    distributions: tuple[FeatureDistribution, ...] = ()
+    problem: str = ""

@@ -1,0 +1,113 @@
+"""Use case behind a feature view's page: its definition, its data, its age, its readers."""
+
+import re
+from collections import OrderedDict
+from threading import Lock
+
+from leverframe.apps.platform.data import contract_of, latest_rows, latest_snapshot
+from leverframe.apps.platform.feature_services import resolved_models
+from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.projects import live_signatures
+from leverframe.apps.platform.views import FeatureDetailView
+from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.feature import FeatureView
+from leverframe.core.feature_page import AgePoint, EndpointReader, FeatureDistribution
+from leverframe.core.feature_service import KIND_SERVICE, FeatureService
+from leverframe.core.schema import Signature
+from leverframe.data.contracts import Contract
+from leverframe.features.commands import KIND_MATERIALIZATION, KIND_VIEW, Materialization
+from leverframe.features.definitions import view_version
+from leverframe.features.distribution import distributions
+from leverframe.features.freshness import freshness
+
+AGES_MAX = 60
+KEPT_MAX = 64
+"""So many views' distributions are kept; the one looked at longest ago goes."""
+
+
+class FeatureDetails:
+    """Everything about one view."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._kept: OrderedDict[tuple[str, str], tuple[FeatureDistribution, ...]] = OrderedDict()
+        self._lock = Lock()
+
+    def view(self, name: str) -> FeatureDetailView:
+        """One view with its freshness and past ages, the distribution of its newest values, and who reads it.
+
+        Raises
+        ------
+        NotFound: no such view.
+        """
+        parts = self._parts
+        view = parts.ledger.get(KIND_VIEW, name, FeatureView)
+        if view is None:
+            known = ", ".join(v.name for v in parts.ledger.find(KIND_VIEW, FeatureView)[:10])
+            raise NotFound("no such feature view", where=name[:120], expected=known, next_step="lever features list")
+        contract = contract_of(parts, view.source)
+        snapshot = latest_snapshot(parts, view.source)
+        meta = parts.online.meta(name)
+        history = parts.ledger.history(KIND_MATERIALIZATION, name, Materialization)
+        services = parts.ledger.find(KIND_SERVICE, FeatureService)
+        found, problem = self._distributions(view, contract, snapshot.digest if snapshot else "")
+        return FeatureDetailView(
+            view=view,
+            version=view_version(view),
+            team=contract.team,
+            contract_version=contract.version,
+            snapshot=snapshot.digest if snapshot else "",
+            freshness=freshness(view, meta, parts.clock.now_us()) if meta is not None else None,
+            store_version=meta.view_version if meta is not None else "",
+            ages=tuple(AgePoint(at_us=r.from_us, watermark_us=r.record.watermark_us) for r in history if r.record is not None)[-AGES_MAX:],
+            services=tuple(s.name for s in services if any(f.view == name for f in s.features)),
+            models=tuple(m.name for m in resolved_models(parts) if any(c.source == "view" and c.view == name for c in m.columns)),
+            endpoints=tuple(_readers(view, live_signatures(parts))),
+            distributions=found,
+            problem=problem,
+        )
+
+    def _distributions(self, view: FeatureView, contract: Contract, snapshot: str) -> tuple[tuple[FeatureDistribution, ...], str]:
+        """Computed once for each version of the view and snapshot; a view that does not fit its source says why instead."""
+        if not snapshot:
+            return (), ""
+        key = (view_version(view), snapshot)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key], ""
+        try:
+            found = distributions(view, latest_rows(self._parts, view.source)[1], personal_features(view, contract))
+        except InvalidInput as error:
+            return (), error.sentence()
+        with self._lock:
+            self._kept[key] = found
+            while len(self._kept) > KEPT_MAX:
+                self._kept.popitem(last=False)
+        return found, ""
+
+
+def personal_features(view: FeatureView, contract: Contract) -> tuple[str, ...]:
+    """The features that are made of a column which may identify a person: their values are told to nobody."""
+    personal = {column.name for column in contract.columns if column.personal}
+    made_of = {e.name: set(re.findall(r"\w+", e.sql)) for e in view.expressions}
+    made_of |= {a.name: {a.column} for a in view.aggregates if a.function != "count"}
+    return tuple(name for name, columns in made_of.items() if columns & personal)
+
+
+def _readers(view: FeatureView, signatures: dict[str, Signature]) -> list[EndpointReader]:
+    found = []
+    for name, bound in signatures.items():
+        binding = next((b for b in bound.views if b.view == view.name), None)
+        if binding is not None:
+            endpoint, _, version = name.rpartition(" ")
+            found.append(
+                EndpointReader(
+                    endpoint=endpoint,
+                    version=version.strip("()"),
+                    view_version=binding.view_version,
+                    features=tuple(c.feature for c in bound.columns if c.source == "view" and c.view == view.name),
+                    current=binding.view_version == view_version(view),
+                )
+            )
+    return found
