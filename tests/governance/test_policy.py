@@ -37,7 +37,7 @@ def test_an_action_no_policy_names_is_permitted_to_nobody() -> None:
     assert not may(everything, "Made.Up")
 
 
-READS = {"Platform.Read", "Data.Read", "Features.Read", "Training.Read", "Release.Read", "Monitoring.Read"}
+READS = {"Platform.Read", "Data.Read", "Lineage.Read", "Features.Read", "Training.Read", "Release.Read", "Monitoring.Read"}
 ENGINEER = READS | {
     "Data.ApplyContract",
     "Data.Ingest",
