@@ -1,11 +1,14 @@
 """A platform without rooms: every use case answers with a plausible record, permission is asked as the real one asks it."""
 
+from typing import Any
+
 from tests.apps import fake_records as records
 
 from leverframe.apps.platform import views
 from leverframe.apps.platform.lineage_impact import impact_view
 from leverframe.apps.platform.project_plan import State, compare
 from leverframe.apps.platform.serving import Answered
+from leverframe.apps.platform.views.policies import PolicyView, ProposalView, WhyView
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
 from leverframe.core.errors import Conflict, Forbidden, NotFound, Unauthenticated
@@ -14,6 +17,7 @@ from leverframe.core.feature_service import Entity, FeatureService, service_vers
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Fallback, Quota
 from leverframe.core.schema import RequestField
+from leverframe.governance.own_policies import Proposal
 
 TOKENS = {
     "admin-token": Actor(subject="ana", roles=("admin",), teams=("*",)),
@@ -331,6 +335,29 @@ class FakeAudit:
         return b"PK\x05\x06" + bytes(18)
 
 
+class FakePolicies:
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def list(self) -> tuple[PolicyView, ...]:
+        return (PolicyView(name="shipped-1", text='@id("read") permit (principal, action, resource);\n', own=False),)
+
+    def proposals(self) -> tuple[ProposalView, ...]:
+        proposal = Proposal(name="no_fridays", text="forbid …", reason="weekends", author="ana", at_us=records.NOW_US)
+        return (ProposalView(digest=proposal.digest, proposal=proposal),)
+
+    def why(self, actor: Actor, action: str, resource: str, *, team: str = "", facts: Any = None) -> WhyView:
+        return WhyView(allowed=True, policy_ids=("engineer",), reasons=("engineers may",), facts=dict(facts), subject=actor.subject)
+
+    def propose(self, actor: Actor, name: str, text: str, reason: str, cases: Any = (), *, key: str) -> dict[str, Any]:
+        self._calls.write(self._access, actor, "Policy.Propose", key, name, text, reason)
+        return {"proposal": records.digest("policy"), "name": name}
+
+    def approve(self, actor: Actor, proposal: str, *, key: str) -> dict[str, Any]:
+        self._calls.write(self._access, actor, "Policy.Approve", key, proposal)
+        return {"name": "no_fridays", "in_force": "yes"}
+
+
 class FakeServing:
     address = "http://127.0.0.1:8401"
     grpc_address = "127.0.0.1:8402"
@@ -371,6 +398,7 @@ class FakePlatform:
         self.serving = FakeServing()
         self.monitoring = FakeMonitoring()
         self.audit = FakeAudit()
+        self.policies = FakePolicies(self.calls, access)
 
     def status(self) -> views.StatusView:
         return views.StatusView(

@@ -78,6 +78,8 @@ READS = (
     ("audit", "list"),
     ("audit", "verify"),
     ("token", "list"),
+    ("policy", "list"),
+    ("policy", "why", "Release.Apply", "plan/x", "--fact", "tier=low"),
     ("quota", "list"),
     ("fallback", "flight-delay"),
     ("limits", "flight-delay"),
@@ -109,6 +111,8 @@ WRITES = (
     (("enable-feature", "flight-delay", "origin_weather.*"), "Release.Operate"),
     (("freeze", "flight-delay"), "Release.Operate"),
     (("features", "materialize", "origin_weather", "--to", "2013-06-01"), "Features.Materialize"),
+    (("policy", "propose", "no_fridays", "--reason", "weekends"), "Policy.Propose"),
+    (("policy", "approve", records.digest("policy")), "Policy.Approve"),
     (("token", "issue", "bo", "--role", "approver"), "Tokens.Issue"),
     (("token", "revoke", "tok-1"), "Tokens.Revoke"),
 )
@@ -194,7 +198,9 @@ def test_a_gateway_that_does_not_follow_is_told(lever):
     assert "desired generation 42, running 41" in out
 
 
-@pytest.mark.parametrize("arguments", [a for a in READS if "list" in a or a[0] in ("alerts", "status")], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [a for a in READS if ("list" in a and a[0] != "policy") or a[0] in ("alerts", "status")], ids=" ".join
+)
 def test_nothing_there_is_a_sentence_not_an_empty_table(lever, platform, arguments):
     platform.__dict__.update(EmptyPlatform().__dict__)
     platform.status = EmptyPlatform().status

@@ -8,7 +8,15 @@ from leverframe.governance.decision import Fact
 from leverframe.governance.policy import Policy, shipped_policies
 
 POLICY = Policy()
-READY: dict[str, Fact] = {"tier": "low", "approvals_valid": 1, "gates": "pass", "frozen": False, "author": "ada", "unattended": False}
+READY: dict[str, Fact] = {
+    "tier": "low",
+    "approvals_valid": 1,
+    "gates": "pass",
+    "frozen": False,
+    "author": "ada",
+    "unattended": False,
+    "person": True,
+}
 
 
 def who(*roles: str, subject: str = "ada", teams: tuple[str, ...] = ("flights",), kind: str = "human") -> Actor:

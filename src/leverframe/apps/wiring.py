@@ -15,6 +15,7 @@ from leverframe.features.services import HANDLERS as SERVICES
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.commands import HANDLERS as GOVERNANCE
 from leverframe.governance.ledger.store import Ledger
+from leverframe.governance.own_policies import HANDLERS as POLICIES
 from leverframe.governance.policy import Policy
 from leverframe.governance.pseudonyms import load_or_create as load_pseudonyms
 from leverframe.governance.publication import Publication
@@ -24,7 +25,7 @@ from leverframe.release.commands import HANDLERS as RELEASE
 from leverframe.serving.commands import HANDLERS as SERVING
 from leverframe.training.commands import HANDLERS as TRAINING
 
-HANDLERS: tuple[Handles, ...] = (*GOVERNANCE, *DATA, *FEATURES, *SERVICES, *TRAINING, *RELEASE, *SERVING, *MONITORING)
+HANDLERS: tuple[Handles, ...] = (*GOVERNANCE, *POLICIES, *DATA, *FEATURES, *SERVICES, *TRAINING, *RELEASE, *SERVING, *MONITORING)
 """Every command there is. One that is not here cannot be carried out."""
 
 

@@ -11,6 +11,18 @@ from leverframe.core.errors import Forbidden
 Fact = bool | int | str | list[str] | tuple[str, ...]
 
 
+OWN_POLICY = "policy"
+"""Kind of the records that are an installation's own policies in force."""
+
+
+class OwnPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy of the installation's own, in force: Cedar text, and the digest of the proposal that two people agreed on."""
+
+    name: str
+    text: str
+    proposal: str
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Allowed or not, by which policies (their ids), and why in words."""
 
@@ -24,6 +36,14 @@ class Decides(Protocol):
 
     def decide(self, actor: Actor, action: str, resource: str, team: str, facts: Mapping[str, Fact]) -> Decision:
         """May ``actor`` do ``action`` to ``resource`` (``kind/id``) of ``team`` (empty: platform-wide), given ``facts``?"""
+        ...
+
+
+class Extends(Decides, Protocol):
+    """A policy set that an installation's own policies can be added to."""
+
+    def with_own(self, texts: tuple[str, ...]) -> Decides:
+        """The same set with ``texts`` added."""
         ...
 
 

@@ -18,6 +18,8 @@ from leverframe.governance.decision import Decision, Fact
 
 _ACTION = re.compile(r'Action::"([^"]+)"')
 _INT64 = 2**63
+EXTENDED_MAX = 8
+"""Parsed sets kept: as many as there are own policies while one is being tried."""
 
 
 def shipped_policies() -> tuple[str, ...]:
@@ -39,7 +41,9 @@ class Policy:
     """
 
     def __init__(self, texts: Sequence[str] | None = None) -> None:
-        text = "\n".join(shipped_policies() if texts is None else texts)
+        self._texts = tuple(shipped_policies() if texts is None else texts)
+        self._extended: dict[tuple[str, ...], Policy] = {}
+        text = "\n".join(self._texts)
         try:
             self._policies = cedarpy.PolicySet.from_str(text)
             parsed = self._policies.to_pst().static_policies
@@ -53,6 +57,28 @@ class Policy:
     def policy_ids(self) -> tuple[str, ...]:
         """The ids of all policies, sorted."""
         return tuple(sorted(annotations["id"] for annotations in self._annotations.values()))
+
+    @property
+    def explained(self) -> tuple[tuple[str, str], ...]:
+        """Id and reason of every policy, sorted."""
+        return tuple(sorted((annotations["id"], annotations["reason"]) for annotations in self._annotations.values()))
+
+    def with_own(self, texts: tuple[str, ...]) -> "Policy":
+        """These policies with an installation's own added; the last few sets are kept parsed.
+
+        Raises
+        ------
+        InvalidInput: as when a set is made.
+        """
+        if not texts:
+            return self
+        found = self._extended.get(texts)
+        if found is None:
+            found = Policy((*self._texts, *texts))
+            if len(self._extended) >= EXTENDED_MAX:
+                self._extended.clear()
+            self._extended[texts] = found
+        return found
 
     def _check_annotations(self) -> None:
         seen: set[str] = set()

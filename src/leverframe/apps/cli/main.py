@@ -10,6 +10,7 @@ from leverframe.apps.cli import (
     commands_features,
     commands_lineage,
     commands_operating,
+    commands_policy,
     commands_project,
     commands_record,
     commands_release,
@@ -47,6 +48,7 @@ for _module in (
     commands_stream,
     commands_record,
     commands_evidence,
+    commands_policy,
 ):
     _module.register(app)
 

@@ -19,6 +19,7 @@ from leverframe.apps.client.lineage import LineageClient
 from leverframe.apps.client.monitoring import MonitoringClient
 from leverframe.apps.client.operating import OperatingClient
 from leverframe.apps.client.paths import path_of
+from leverframe.apps.client.policies import PoliciesClient
 from leverframe.apps.client.projects import ProjectsClient
 from leverframe.apps.client.record import AccessClient, AuditClient
 from leverframe.apps.client.release import ReleaseClient
@@ -68,6 +69,7 @@ class Client:
         self.monitoring = MonitoringClient(self._transport)
         self.audit = AuditClient(self._transport)
         self.access = AccessClient(self._transport)
+        self.policies = PoliciesClient(self._transport)
 
     def status(self) -> views.StatusView:
         """Is everything all right? What changed? What needs me?"""

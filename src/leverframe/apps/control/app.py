@@ -17,6 +17,7 @@ from leverframe.apps.control import (
     routes_features,
     routes_lineage,
     routes_operating,
+    routes_policies,
     routes_projects,
     routes_record,
     routes_release,
@@ -43,6 +44,7 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 ROUTES: tuple[Route, ...] = (
     *routes_record.ROUTES,
+    *routes_policies.ROUTES,
     *routes_data.ROUTES,
     *routes_features.ROUTES,
     *routes_lineage.ROUTES,

@@ -2,6 +2,7 @@
 
 from leverframe.apps.clocks import SystemClock
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.policies import own_texts
 from leverframe.apps.platform.views import TokenView
 from leverframe.core.actor import Actor
 from leverframe.core.clock import DAY_US
@@ -38,7 +39,7 @@ class Access:
         ------
         Forbidden: policy does not permit it.
         """
-        require(self._parts.policy, actor, action, resource, team, {})
+        require(self._parts.policy.with_own(own_texts(self._parts.ledger)), actor, action, resource, team, {})
 
     def issue(
         self,

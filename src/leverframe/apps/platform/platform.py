@@ -11,6 +11,7 @@ from leverframe.apps.platform.lineage import Lineage
 from leverframe.apps.platform.monitoring import Monitoring
 from leverframe.apps.platform.operating import Operating
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.policies import Policies
 from leverframe.apps.platform.projects import Projects
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.serving import Serving
@@ -37,6 +38,7 @@ class Platform:
         self.monitoring = Monitoring(parts)
         self.audit = Audit(parts)
         self.access = Access(parts)
+        self.policies = Policies(parts)
         self._status = Status(parts, self.release, self.monitoring, self.audit)
 
     def status(self) -> StatusView:

@@ -9,7 +9,7 @@ from leverframe.core.actor import Actor
 from leverframe.core.command import Command, Handles, Receipt
 from leverframe.core.digest import canonical_json, digest_bytes
 from leverframe.core.errors import Conflict, InvalidInput, LimitExceeded
-from leverframe.governance.decision import Decides, require
+from leverframe.governance.decision import OWN_POLICY, Decides, OwnPolicy, require
 from leverframe.governance.ledger.buffer import Buffer, Row, Rows
 from leverframe.governance.ledger.chain import GENESIS, AuditEntry, Change, seal
 
@@ -130,7 +130,7 @@ def carry_out(
     facts = dict(handles.facts(command, transaction)) if handles.facts is not None else {}
     if transaction.changes:
         raise TypeError(f"the facts of {asked.name} changed records; facts only look")
-    decision = require(policy, asked.actor, command.action, command.resource(), command.team(), facts)
+    decision = require(_in_force(policy, rows), asked.actor, command.action, command.resource(), command.team(), facts)
     result = msgspec.to_builtins(handles.run(command, transaction))
     seq = after.seq + 1 if after is not None else 1
     new_rows = tuple(_revised(rows, kind, id, body, at_us, seq) for kind, id, body in transaction.changes)
@@ -152,6 +152,16 @@ def carry_out(
         prev=after.hash if after is not None else GENESIS,
     )
     return Done(entry=seal(entry), rows=new_rows, result=result)
+
+
+def _in_force(policy: Decides, rows: Rows) -> Decides:
+    """The policies as of this transaction: the shipped ones, and the installation's own."""
+    own = [row.body for row in rows.current_all(OWN_POLICY, "") if row.body is not None]
+    extend = getattr(policy, "with_own", None)
+    if not own or extend is None:
+        return policy
+    extended: Decides = extend(tuple(msgspec.json.decode(body, type=OwnPolicy).text for body in own))
+    return extended
 
 
 def _revised(rows: Rows, kind: str, id: str, body: bytes | None, at_us: int, seq: int) -> Row:
