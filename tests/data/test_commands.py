@@ -103,11 +103,16 @@ def test_a_breaking_contract_is_refused_naming_who_reads_the_dataset(tx: Rows, t
     assert facts(ApplyContract(contract=narrower), tx)["breaking"] is True
     with pytest.raises(Refused) as refused:
         do(tx, ApplyContract(contract=narrower))
-    assert "view trip_facts" in str(refused.value)
+    assert "feature trip_facts.miles" in str(refused.value)
     assert "ended_at" in {fault.where for fault in refused.value.faults}
     major = msgspec.structs.replace(narrower, version="2.0.0")
-    done = do(tx, ApplyContract(contract=major))
-    assert (done["change"], done["consumers"]) == ("breaking", ["view trip_facts"])
+    with pytest.raises(Refused) as unsaid:
+        do(tx, ApplyContract(contract=major))
+    assert [fault.where for fault in unsaid.value.faults] == ["feature trip_facts.miles"]
+    assert unsaid.value.next_step.endswith("--break-consumers 'feature trip_facts.miles'")
+    assert tx.get(KIND_CONTRACT, "trips", Contract) == trips, "nothing ships before it is said whom it breaks"
+    done = do(tx, ApplyContract(contract=major, break_consumers=("feature trip_facts.miles",)))
+    assert (done["change"], done["consumers"]) == ("breaking", ["feature trip_facts.miles"])
 
 
 def test_a_contract_stays_with_its_team(tx: Rows, trips: Contract) -> None:

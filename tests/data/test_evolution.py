@@ -65,3 +65,25 @@ def test_a_version_never_goes_back_or_changes_its_content(trips: Contract) -> No
 def test_older_rows_than_promised_break_readers(trips: Contract) -> None:
     step = evolve(trips, msgspec.structs.replace(trips, freshness=None, version="1.1.0"))
     assert [fault.where for fault in step.breaks] == ["freshness"]
+
+
+@pytest.mark.parametrize(
+    ("column", "facts", "lost"),
+    [
+        ("miles", {"maximum": 50}, ()),
+        ("kind", {"enumeration": ("short",)}, ()),
+        ("rider", {"required": True}, ()),
+        ("kind", {"required": False}, ("kind",)),
+        ("miles", {"physical_type": "float32"}, ("miles",)),
+        ("miles", {"severity": "warn"}, ("miles",)),
+        ("kind", {"primary_key": True}, ("*",)),
+    ],
+)
+def test_what_only_asks_more_of_writers_takes_nothing_from_readers(
+    trips: Contract, column: str, facts: dict[str, object], lost: tuple[str, ...]
+) -> None:
+    assert evolve(trips, changed(trips, column, **facts)).lost_columns == lost
+
+
+def test_a_rule_that_goes_is_missed_by_readers_of_its_columns(trips: Contract) -> None:
+    assert evolve(trips, msgspec.structs.replace(trips, sql_rules=(), version="1.1.0")).lost_columns == ("kind", "miles")

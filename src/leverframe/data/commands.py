@@ -1,6 +1,6 @@
 """What can be asked of the data room: apply a contract, record a snapshot, record a refusal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -8,9 +8,8 @@ import msgspec
 from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest, check_digest
-from leverframe.core.errors import Conflict, NotFound, Refused
-from leverframe.core.feature import FeatureView
-from leverframe.core.model import ModelSpec
+from leverframe.core.errors import Conflict, Fault, NotFound, Refused
+from leverframe.data.consumers import Consumer, Declared, consumers_of, declared
 from leverframe.data.contracts import Contract
 from leverframe.data.evolution import Evolution, evolve
 from leverframe.data.source_marks import KIND_MARK, SourceMark
@@ -20,8 +19,8 @@ KIND_SNAPSHOT = "snapshot"
 KIND_DATASET = "dataset"
 KIND_QUARANTINE = "quarantine"
 KIND_DELIVERY = "delivery"
-_KIND_VIEW = "view"
-_KIND_MODEL = "model"
+NAMED_MAX = 20
+"""A sentence names so many consumers; the faults name all of them."""
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,10 +56,15 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApplyContract(Command, frozen=True, kw_only=True):
-    """Make ``contract`` the rule of its dataset from now on."""
+    """Make ``contract`` the rule of its dataset from now on.
+
+    ``break_consumers`` names everyone whom the change takes something from (``feature weather.wind``, ``model delay``): a breaking change
+    is only made by someone who says whom it breaks, and the audit entry keeps what was said.
+    """
 
     action: ClassVar[str] = "Data.ApplyContract"
     contract: Contract
+    break_consumers: tuple[str, ...] = ()
 
     def resource(self) -> str:
         """``contract/<name>``."""
@@ -117,11 +121,9 @@ class RecordQuarantine(Command, frozen=True, kw_only=True):
         return self.owner_team
 
 
-def consumers(dataset: str, tx: Transaction) -> tuple[str, ...]:
-    """Feature views and models that read ``dataset``: who has to be told when it changes."""
-    views = [f"view {view.name}" for view in tx.find(_KIND_VIEW, FeatureView) if view.source == dataset]
-    models = [f"model {model.name}" for model in tx.find(_KIND_MODEL, ModelSpec) if model.dataset == dataset]
-    return (*views, *models)
+def broken_consumers(old: Contract | None, new: Contract, who: Declared) -> tuple[Consumer, ...]:
+    """Everyone who reads what the step from ``old`` to ``new`` takes away; none when it takes nothing away."""
+    return consumers_of(old.dataset, evolve(old, new).lost_columns, who) if old is not None else ()
 
 
 def apply_contract(command: ApplyContract, tx: Transaction) -> dict[str, Any]:
@@ -129,30 +131,48 @@ def apply_contract(command: ApplyContract, tx: Transaction) -> dict[str, Any]:
 
     Raises
     ------
-    Refused: the version goes back, or stays while the content changes, or a breaking change keeps the major number.
+    Refused: the version goes back, or stays while the content changes, or a breaking change keeps the major number; or it breaks
+        consumers that ``break_consumers`` does not name. Either way every consumer is named.
     """
     new = command.contract
     old = tx.get(KIND_CONTRACT, new.name, Contract)
     if old is not None and old.team != new.team:
         raise Refused("a contract stays with its team", where=f"contract {new.name}", expected=old.team, got=new.team)
     step = evolve(old, new)
-    readers = consumers(new.dataset, tx) if step.breaks else ()
+    broken = broken_consumers(old, new, declared(tx)) if step.breaks else ()
     if step.refusals:
         raise Refused(
-            _refusal(step, readers),
+            _refusal(step, broken),
             where=f"contract {new.name} {new.version}",
             faults=step.refusals,
             next_step="raise the version in the contract file and apply it again",
         )
+    unsaid = [consumer for consumer in broken if consumer.name not in command.break_consumers]
+    if unsaid:
+        raise Refused(
+            f"this change breaks consumers that were not named: {_names(unsaid)}",
+            where=f"contract {new.name} {new.version}",
+            faults=tuple(Fault(where=c.name, what=f"loses what it reads through {c.through}") for c in unsaid),
+            next_step=f"tell their owners, then apply again with {acknowledgement(broken)}",
+        )
     if step.kind != "same":
         tx.put(KIND_CONTRACT, new.name, new)
-    return {"change": step.kind, "breaks": [f"{fault.where}: {fault.what}" for fault in step.breaks], "consumers": list(readers)}
+    return {"change": step.kind, "breaks": [f"{f.where}: {f.what}" for f in step.breaks], "consumers": [c.name for c in broken]}
 
 
-def _refusal(step: Evolution, readers: tuple[str, ...]) -> str:
+def acknowledgement(broken: Iterable[Consumer]) -> str:
+    """The options of ``lever contracts apply`` that name every consumer."""
+    return " ".join(f"--break-consumers '{consumer.name}'" for consumer in broken)
+
+
+def _refusal(step: Evolution, broken: Sequence[Consumer]) -> str:
     reasons = "; ".join(f"{fault.where}: {fault.what}" for fault in step.refusals[:6])
-    told = f" (read by {', '.join(readers)})" if readers else ""
-    return f"this change is not allowed: {reasons}{told}"
+    return f"this change is not allowed: {reasons}" + (f" (it breaks {_names(broken)})" if broken else "")
+
+
+def _names(consumers: Sequence[Consumer]) -> str:
+    shown = ", ".join(consumer.name for consumer in consumers[:NAMED_MAX])
+    return shown + (f" and {len(consumers) - NAMED_MAX} more" if len(consumers) > NAMED_MAX else "")
 
 
 def record_snapshot(command: RecordSnapshot, tx: Transaction) -> dict[str, Any]:
