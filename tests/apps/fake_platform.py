@@ -11,12 +11,13 @@ from leverframe.apps.platform.serving import Answered
 from leverframe.apps.platform.views.policies import PolicyView, ProposalView, WhyView
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
-from leverframe.core.errors import Conflict, Forbidden, NotFound, Unauthenticated
+from leverframe.core.errors import Conflict, Fault, Forbidden, NotFound, Unauthenticated
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import Entity, FeatureService, service_version
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Fallback, Quota
 from leverframe.core.schema import RequestField
+from leverframe.data.consumers import Consumer
 from leverframe.governance.own_policies import Proposal
 
 TOKENS = {
@@ -80,7 +81,7 @@ class FakeData:
         self._calls, self._access = calls, access
         self.offered: list[views.IngestView] = [records.ingest("weather", True), records.ingest("weather", False)]
 
-    def apply_contract(self, actor: Actor, text: str, *, key: str) -> dict[str, object]:
+    def apply_contract(self, actor: Actor, text: str, *, key: str, break_consumers: tuple[str, ...] = ()) -> dict[str, object]:
         self._calls.write(self._access, actor, "Data.ApplyContract", key, text)
         return {"contract": "weather", "version": "1.0.0", "change": "first", "breaks": [], "consumers": []}
 
@@ -173,6 +174,25 @@ class FakeProjects:
     def apply(self, actor: Actor, request: views.ProjectRequest, *, key: str) -> views.ProjectApplied:
         self._calls.write(self._access, actor, "Features.Apply", key, request)
         return views.ProjectApplied(plan=request.plan, said=())
+
+
+class FakeContracts:
+    def __init__(self, access: FakeAccess) -> None:
+        self._access = access
+
+    def check(self, actor: Actor, text: str, *, last_snapshot: bool = False) -> views.ContractCheckView:
+        self._access.permit(actor, "Data.Read", "")
+        report = records.ingest("weather", "refused" not in text).report
+        return views.ContractCheckView(
+            contract="weather",
+            version="2.0.0",
+            dataset="weather",
+            version_in_force="1.0.0",
+            change="breaking",
+            breaks=(Fault(where="temp", what="readers lose the column", expected="float64", got="absent"),),
+            consumers=(Consumer(name="feature origin_weather.temp", through="weather.temp"),),
+            report=report if last_snapshot else None,
+        )
 
 
 class FakeLineage:
@@ -389,6 +409,7 @@ class FakePlatform:
         self.data = FakeData(self.calls, access)
         self.features = FakeFeatures(self.calls, access)
         self.lineage = FakeLineage()
+        self.contracts = FakeContracts(access)
         self.services = FakeServices(self.calls, access)
         self.details = FakeDetails()
         self.projects = FakeProjects(self.calls, access)

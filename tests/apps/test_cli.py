@@ -172,7 +172,7 @@ def test_a_contract_in_force_is_told_in_words(lever, platform, tmp_path):
     _, out, _ = lever("data", "contracts", "apply", str(tmp_path / "weather.odcs.yaml"))
     assert out == "weather.odcs.yaml: weather 1.0.0 is in force, first version\n"
     breaking = {"contract": "weather", "version": "2.0.0", "change": "breaking", "breaks": ["temp: gone"], "consumers": ["origin_weather"]}
-    platform.data.apply_contract = lambda actor, text, *, key: breaking
+    platform.data.apply_contract = lambda actor, text, *, key, break_consumers: breaking
     _, out, _ = lever("data", "contracts", "apply", str(tmp_path / "weather.odcs.yaml"))
     assert out.splitlines()[1:] == ["  breaks temp: gone", "  read by origin_weather: tell their owners"]
 

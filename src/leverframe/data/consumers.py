@@ -42,7 +42,7 @@ class Declared:
 class Finds(Protocol):
     """Whoever reads the ledger's records: a transaction, or the ledger itself."""
 
-    def find(self, kind: str, type: type[T], prefix: str = "") -> list[T]:
+    def find(self, kind: str, type: type[T]) -> list[T]:
         """All current records of ``kind``."""
         ...
 

@@ -81,6 +81,16 @@ def draft_contract(rows: pl.DataFrame, *, dataset: str, team: str, owner: str, n
     return write_contract(contract, notes)
 
 
+def dataset_name(text: str) -> str:
+    """A name that a dataset may have, out of a file's.
+
+    >>> dataset_name("Weather 2013 (final)")
+    'weather_2013_final'
+    """
+    name = re.sub(r"[^a-z0-9_.-]+", "_", text.lower()).strip("_.-")
+    return name[:100] if name[:1].isalpha() else f"data_{name}"[:100].rstrip("_")
+
+
 def _with_key(columns: Sequence[Column], table: pl.DataFrame) -> tuple[list[Column], str]:
     """The columns with the likeliest primary key marked, and a sentence about it."""
     able = [c for c in columns if c.required and c.logical_type in ("string", "integer", "date", "timestamp")]

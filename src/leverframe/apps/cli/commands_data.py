@@ -1,62 +1,29 @@
 """``lever data``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leverframe.apps.cli.commands_contracts import apply as apply_contracts
+from leverframe.apps.cli.commands_contracts import read
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.exit_codes import REFUSED
 from leverframe.apps.cli.output import Json, print_json, print_table, say
-from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from leverframe.apps.platform.views import IngestView
 
 PANEL = "Data and features"
 data = typer.Typer(help="Datasets: contracts, checked snapshots, and what was refused.", no_args_is_help=True)
-contracts = typer.Typer(help="Data contracts (ODCS files).", no_args_is_help=True)
+contracts = typer.Typer(help="The same as lever contracts apply.", no_args_is_help=True)
+contracts.command("apply")(apply_contracts)
 data.add_typer(contracts, name="contracts")
 
-NO_DATA = "none yet. next: lever data contracts apply FILE, then lever data ingest DATASET FILE"
+NO_DATA = "none yet. next: lever contracts apply FILE, then lever data ingest DATASET FILE"
 
 Folder = Annotated[Path, typer.Argument(help="The project's folder.", exists=True, file_okay=False)]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as exc:
-        raise NotFound("this file cannot be read", where=str(path), got=exc.strerror or "") from exc
-
-
-@contracts.command("apply")
-def contracts_apply(files: Annotated[list[Path], typer.Argument(help="ODCS files (YAML).")], json_output: Json = False) -> None:
-    """Put data contracts in force."""
-    with connect() as client:
-        said = [client.data.apply_contract(_read(path).decode()) for path in files]
-    if json_output:
-        print_json(said)
-    else:
-        for path, answer in zip(files, said, strict=True):
-            _print_contract(path.name, answer)
-
-
-CHANGE_WORDS = {
-    "first": "first version",
-    "same": "nothing differs",
-    "additive": "only adds: nothing breaks",
-    "breaking": "breaks readers or writers",
-}
-
-
-def _print_contract(file: str, answer: dict[str, Any]) -> None:
-    """What putting a contract in force changed, in words; what breaks and whom, a line each."""
-    change = str(answer.get("change", ""))
-    say(f"{file}: {answer.get('contract', '')} {answer.get('version', '')} is in force, {CHANGE_WORDS.get(change, change)}")
-    say(*(f"  breaks {what}" for what in answer.get("breaks", ())))
-    readers = ", ".join(answer.get("consumers", ()))
-    say(*([f"  read by {readers}: tell their owners"] if readers else []))
 
 
 @data.command("ingest")
@@ -79,7 +46,7 @@ def ingest(
     became = []
     with connect() as client:
         for path, chosen in zip(files, formats, strict=True):
-            became.append(client.data.ingest(dataset, _read(path), format=chosen, append=append))
+            became.append(client.data.ingest(dataset, read(path), format=chosen, append=append))
             if not json_output:
                 _print_report(became[-1])
             if not became[-1].accepted:

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from leverframe.apps.cli import (
+    commands_contracts,
     commands_data,
     commands_evidence,
     commands_features,
@@ -37,6 +38,7 @@ app = typer.Typer(
 for _module in (
     commands_run,
     commands_project,
+    commands_contracts,
     commands_data,
     commands_features,
     commands_lineage,

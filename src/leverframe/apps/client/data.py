@@ -1,5 +1,6 @@
 """The part of the client for contracts and snapshots."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from leverframe.apps.client.paths import path_of
@@ -13,9 +14,17 @@ class DataClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def apply_contract(self, text: str, *, key: str | None = None) -> dict[str, Any]:
-        """Put an ODCS contract (YAML text) in force."""
-        return self._transport.send("POST", path_of("contracts"), dict[str, Any], raw=text.encode(), key=key)
+    def apply_contract(self, text: str, *, break_consumers: Iterable[str] = (), key: str | None = None) -> dict[str, Any]:
+        """Put an ODCS contract (YAML text) in force; a breaking change names everyone it takes something from."""
+        named = ",".join(break_consumers)
+        return self._transport.send("POST", path_of("contracts"), dict[str, Any], raw=text.encode(), key=key, break_consumers=named)
+
+    def check_contract(self, text: str, *, last_snapshot: bool = False) -> views.ContractCheckView:
+        """What putting this contract in force would change and break; with ``last_snapshot`` also whether its rows keep it."""
+        asked = "true" if last_snapshot else "false"
+        return self._transport.send(
+            "POST", path_of("contracts", "check"), views.ContractCheckView, raw=text.encode(), key=None, last_snapshot=asked
+        )
 
     def ingest(
         self, dataset: str, body: bytes, *, format: str = "parquet", append: bool = False, key: str | None = None

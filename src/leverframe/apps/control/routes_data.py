@@ -5,9 +5,21 @@ from typing import Any, get_args
 import msgspec
 
 from leverframe.apps.control.route import UPLOAD_BYTES_MAX, Call, Route
-from leverframe.apps.platform.views import DatasetView, IngestView
+from leverframe.apps.platform.views import ContractCheckView, DatasetView, IngestView
 from leverframe.core.errors import InvalidInput
 from leverframe.data.sources import Format
+
+
+class ApplyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``break_consumers``: everyone whom a breaking change takes something from, by name, with commas between."""
+
+    break_consumers: str = ""
+
+
+class CheckQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``last_snapshot``: also check the rows of the newest snapshot."""
+
+    last_snapshot: bool = False
 
 
 class SnapshotQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,11 +30,19 @@ class SnapshotQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _contract(call: Call) -> dict[str, object]:
+    named = tuple(name.strip() for name in call.query.break_consumers.split(",") if name.strip())
+    return call.platform.data.apply_contract(call.actor, _text(call.body), key=call.key, break_consumers=named)
+
+
+def _text(body: bytes) -> str:
     try:
-        text = call.body.decode()
+        return body.decode()
     except UnicodeDecodeError as exc:
         raise InvalidInput("a contract is a text file in UTF-8", where="body", got=f"byte {exc.start} is not") from exc
-    return call.platform.data.apply_contract(call.actor, text, key=call.key)
+
+
+def _check(call: Call) -> ContractCheckView:
+    return call.platform.contracts.check(call.actor, _text(call.body), last_snapshot=call.query.last_snapshot)
 
 
 def _snapshot(call: Call) -> IngestView:
@@ -48,8 +68,19 @@ ROUTES: tuple[Route, ...] = (
         permission="Data.ApplyContract",
         run=_contract,
         takes=bytes,
+        query=ApplyQuery,
         gives=dict[str, Any],
         summary="Put a data contract (ODCS, YAML) in force",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/contracts/check",
+        permission="Data.Read",
+        run=_check,
+        takes=bytes,
+        query=CheckQuery,
+        gives=ContractCheckView,
+        summary="What putting a contract in force would change and break; writes nothing",
     ),
     Route(
         method="POST",

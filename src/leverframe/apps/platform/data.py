@@ -27,10 +27,10 @@ class Data:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def apply_contract(self, actor: Actor, text: str, *, key: str) -> dict[str, object]:
-        """Put an ODCS contract in force; says what changed and whom a breaking change would break."""
+    def apply_contract(self, actor: Actor, text: str, *, key: str, break_consumers: tuple[str, ...] = ()) -> dict[str, object]:
+        """Put an ODCS contract in force; says what changed. ``break_consumers`` names all whom a breaking change breaks."""
         contract = read_contract(text.encode())
-        receipt = self._parts.ledger.write(actor, ApplyContract(contract=contract), key=key)
+        receipt = self._parts.ledger.write(actor, ApplyContract(contract=contract, break_consumers=break_consumers), key=key)
         return {"contract": contract.name, "version": contract.version, **receipt.result}
 
     def ingest(self, actor: Actor, dataset: str, body: bytes, *, format: str, key: str, append: bool = False) -> IngestView:

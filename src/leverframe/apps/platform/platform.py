@@ -2,6 +2,7 @@
 
 from leverframe.apps.platform.access import Access
 from leverframe.apps.platform.audit import Audit
+from leverframe.apps.platform.contracts import Contracts
 from leverframe.apps.platform.data import Data
 from leverframe.apps.platform.doctor import checks
 from leverframe.apps.platform.feature_details import FeatureDetails
@@ -26,12 +27,13 @@ class Platform:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.data = Data(parts)
+        self.contracts = Contracts(parts)
         self.features = Features(parts)
         self.services = FeatureServices(parts)
         self.details = FeatureDetails(parts)
         self.lineage = Lineage(parts)
         self.training = Training(parts)
-        self.projects = Projects(parts, self.data, self.features, self.services, self.training)
+        self.projects = Projects(parts, self.contracts, self.data, self.features, self.services, self.training)
         self.release = Releases(parts)
         self.operating = Operating(parts, self.release)
         self.serving = Serving(parts, self.training)

@@ -14,6 +14,8 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import Entity, FeatureService, service_version, with_service
 from leverframe.core.model import ModelSpec
 from leverframe.core.schema import Signature
+from leverframe.data.commands import broken_consumers
+from leverframe.data.consumers import Declared
 from leverframe.data.contract_file import read_contract
 from leverframe.data.contracts import Contract
 from leverframe.data.evolution import evolve
@@ -165,13 +167,13 @@ def _model_change(old: ModelSpec | None, new: ModelSpec) -> Change:
 def _contract_breaks(old: Contract | None, new: Contract, after: State) -> list[Break]:
     """What a contract's breaking step takes away, from the views on its dataset and all who read those."""
     step = evolve(old, new)
-    if not step.breaks:
-        return []
-    views = [view for view in after.views.values() if view.source == new.dataset]
-    readers = [f"view {view.name}" for view in views]
-    readers += [reader for view in views for reader in _readers(view.name, view.features, after)]
-    readers += [f"model {m.name}" for m in after.models.values() if m.dataset == new.dataset]
-    return [Break(where=f"{new.name}.{f.where}", what=f.what, consumers=tuple(dict.fromkeys(readers))) for f in step.breaks]
+    who = Declared(list(after.views.values()), list(after.services.values()), list(after.models.values()), ())
+    broken = [consumer.name for consumer in broken_consumers(old, new, who)]
+    features = {name.removeprefix("feature ") for name in broken if name.startswith("feature ")}
+    broken += [
+        f"endpoint {name}" for name, bound in after.endpoints.items() if any(f"{c.view}.{c.feature}" in features for c in bound.columns)
+    ]
+    return [Break(where=f"{new.name}.{f.where}", what=f.what, consumers=tuple(broken)) for f in step.breaks] if broken else []
 
 
 def _view_breaks(old: FeatureView | None, new: FeatureView, after: State) -> list[Break]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from leverframe.apps.platform.contracts import Contracts
 from leverframe.apps.platform.data import Data, latest_snapshot
 from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
@@ -21,6 +22,7 @@ from leverframe.core.model import SIGNATURE, ModelSpec
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import Signature
 from leverframe.data.commands import KIND_CONTRACT
+from leverframe.data.contract_file import read_contract
 from leverframe.data.contracts import Contract
 from leverframe.features.breaking import refuse_breaks
 from leverframe.features.commands import KIND_MATERIALIZATION, KIND_VIEW, ApplyView, Materialization
@@ -38,8 +40,10 @@ SECONDS_PER_HOUR = 3_600.0
 class Projects:
     """Plans of projects, and their application."""
 
-    def __init__(self, parts: Parts, data: Data, features: Features, services: FeatureServices, training: Training) -> None:
-        self._parts = parts
+    def __init__(
+        self, parts: Parts, contracts: Contracts, data: Data, features: Features, services: FeatureServices, training: Training
+    ) -> None:
+        self._parts, self._contracts = parts, contracts
         self._data, self._features, self._services, self._training = data, features, services, training
 
     def plan(self, actor: Actor, declared: Declarations) -> ProjectPlan:
@@ -102,7 +106,8 @@ class Projects:
         named = [step.name for step in steps if step.kind == "contract"]
         for text, name in zip(declared.contracts, named, strict=True):
             if ("contract", name) in changed:
-                yield self._data.apply_contract(actor, text, key=f"{key}/contract/{name}")
+                broken = tuple(consumer.name for consumer in self._contracts.broken_by(read_contract(text.encode())))
+                yield self._data.apply_contract(actor, text, key=f"{key}/contract/{name}", break_consumers=broken)
         for entity in declared.entities:
             if ("entity", entity.name) in changed:
                 yield self._services.apply_entity(actor, entity, key=f"{key}/entity/{entity.name}")

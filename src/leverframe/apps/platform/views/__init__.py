@@ -1,6 +1,6 @@
 """What use cases take and answer: frozen records that the API turns into JSON and the console into pages, a file an area."""
 
-from leverframe.apps.platform.views.data import DatasetView, IngestView
+from leverframe.apps.platform.views.data import ContractCheckView, DatasetView, IngestView
 from leverframe.apps.platform.views.features import EntityView, FeatureDetailView, FeatureViewView, ServiceRequest, ServiceView
 from leverframe.apps.platform.views.lineage import ImpactView, LineageView, Served
 from leverframe.apps.platform.views.monitoring import DiagnosisView, MonitorView
@@ -22,6 +22,7 @@ __all__ = [
     "AuditView",
     "Backfill",
     "Check",
+    "ContractCheckView",
     "DatasetView",
     "Declarations",
     "DiagnosisView",

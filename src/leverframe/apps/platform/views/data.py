@@ -3,6 +3,8 @@
 import msgspec
 
 from leverframe.core.dataset import ContractReport, Snapshot
+from leverframe.core.errors import Fault
+from leverframe.data.consumers import Consumer
 
 
 class IngestView(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,6 +15,24 @@ class IngestView(msgspec.Struct, frozen=True, kw_only=True):
     report: ContractReport
     snapshot: Snapshot | None = None
     quarantine: str = ""
+
+
+class ContractCheckView(msgspec.Struct, frozen=True, kw_only=True):
+    """What putting a contract in force would do.
+
+    ``change`` is first, same, additive or breaking; ``refusals`` say why it may not be taken at all, ``consumers`` whom it takes something
+    from (each must be named to go on), ``report`` what the newest snapshot's rows say, if that was asked.
+    """
+
+    contract: str
+    version: str
+    dataset: str
+    version_in_force: str
+    change: str
+    breaks: tuple[Fault, ...] = ()
+    refusals: tuple[Fault, ...] = ()
+    consumers: tuple[Consumer, ...] = ()
+    report: ContractReport | None = None
 
 
 class DatasetView(msgspec.Struct, frozen=True, kw_only=True):
