@@ -195,6 +195,24 @@ class FakeContracts:
         )
 
 
+class FakeWebhooks:
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def add(self, actor: Actor, request: views.WebhookRequest, *, key: str) -> views.WebhookView:
+        self._calls.write(self._access, actor, "Webhooks.Manage", key, request)
+        return records.WEBHOOK
+
+    def remove(self, actor: Actor, name: str, *, key: str) -> dict[str, object]:
+        self._calls.write(self._access, actor, "Webhooks.Manage", key, name)
+        return {"webhook": name}
+
+    retry = remove
+
+    def webhooks(self) -> tuple[views.WebhookView, ...]:
+        return (records.WEBHOOK,)
+
+
 class FakeLineage:
     def of(self, thing: str, at_us: int | None = None) -> views.LineageView:
         if thing not in ("weather.temp", "view/origin_weather", "model/flight-delay", "endpoint/prod/flight-delay"):
@@ -410,6 +428,7 @@ class FakePlatform:
         self.features = FakeFeatures(self.calls, access)
         self.lineage = FakeLineage()
         self.contracts = FakeContracts(access)
+        self.webhooks = FakeWebhooks(self.calls, access)
         self.services = FakeServices(self.calls, access)
         self.details = FakeDetails()
         self.projects = FakeProjects(self.calls, access)
@@ -461,6 +480,7 @@ class EmptyPlatform(FakePlatform):
         self.services.services = lambda: ()  # type: ignore[method-assign]
         self.services.entities = lambda: ()  # type: ignore[method-assign]
         self.training.models = lambda: ()  # type: ignore[method-assign]
+        self.webhooks.webhooks = lambda: ()  # type: ignore[method-assign]
         self.training.runs = lambda model="": ()  # type: ignore[method-assign]
         self.release.plans = lambda: ()  # type: ignore[method-assign]
         self.release.releases = lambda endpoint="": ()  # type: ignore[method-assign]

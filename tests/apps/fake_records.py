@@ -573,3 +573,18 @@ def feature_detail(name: str) -> views.FeatureDetailView:
         ),
         distributions=distributions(view, source, hidden=("visib",)),
     )
+
+
+WEBHOOK = views.WebhookView(
+    name="ops-chat",
+    host="https://hooks.example.com/…",
+    types=("release.*", "alert.*"),
+    by="olga",
+    at_us=NOW_US - DAY_US,
+    read_seq=55,
+    behind=3,
+    waiting=1,
+    dead=1,
+    said="HTTP 500",
+    letters=(views.DeadLetter(id="audit-41", type="leverframe.release.held", queued_us=NOW_US - HOUR_US, attempts=14, said="HTTP 500"),),
+)

@@ -80,6 +80,7 @@ READS = (
     ("token", "list"),
     ("policy", "list"),
     ("policy", "why", "Release.Apply", "plan/x", "--fact", "tier=low"),
+    ("webhooks", "list"),
     ("quota", "list"),
     ("fallback", "flight-delay"),
     ("limits", "flight-delay"),
@@ -115,6 +116,9 @@ WRITES = (
     (("policy", "approve", records.digest("policy")), "Policy.Approve"),
     (("token", "issue", "bo", "--role", "approver"), "Tokens.Issue"),
     (("token", "revoke", "tok-1"), "Tokens.Revoke"),
+    (("webhooks", "add", "ops-chat", "https://hooks.example.com/x", "--type", "release.*"), "Webhooks.Manage"),
+    (("webhooks", "retry", "ops-chat"), "Webhooks.Manage"),
+    (("webhooks", "remove", "ops-chat"), "Webhooks.Manage"),
 )
 
 

@@ -65,7 +65,8 @@ MATRIX = {
     "engineer": ENGINEER,
     "approver": READS | {"Audit.Read", "Release.Approve"},
     "operator": READS
-    | {"Serving.Score", "Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"},
+    | {"Serving.Score", "Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"}
+    | {"Webhooks.Read", "Webhooks.Manage"},
     "auditor": READS | {"Audit.Read", "Tokens.Read"},
     "service": READS | {"Data.Ingest", "Serving.Score"},
     "admin": POLICY.actions - {"Release.Advance", "Release.Approve"},

@@ -25,6 +25,7 @@ VALUES = {
     "release_id": "rel-0002",
     "token_id": "tok-1",
     "tenant": "acme",
+    "webhook": "ops-chat",
 }
 
 

@@ -51,6 +51,14 @@ class Settings(BaseSettings):
     allow_exposure: bool = Field(default=False, description="permit listening beyond loopback (put TLS in front)")
     traces_url: str = Field(default="", description="OTLP collector that gateways send traces of sampled requests to; empty: none")
     traces_share: float = Field(default=0.0, ge=0.0, le=1.0, description="share traced of the requests that come without a trace")
+    egress_hosts: str = Field(
+        default="",
+        description="hosts that webhooks and lineage events may go to, with commas: host, host:port, *.host, http://host:port; empty: none",
+    )
+    egress_networks: str = Field(
+        default="", description="inside networks where those hosts may be, such as 10.1.0.0/16; empty: public addresses only"
+    )
+    egress_ca_file: str = Field(default="", description="PEM file of further certificate authorities for them; empty: the usual ones")
     alarms_per_month: float = Field(default=1.0, gt=0, description="false alarms the owner accepts, over all columns of a model")
     core_hour_price: float = Field(
         default=0.0, ge=0.0, description="price of an hour of one core, in your currency: what plans say a backfill costs; 0: not said"
@@ -93,6 +101,11 @@ class Settings(BaseSettings):
     def log_folder(self) -> Path:
         """Prediction-log segments."""
         return self.home / "log"
+
+    @property
+    def outbox_file(self) -> Path:
+        """What waits to be sent to other people's servers."""
+        return self.home / "outbox.db"
 
     @property
     def gateway_folder(self) -> Path:

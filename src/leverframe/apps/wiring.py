@@ -20,12 +20,13 @@ from leverframe.governance.policy import Policy
 from leverframe.governance.pseudonyms import load_or_create as load_pseudonyms
 from leverframe.governance.publication import Publication
 from leverframe.governance.signing import TrustStore, load_or_create
+from leverframe.governance.webhooks import HANDLERS as WEBHOOKS
 from leverframe.monitoring.commands import HANDLERS as MONITORING
 from leverframe.release.commands import HANDLERS as RELEASE
 from leverframe.serving.commands import HANDLERS as SERVING
 from leverframe.training.commands import HANDLERS as TRAINING
 
-HANDLERS: tuple[Handles, ...] = (*GOVERNANCE, *POLICIES, *DATA, *FEATURES, *SERVICES, *TRAINING, *RELEASE, *SERVING, *MONITORING)
+HANDLERS: tuple[Handles, ...] = (*GOVERNANCE, *POLICIES, *DATA, *FEATURES, *SERVICES, *TRAINING, *RELEASE, *SERVING, *MONITORING, *WEBHOOKS)
 """Every command there is. One that is not here cannot be carried out."""
 
 

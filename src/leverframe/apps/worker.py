@@ -10,6 +10,8 @@ from types import FrameType
 
 from leverframe.apps.clocks import ReplayClock
 from leverframe.apps.durable import DurableEngine
+from leverframe.apps.egress_loop import PAUSE_S as EGRESS_PAUSE_S
+from leverframe.apps.egress_loop import EgressLoop
 from leverframe.apps.log_tape import LogTape
 from leverframe.apps.monitor_loop import MonitorLoop
 from leverframe.apps.platform.parts import Parts
@@ -98,6 +100,7 @@ class Worker:
         loops: list[tuple[str, Callable[[], None], float]] = [
             ("look", LookLoop(self._parts).look, pause_s),
             ("checkpoint", CheckpointLoop(self._parts).look, CHECKPOINT_EVERY_S),
+            ("egress", _egress(self._parts).look, EGRESS_PAUSE_S),
         ]
         threads = [threading.Thread(target=self._repeat, args=loop, name=loop[0], daemon=True) for loop in loops]
         for thread in threads:
@@ -128,6 +131,19 @@ class Worker:
                 log.exception("%s: a look failed", name)
                 self._stopping.wait(FAILED_LOOK_PAUSE_S)
             self._stopping.wait(pause_s)
+
+
+def _egress(parts: Parts) -> EgressLoop:
+    settings = parts.settings
+    return EgressLoop(
+        parts.ledger,
+        parts.key,
+        settings.outbox_file,
+        settings.environment,
+        hosts=settings.egress_hosts,
+        networks=settings.egress_networks,
+        authorities=settings.egress_ca_file,
+    )
 
 
 def main() -> None:

@@ -93,6 +93,10 @@ class SigningKey:
         signatures = (_Signature(self.key_id, base64.b64encode(signature).decode()),)
         return msgspec.json.encode(_Envelope(base64.b64encode(payload).decode(), payload_type, signatures))
 
+    def detached(self, data: bytes) -> bytes:
+        """The bare Ed25519 signature over ``data`` (64 bytes), for formats that carry payload and signature apart."""
+        return self._private_key.sign(data)
+
 
 class TrustStore:
     """The public keys whose signatures count."""

@@ -20,6 +20,7 @@ from leverframe.apps.cli import (
     commands_serving,
     commands_stream,
     commands_training,
+    commands_webhooks,
 )
 from leverframe.apps.cli.exit_codes import exit_code_of
 from leverframe.apps.cli.output import report_error
@@ -51,6 +52,7 @@ for _module in (
     commands_record,
     commands_evidence,
     commands_policy,
+    commands_webhooks,
 ):
     _module.register(app)
 

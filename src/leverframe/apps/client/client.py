@@ -24,6 +24,7 @@ from leverframe.apps.client.projects import ProjectsClient
 from leverframe.apps.client.record import AccessClient, AuditClient
 from leverframe.apps.client.release import ReleaseClient
 from leverframe.apps.client.training import TrainingClient
+from leverframe.apps.client.webhooks import WebhooksClient
 from leverframe.apps.gateway_view.client import Gateway, Prediction
 from leverframe.apps.platform import views
 from leverframe.apps.transport import Transport
@@ -70,6 +71,7 @@ class Client:
         self.audit = AuditClient(self._transport)
         self.access = AccessClient(self._transport)
         self.policies = PoliciesClient(self._transport)
+        self.webhooks = WebhooksClient(self._transport)
 
     def status(self) -> views.StatusView:
         """Is everything all right? What changed? What needs me?"""

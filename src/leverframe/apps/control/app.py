@@ -22,6 +22,7 @@ from leverframe.apps.control import (
     routes_record,
     routes_release,
     routes_training,
+    routes_webhooks,
 )
 from leverframe.apps.control.door import endpoint_of
 from leverframe.apps.control.guard import ErrorPage, Guard, error_response
@@ -53,6 +54,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_training.ROUTES,
     *routes_release.ROUTES,
     *routes_operating.ROUTES,
+    *routes_webhooks.ROUTES,
 )
 
 

@@ -19,6 +19,7 @@ from leverframe.apps.platform.serving import Serving
 from leverframe.apps.platform.status import Status
 from leverframe.apps.platform.training import Training
 from leverframe.apps.platform.views import Check, StatusView
+from leverframe.apps.platform.webhooks import Webhooks
 
 
 class Platform:
@@ -41,6 +42,7 @@ class Platform:
         self.audit = Audit(parts)
         self.access = Access(parts)
         self.policies = Policies(parts)
+        self.webhooks = Webhooks(parts)
         self._status = Status(parts, self.release, self.monitoring, self.audit)
 
     def status(self) -> StatusView:

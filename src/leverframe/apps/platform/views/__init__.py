@@ -17,6 +17,7 @@ from leverframe.apps.platform.views.project import Backfill, Declarations, Proje
 from leverframe.apps.platform.views.record import AuditView, Check, StatusView, TokenView, VerifyView
 from leverframe.apps.platform.views.release import HistoryEntry, IntervalPoint, PlanRequest, PlanView, ReleaseView, StageLogEntry
 from leverframe.apps.platform.views.training import ImportRequest, RunView, StepView, TrainRequest, VersionView
+from leverframe.apps.platform.views.webhooks import DeadLetter, WebhookRequest, WebhookView
 
 __all__ = [
     "AuditView",
@@ -25,6 +26,7 @@ __all__ = [
     "ContractCheckView",
     "DatasetView",
     "Declarations",
+    "DeadLetter",
     "DiagnosisView",
     "EndpointView",
     "EntityView",
@@ -61,4 +63,6 @@ __all__ = [
     "TrainRequest",
     "VerifyView",
     "VersionView",
+    "WebhookRequest",
+    "WebhookView",
 ]
