@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from leverframe.core.errors import InvalidInput
-from leverframe.core.statistics.bernoulli import RateDifference, RateSequence
+from leverframe.core.statistics.bernoulli import RateSequence
 from leverframe.core.statistics.betting import BettingSequence
 from leverframe.core.statistics.multinomial import ShareSequence
 from leverframe.core.statistics.sequential import (
@@ -117,16 +117,6 @@ def test_rate_sequence_is_exact_from_the_first_row(p: float) -> None:
     low, high = rate.interval(ALPHA)
     for edge in (low, high):
         assert edge in (0.0, 1.0) or rate.log_evidence(edge) == pytest.approx(-math.log(ALPHA), abs=1e-6)
-
-
-def test_rate_difference_sees_total_failure_within_ten_answers() -> None:
-    difference = RateDifference()
-    difference.update(champion=(0, 80))
-    answers = 0
-    while difference.interval(0.0005)[0] <= 0.02:
-        difference.update(candidate=(1, 1))
-        answers += 1
-    assert answers <= 10
 
 
 def test_betting_sequence_keeps_its_level_at_every_look() -> None:

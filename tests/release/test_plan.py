@@ -8,7 +8,10 @@ from leverframe.release.plan import FALSE_ABORT_BUDGET, MetricRule, Stage, check
 
 def test_digest_names_every_field_and_survives_the_ledger() -> None:
     rig = Rig()
-    digest = rig.plan("flight-delay@v2", rules=(MetricRule(metric="errors", margin=1, alpha=0.001),))
+    digest = rig.plan(
+        "flight-delay@v2",
+        rules=(MetricRule(metric="errors", margin=0.02, alpha=0.001), MetricRule(metric="latency_quantile", margin=1, alpha=0.001)),
+    )
     plan = plan_of(rig, digest)
     assert plan.digest == digest
     for change in ({"watch_us": 1}, {"author": "eve"}, {"candidate": plan.champion}, {"rules": ()}, {"note": "x"}):

@@ -19,7 +19,7 @@ AWAITING_MAX = 50_000
 class Request:
     """What is known so far of one request: scores of either arm (one a row) and labels by row."""
 
-    __slots__ = ("asked_at_us", "candidate", "champion", "labels", "served_by_candidate")
+    __slots__ = ("asked_at_us", "candidate", "champion", "key", "labels", "served_by_candidate")
 
     def __init__(self, asked_at_us: int) -> None:
         self.asked_at_us = asked_at_us
@@ -27,6 +27,7 @@ class Request:
         self.champion: tuple[float, ...] | None = None
         self.labels: dict[int, float] = {}
         self.served_by_candidate = False
+        self.key = ""
 
     def fail(self, *, candidate: bool) -> None:
         """An answer that failed has no score to compare; it stays known, so that a second copy is still a duplicate."""

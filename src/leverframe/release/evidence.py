@@ -9,18 +9,18 @@ import math
 from collections.abc import Iterable
 
 import msgspec
-import numpy as np
 
 from leverframe.core.clock import HOUR_US
 from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord
-from leverframe.core.statistics.bernoulli import RateDifference
-from leverframe.core.statistics.betting import BettingSequence
+from leverframe.core.statistics.margins import more_needed
 from leverframe.core.statistics.multinomial import ShareSequence
-from leverframe.core.statistics.sequential import EVERYTHING, DifferenceSequence, MeanSequence
+from leverframe.core.statistics.sequential import EVERYTHING
 from leverframe.core.verdict import Verdict
 from leverframe.release.cohort import PENDING_MAX, Cohort, Request
 from leverframe.release.judge import Reading, judge, judge_split
-from leverframe.release.plan import MetricRule, ReleasePlan, applies
+from leverframe.release.losses import outcome_loss
+from leverframe.release.plan import Metric, MetricRule, ReleasePlan, applies
+from leverframe.release.sequences import judged_by, paired_in
 
 PATH_POINTS_MAX = 60
 """Points kept of each interval's path; at the bound every second one goes."""
@@ -33,9 +33,8 @@ LATE_SHARE_MAX = 0.05
 DROPPED_SHARE_MAX = 0.01
 """Beyond these shares the labelled requests are no fair sample of all requests, and outcome rules are not answered."""
 
-_SCORE_FLOOR = 1e-6
-
-_Sequence = MeanSequence | DifferenceSequence | BettingSequence
+PICTURE_EVERY = 128
+"""Intervals are drawn anew when a rule has a 128th more observations: until then the earlier one holds, as it does for ever."""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,32 +71,6 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     last_at_us: int = 0
 
 
-def _loss(metric: str, scores: tuple[float, ...], labels: dict[int, float]) -> float | None:
-    """Mean loss of a request over its labelled rows; None when a label names a row that was never answered."""
-    total = 0.0
-    for row, label in labels.items():
-        if row >= len(scores):
-            return None
-        score = scores[row]
-        if metric == "outcome_brier":
-            total += (score - label) ** 2
-        else:
-            clipped = min(max(score, _SCORE_FLOOR), 1.0 - _SCORE_FLOOR)
-            total -= label * math.log(clipped) + (1.0 - label) * math.log1p(-clipped)
-    return total / len(labels)
-
-
-def _sequence(rule: MetricRule, *, paired: bool, rows_planned: int) -> _Sequence | None:
-    """The sequence a rule is judged by; errors, slow answers and the split have their own."""
-    if rule.metric == "prediction_shift" and paired:
-        coarse, fine = np.linspace(-1.0, 1.0, 161), np.linspace(-2.0 * rule.margin, 2.0 * rule.margin, 121)
-        return BettingSequence(low=-1.0, high=1.0, grid=np.clip(np.concatenate((coarse, fine)), -1.0, 1.0), alpha_planned=rule.alpha)
-    if rule.metric in ("prediction_shift", "outcome_brier", "outcome_log_loss"):
-        kind = MeanSequence if paired else DifferenceSequence
-        return kind(rows_planned=max(rows_planned, 200), alpha_planned=rule.alpha, sd_floor=2.0 * rule.margin)
-    return None
-
-
 class StageEvidence:
     """The evidence of one stage of one release.
 
@@ -111,14 +84,14 @@ class StageEvidence:
     def __init__(self, plan: ReleasePlan, stage: int, generation: int, started_us: int, *, pending_max: int = PENDING_MAX) -> None:
         self.plan, self.stage, self.generation, self.started_us = plan, plan.stages[stage], generation, started_us
         self.rules = tuple(rule for rule in plan.rules if applies(rule, self.stage)) if plan.champion else ()
-        self.paired = self.stage.mirror or self.stage.role in ("shadow", "full")
+        self.paired = paired_in(self.stage)
         self.paths: dict[str, list[Point]] = {rule.metric: [] for rule in self.rules}
         self.mismatched = False
         self.observed_us = 0
         self._cohort = Cohort(plan.label_horizon_us, pending_max=pending_max)
-        self._sequences = {rule.metric: _sequence(rule, paired=self.paired, rows_planned=self.stage.labels_min) for rule in self.rules}
-        self._batches: dict[tuple[str, bool], list[float]] = {}
-        self._errors, self._slow = RateDifference(), RateDifference()
+        self._judged = {rule.metric: judged for rule in self.rules if (judged := judged_by(rule, self.stage)) is not None}
+        self._pictures: dict[str, tuple[int, tuple[float, float], tuple[float, float]]] = {}
+        self._scored, self._failed = [0, 0], [0, 0]
         share = self.stage.weight / 100.0
         self._split = ShareSequence([1.0 - share, share]) if 0.0 < share < 1.0 else None
         self._split_rule = next((rule for rule in self.rules if rule.metric == "sample_ratio"), None)
@@ -135,9 +108,9 @@ class StageEvidence:
         return Counts(
             answers_by_candidate=self._served[1],
             answers_by_champion=self._served[0],
-            scored_by_candidate=self._errors.candidate.n,
-            scored_by_champion=self._errors.champion.n,
-            failed_by_candidate=self._errors.candidate.events,
+            scored_by_candidate=self._scored[1],
+            scored_by_champion=self._scored[0],
+            failed_by_candidate=self._failed[1],
             outcomes=self._outcomes,
             labels=cohort.labels,
             labels_late=cohort.late,
@@ -171,20 +144,29 @@ class StageEvidence:
         self._observe(record.asked_at_us)
         scores = record.outputs
         failed = record.status != "ok" or not scores or not all(map(math.isfinite, scores))
-        (self._errors.candidate if candidate else self._errors.champion).update(events=int(failed), trials=1)
-        if record.role != "shadow":
-            self._fold_served(record, request, candidate)
+        self._scored[candidate] += 1
+        self._failed[candidate] += failed
+        if self.plan.hash_field:
+            request.key = record.entities.get(self.plan.hash_field) or record.id
         if failed:
             request.fail(candidate=candidate)
-        elif not self.paired:
-            self._add("prediction_shift", sum(scores) / len(scores), candidate)
+        if record.role != "shadow":
+            self._fold_served(record, request, candidate, failed=failed)
+        if request.candidate is not None and request.champion is not None:
+            self._add_pair("errors", float(not request.candidate) - float(not request.champion), request.key)
+        if failed:
+            return
+        if not self.paired:
+            self._add_arm("prediction_shift", candidate, sum(scores) / len(scores), request.key)
         elif request.candidate and request.champion and len(request.candidate) == len(request.champion):
-            self._add_shift((sum(request.candidate) - sum(request.champion)) / len(scores))
+            self._add_shift((sum(request.candidate) - sum(request.champion)) / len(scores), request.key)
 
-    def _fold_served(self, record: PredictionRecord, request: Request, candidate: bool) -> None:
+    def _fold_served(self, record: PredictionRecord, request: Request, candidate: bool, *, failed: bool) -> None:
         request.served_by_candidate = candidate
         self._served[candidate] += 1
-        (self._slow.candidate if candidate else self._slow.champion).update(events=int(record.latency_us > self._slow_us), trials=1)
+        self._add_arm("errors", candidate, float(failed), request.key)
+        self._add_arm("latency_budget", candidate, float(record.latency_us > self._slow_us), request.key)
+        self._add_arm("latency_quantile", candidate, float(record.latency_us), request.key)
         if self._split is None or self._split_rule is None:
             return
         if self.plan.hash_field:
@@ -203,46 +185,70 @@ class StageEvidence:
             self.observed_us += min(asked_at_us - self._last_us, self._gap_max_us)
             self._last_us = asked_at_us
 
-    def _add_shift(self, difference: float) -> None:
+    def _add_shift(self, difference: float, key: str) -> None:
         if abs(difference) <= 1.0:
-            self._add("prediction_shift", difference)
+            self._add_pair("prediction_shift", difference, key)
         else:
             self._unusable += 1
 
-    def _add(self, metric: str, value: float, candidate: bool = True) -> None:
-        if metric in self._sequences:
-            self._batches.setdefault((metric, candidate), []).append(value)
+    def _add_pair(self, metric: Metric, *row: float | str) -> None:
+        judged = self._judged.get(metric)
+        if judged is not None and judged.pairs is not None:
+            judged.pairs.add(*row)
+
+    def _add_arm(self, metric: Metric, candidate: bool, value: float, key: str, covariate: float = 0.0) -> None:
+        judged = self._judged.get(metric)
+        if judged is not None and judged.arms is not None:
+            judged.arms.add(candidate, value, key, covariate)
 
     def _ripen(self, now_us: int) -> None:
         """Judge the requests whose label is decided by now."""
-        metrics = [rule.metric for rule in self.rules if rule.metric.startswith("outcome_")]
         for request in self._cohort.ripe(now_us):
-            one, zero = request.candidate, request.champion
-            if self.paired and not (one and zero):
+            if self.paired and not (request.candidate and request.champion):
+                self._ripen_value(request)
                 continue
-            scores = one if self.paired or request.served_by_candidate else zero
+            candidate = self.paired or request.served_by_candidate
+            scores = request.candidate if candidate else request.champion
             if not scores:
                 continue
-            self._outcomes += self.paired or request.served_by_candidate
-            for metric in metrics:
-                loss = _loss(metric, scores, request.labels)
-                base = _loss(metric, zero, request.labels) if self.paired and zero else 0.0
-                if loss is None or base is None:
-                    self._unusable += 1
-                else:
-                    self._add(metric, loss - base, self.paired or request.served_by_candidate)
+            self._outcomes += candidate
+            self._ripen_value(request)
+            for rule in self.rules:
+                if rule.metric == "outcome_auc" and self.paired:
+                    self._ripen_auc(request)
+                elif rule.metric in ("outcome_brier", "outcome_log_loss", "outcome_hit"):
+                    self._ripen_loss(rule, request, scores, candidate=candidate)
+
+    def _ripen_loss(self, rule: MetricRule, request: Request, scores: tuple[float, ...], *, candidate: bool) -> None:
+        loss = outcome_loss(rule, scores, request.labels)
+        base = outcome_loss(rule, request.champion, request.labels) if self.paired and request.champion else 0.0
+        if loss is None or base is None:
+            self._unusable += 1
+        elif self.paired:
+            self._add_pair(rule.metric, loss - base, request.key)
+        else:
+            self._add_arm(rule.metric, candidate, loss, request.key)
+
+    def _ripen_auc(self, request: Request) -> None:
+        one, zero = request.candidate or (), request.champion or ()
+        for row, label in request.labels.items():
+            if row < min(len(one), len(zero)):
+                self._add_pair("outcome_auc", label, one[row], zero[row])
+
+    def _ripen_value(self, request: Request) -> None:
+        """The label itself counts for whoever answered the caller; in a mirrored canary the candidate's score is known of every request."""
+        value = sum(request.labels.values()) / len(request.labels)
+        covariate = sum(request.candidate) / len(request.candidate) if request.candidate else 0.0
+        self._add_arm("outcome_value", request.served_by_candidate, -value, request.key, covariate)
 
     def _flush(self) -> None:
-        for (metric, candidate), values in self._batches.items():
-            sequence = self._sequences[metric]  # type: ignore[index]
-            if isinstance(sequence, DifferenceSequence):
-                sequence.update(**{"candidate" if candidate else "champion": values})
-            elif sequence is not None:
-                sequence.update(values)
-        self._batches.clear()
+        for judged in self._judged.values():
+            judged.flush()
 
-    def _blocked(self, metric: str) -> str:
+    def _blocked(self, metric: Metric) -> str:
         """Why outcomes cannot be judged at all, or empty."""
+        if metric not in self._judged:
+            return "it needs the scores of both models on the same requests: plan a shadow stage or a mirrored canary"
         if not metric.startswith("outcome_"):
             return f"{self._unusable:,} scores are no probabilities" if metric == "prediction_shift" and self._unusable else ""
         cohort = self._cohort
@@ -256,11 +262,21 @@ class StageEvidence:
         return ""
 
     def _reading(self, rule: MetricRule) -> Reading:
-        sequence = {"errors": self._errors, "latency_budget": self._slow}.get(rule.metric) or self._sequences[rule.metric]
-        if sequence is None or not sequence.n:
-            return Reading(n=0, estimate=None, harm=EVERYTHING, proof=EVERYTHING)
+        judged = self._judged.get(rule.metric)
+        if judged is None or not judged.test.n:
+            return Reading(n=0, estimate=None, log_harm=0.0, log_proof=0.0, harm=EVERYTHING, proof=EVERYTHING)
+        test = judged.test
+        drawn = self._pictures.get(rule.metric)
+        if drawn is None or test.n - drawn[0] > drawn[0] // PICTURE_EVERY:
+            drawn = self._pictures[rule.metric] = (test.n, test.interval(rule.alpha), test.interval(rule.alpha_proof))
         return Reading(
-            n=sequence.n, estimate=sequence.estimate, harm=sequence.interval(rule.alpha), proof=sequence.interval(rule.alpha_proof)
+            n=test.n,
+            estimate=test.estimate,
+            log_harm=test.log_harm,
+            log_proof=test.log_proof,
+            harm=drawn[1],
+            proof=drawn[2],
+            missing=more_needed(test, rule.alpha_proof),
         )
 
     def look(self, now_us: int) -> tuple[Verdict, ...]:

@@ -1,15 +1,17 @@
-"""From an interval and a margin to a verdict with its sentence.
+"""From evidence and a margin to a verdict with its sentence.
 
-- **fail** (harm): the interval at the rule's share of the false-abort budget lies beyond the margin.
-- **pass**: the interval at the proof level lies within the margin.
+- **fail** (harm): the evidence that the difference is beyond the margin reaches the rule's share of the false-abort budget.
+- **pass**: the evidence that it is within the margin reaches the proof level.
 - **inconclusive**: anything else, also no data at all.
 """
 
 import math
-from typing import Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from leverframe.core.statistics.auc import NEGATIVES, POSITIVES
 from leverframe.core.statistics.multinomial import ShareSequence
 from leverframe.core.verdict import Answer, Verdict
 from leverframe.release.plan import Metric, MetricRule
@@ -17,41 +19,50 @@ from leverframe.release.plan import Metric, MetricRule
 NAMES: dict[Metric, str] = {
     "errors": "failing answers",
     "latency_budget": "slow answers",
+    "latency_quantile": "latency",
     "prediction_shift": "mean score",
     "outcome_brier": "Brier score",
     "outcome_log_loss": "log loss",
+    "outcome_auc": "loss of AUC",
+    "outcome_hit": "missed labels",
+    "outcome_value": "loss of mean outcome",
     "sample_ratio": "split of callers",
 }
 
-Unit = Literal["points", "plain"]
-_POINTS: tuple[Metric, ...] = ("errors", "latency_budget")
+_POINTS: tuple[Metric, ...] = ("errors", "latency_budget", "outcome_auc", "outcome_hit")
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """A sequence read at one look: the estimate (candidate minus champion), and its interval at both levels of the rule."""
+    """A sequence read at one look: estimate (candidate minus champion), evidence of harm and of proof, intervals at both levels.
+
+    ``missing`` is about how many more observations the proof needs (None: it will not come, or nobody can tell). Intervals may be those
+    of an earlier look: what a confidence sequence once excluded stays excluded.
+    """
 
     n: int
     estimate: float | None
+    log_harm: float
+    log_proof: float
     harm: tuple[float, float]
     proof: tuple[float, float]
+    missing: int | None = None
+
+
+def beyond(log_evidence: ArrayLike, alpha: ArrayLike) -> NDArray[np.bool_]:
+    """Whether evidence decides at level ``alpha``: the one threshold of production and simulation, for one look or arrays of them.
+
+    >>> beyond([2.9, 3.0], 0.05).tolist()
+    [False, True]
+    """
+    return np.asarray(log_evidence) >= -np.log(alpha)
 
 
 def _amount(metric: Metric, value: float) -> str:
     if not math.isfinite(value):
         return "unknown"
+    if metric == "latency_quantile":
+        return f"{100.0 * value:+.0f} %"
     return f"{100.0 * value:+.1f} points" if metric in _POINTS else f"{value:+.4f}"
-
-
-def rows_missing(reading: Reading, margin: float, *, two_sided: bool) -> int | None:
-    """About how many more observations would prove the margin, if the estimate stays: widths shrink with the root of n."""
-    if reading.estimate is None or reading.n == 0 or not math.isfinite(reading.proof[1]):
-        return None
-    distance = abs(reading.estimate) if two_sided else reading.estimate
-    room = margin - distance
-    if room <= 0.0:
-        return None
-    radius = max(reading.proof[1] - reading.estimate, reading.estimate - reading.proof[0] if two_sided else 0.0)
-    return max(1, math.ceil(reading.n * ((radius / room) ** 2 - 1.0)))
 
 
 def judge(rule: MetricRule, reading: Reading, *, where: str, at_us: int, blocked: str = "") -> Verdict:
@@ -62,10 +73,8 @@ def judge(rule: MetricRule, reading: Reading, *, where: str, at_us: int, blocked
     where: the stage's name, opening the sentence.
     blocked: why nothing can be concluded whatever the interval says (empty: it can).
     """
-    two_sided = rule.metric == "prediction_shift"
-    harmed = reading.harm[0] > rule.margin or (two_sided and reading.harm[1] < -rule.margin)
-    proven = reading.proof[1] < rule.margin and (not two_sided or reading.proof[0] > -rule.margin)
-    answer: Answer = "inconclusive" if blocked else "fail" if harmed else "pass" if proven and not harmed else "inconclusive"
+    harmed, proven = bool(beyond(reading.log_harm, rule.alpha)), bool(beyond(reading.log_proof, rule.alpha_proof))
+    answer: Answer = "inconclusive" if blocked else "fail" if harmed else "pass" if proven else "inconclusive"
     low, high = reading.harm if answer == "fail" else reading.proof
     return Verdict(
         rule=rule.metric,
@@ -75,27 +84,40 @@ def judge(rule: MetricRule, reading: Reading, *, where: str, at_us: int, blocked
         low=low if math.isfinite(low) else None,
         high=high if math.isfinite(high) else None,
         n=reading.n,
-        reason=_sentence(rule, reading, answer, where, blocked, two_sided=two_sided),
+        reason=_sentence(rule, reading, answer, where, blocked),
         next_step="wait for more answers" if answer == "inconclusive" and not blocked else "",
         at_us=at_us,
     )
 
 
-def _sentence(rule: MetricRule, reading: Reading, answer: Answer, where: str, blocked: str, *, two_sided: bool) -> str:
-    name, margin = NAMES[rule.metric], _amount(rule.metric, rule.margin).lstrip("+")
+def _sentence(rule: MetricRule, reading: Reading, answer: Answer, where: str, blocked: str) -> str:
+    name, margin = _name(rule), _amount(rule.metric, rule.margin).lstrip("+")
     if blocked:
         return f"at {where}: {name} cannot be judged: {blocked}"
     if reading.estimate is None:
         return f"at {where}: {name}: nothing to compare yet"
-    seen = f"{name} differs by {_amount(rule.metric, reading.estimate)} from the champion on {reading.n:,} observations"
+    seen = f"{name} differs by {_amount(rule.metric, reading.estimate)} from the champion on {reading.n:,} {_observations(rule)}"
     if answer == "fail":
-        bound = reading.harm[0] if reading.harm[0] > rule.margin else reading.harm[1]
-        return f"at {where}: {seen}; at least {_amount(rule.metric, bound)} is certain, beyond the {margin} that is tolerated"
+        # Evidence decided at the margin; an interval read from coarser points may end a little short of it.
+        down = reading.estimate < 0.0
+        certain = min(reading.harm[1], -rule.margin) if down else max(reading.harm[0], rule.margin)
+        return f"at {where}: {seen}; at least {_amount(rule.metric, certain)} is certain, beyond the {margin} that is tolerated"
     if answer == "pass":
         return f"at {where}: {seen}; shown to be within {margin}"
-    missing = rows_missing(reading, rule.margin, two_sided=two_sided)
-    need = f"need about {missing:,} more to rule out {margin}" if missing else f"cannot yet rule out {margin}"
+    need = f"need about {reading.missing:,} more to rule out {margin}" if reading.missing else f"cannot yet rule out {margin}"
     return f"at {where}: {seen}; {need}"
+
+
+def _name(rule: MetricRule) -> str:
+    return f"p{100.0 * rule.quantile:g} latency" if rule.metric == "latency_quantile" else NAMES[rule.metric]
+
+
+def _observations(rule: MetricRule) -> str:
+    if rule.unit == "key":
+        return "callers"
+    if rule.metric == "outcome_auc":
+        return f"blocks of {POSITIVES + NEGATIVES} labelled requests"
+    return "labelled requests" if rule.metric.startswith("outcome_") else "observations"
 
 
 def judge_split(rule: MetricRule, split: ShareSequence | None, rows_min: int, *, mismatched: bool, where: str, at_us: int) -> Verdict:

@@ -15,7 +15,19 @@ KIND_PLAN = "plan"
 
 Strategy = Literal["initial", "blue_green", "canary", "shadow_canary"]
 StageRole = Literal["shadow", "canary", "full"]
-Metric = Literal["errors", "latency_budget", "prediction_shift", "outcome_brier", "outcome_log_loss", "sample_ratio"]
+Metric = Literal[
+    "errors",
+    "latency_budget",
+    "latency_quantile",
+    "prediction_shift",
+    "outcome_brier",
+    "outcome_log_loss",
+    "outcome_auc",
+    "outcome_hit",
+    "outcome_value",
+    "sample_ratio",
+]
+Unit = Literal["request", "key"]
 
 FALSE_ABORT_BUDGET = 0.01
 """Chance that a release of an equal version is ever taken back wrongly, over all rules, stages and looks together."""
@@ -81,11 +93,16 @@ class MetricRule(msgspec.Struct, frozen=True, kw_only=True):
 
     ``errors``            share of answers that failed or were not a finite number
     ``latency_budget``    share of served answers slower than ``bound_us``
+    ``latency_quantile``  relative growth of the ``quantile`` of served answers' latency (0.25: a quarter slower)
     ``prediction_shift``  absolute difference of the mean scores
     ``outcome_brier``, ``outcome_log_loss``  difference of the mean losses on labelled requests
+    ``outcome_auc``       loss of ROC AUC on labelled requests that both models scored
+    ``outcome_hit``       difference of the shares of labels missed, a score of at least ``cut`` meaning 1
+    ``outcome_value``     loss of the mean label itself, e.g. revenue a request; larger labels are better
     ``sample_ratio``      callers split as the route says (``margin`` unused)
 
-    ``alpha`` is this rule's share, per stage, of the false-abort budget; ``alpha_proof`` is the level of the proof.
+    ``alpha`` is this rule's share, per stage, of the false-abort budget; ``alpha_proof`` is the level of the proof. ``unit`` says what one
+    observation is: a request, or all requests of a sticky key (callers that ask often and alike; errors and outcomes only).
     """
 
     metric: Metric
@@ -93,6 +110,9 @@ class MetricRule(msgspec.Struct, frozen=True, kw_only=True):
     alpha: float
     alpha_proof: float = PROOF_ALPHA
     bound_us: int = LATENCY_BOUND_US
+    quantile: float = 0.99
+    cut: float = 0.5
+    unit: Unit = "request"
 
 
 class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +147,10 @@ class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
     def endpoint_id(self) -> str:
         """``<environment>/<endpoint>``."""
         return f"{self.environment}/{self.endpoint}"
+
+
+_BELOW_ONE: tuple[Metric, ...] = ("errors", "latency_budget", "prediction_shift", "outcome_auc", "outcome_hit")
+"""Differences of rates, scores and areas: a margin of 1 or more would tolerate everything."""
 
 
 def default_stages(strategy: Strategy) -> tuple[Stage, ...]:
@@ -164,8 +188,9 @@ def default_rules(stages: tuple[Stage, ...]) -> tuple[MetricRule, ...]:
 
 
 def applies(rule: MetricRule, stage: Stage) -> bool:
-    """Whether ``rule`` is asked in ``stage``: latency and the split need callers on both arms; everything else needs both arms' scores."""
-    return stage.role == "canary" if rule.metric in ("latency_budget", "sample_ratio") else True
+    """Whether ``rule`` is asked in ``stage``: latency, value and the split need callers on both arms."""
+    only_canary: tuple[Metric, ...] = ("latency_budget", "latency_quantile", "outcome_value", "sample_ratio")
+    return stage.role == "canary" if rule.metric in only_canary else True
 
 
 def check_plan(plan: ReleasePlan) -> ReleasePlan:
@@ -225,4 +250,10 @@ def _rule_faults(plan: ReleasePlan) -> list[Fault]:
             faults.append(Fault(where=f"rules.{rule.metric}", what="level out of range", expected="alpha 0..0.1, alpha_proof 0..0.2"))
         if rule.margin <= 0.0 and rule.metric != "sample_ratio":
             faults.append(Fault(where=f"rules.{rule.metric}", what="the margin must be positive", got=f"{rule.margin:g}"))
+        if not 0.0 < rule.quantile < 1.0:
+            faults.append(Fault(where=f"rules.{rule.metric}", what="the quantile must lie between 0 and 1", got=f"{rule.quantile:g}"))
+        if rule.margin >= 1.0 and rule.metric in _BELOW_ONE:
+            faults.append(Fault(where=f"rules.{rule.metric}", what="the margin must be below 1", got=f"{rule.margin:g}"))
+        if rule.unit == "key" and not plan.hash_field:
+            faults.append(Fault(where=f"rules.{rule.metric}", what="counting by key needs the plan's hash_field", expected="hash_field"))
     return faults

@@ -1,29 +1,49 @@
-"""Confidence sequences for rates (errors, slow answers): exact at every sample size, from the very first request."""
+"""One rate (errors, slow answers, hits): a confidence sequence that is exact at every sample size, from the very first request."""
 
 import math
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from leverframe.core.errors import InvalidInput
+from leverframe.core.statistics.special import Floats, log_beta, log_times
 
 _BISECTIONS = 50
 
+JEFFREYS = 0.5
+"""The Beta(1/2, 1/2) mixture is sharp near 0 and 1, where rates of errors live."""
 
-def _log_beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+def rate_log_evidence(events: ArrayLike, trials: ArrayLike, p: ArrayLike, *, prior: tuple[float, float] = (JEFFREYS, JEFFREYS)) -> Floats:
+    r"""Logarithm of the beta-binomial mixture's evidence against the rate ``p``, for arrays of counts.
+
+    .. math:: E_n(p) = \frac{B(a + s, b + n - s)}{B(a, b)\, p^s (1 - p)^{n - s}}
+
+    Parameters
+    ----------
+    events, trials: counts, 0 <= events <= trials.    p: rates, 0 to 1.    prior: the mixture Beta(a, b).
+
+    Source: Robbins 1970; Howard, Ramdas, McAuliffe, Sekhon 2021, arXiv 1810.08240.
+
+    >>> rate_log_evidence([0, 3], 3, 0.5).round(4).tolist()
+    [0.9163, 0.9163]
+    """
+    s = np.asarray(events, dtype=np.float64)
+    f = np.asarray(trials, dtype=np.float64) - s
+    a, b = prior
+    return np.asarray(log_beta(a + s, b + f) - float(log_beta(a, b)) - log_times(s, p) - log_times(f, 1.0 - np.asarray(p)))
 
 
 class RateSequence:
     r"""Beta-binomial mixture confidence sequence for the probability of an event.
 
-    A rate ``p`` stays in the interval while the mixture has not won ``1/alpha`` against it:
-
-    .. math:: E_n(p) = \frac{B(a + s, b + n - s)}{B(a, b)\, p^s (1 - p)^{n - s}} < \frac{1}{\alpha}
-
-    with ``s`` events in ``n`` trials. Under ``p``, ``E`` is a martingale that starts at 1, so by Ville's inequality it ever reaches
-    ``1/alpha`` with probability at most ``alpha``. No approximation, hence usable after one request.
+    A rate ``p`` stays in the interval while the mixture has not won ``1/alpha`` against it (:func:`rate_log_evidence`). Under ``p`` the
+    evidence is a martingale that starts at 1, so by Ville's inequality it ever reaches ``1/alpha`` with probability at most ``alpha``.
+    No approximation, hence usable after one request.
 
     Parameters
     ----------
-    prior: the Beta(prior, prior) mixture; 1/2 (Jeffreys) is sharp near 0 and 1, where rates of errors live.
+    prior: the Beta(prior, prior) mixture.
 
     Source: Robbins 1970; Howard, Ramdas, McAuliffe, Sekhon 2021, arXiv 1810.08240.
 
@@ -34,7 +54,7 @@ class RateSequence:
     (0.0, 0.057)
     """
 
-    def __init__(self, *, prior: float = 0.5) -> None:
+    def __init__(self, *, prior: float = JEFFREYS) -> None:
         self._prior = prior
         self.events = 0
         self.n = 0
@@ -58,11 +78,7 @@ class RateSequence:
 
     def log_evidence(self, p: float) -> float:
         """Natural logarithm of the evidence against the rate ``p``."""
-        s, f = self.events, self.n - self.events
-        if (p <= 0.0 and s) or (p >= 1.0 and f):
-            return math.inf
-        fit = (s * math.log(p) if s else 0.0) + (f * math.log1p(-p) if f else 0.0)
-        return _log_beta(self._prior + s, self._prior + f) - _log_beta(self._prior, self._prior) - fit
+        return float(rate_log_evidence(self.events, self.n, p, prior=(self._prior, self._prior)))
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """The rates not excluded, over all looks together, at level ``alpha``."""
@@ -83,43 +99,3 @@ class RateSequence:
             else:
                 excluded = middle
         return excluded
-
-
-class RateDifference:
-    """Confidence sequence for the difference of two arms' rates (candidate minus champion).
-
-    Each arm gets an exact sequence at half the level; the union bound makes the difference of their ends exact as well. It does
-    not matter how the arms' requests interleave, nor whether they are the same requests.
-
-    >>> difference = RateDifference()
-    >>> difference.update(candidate=(8, 8), champion=(0, 72))
-    >>> low, high = difference.interval(0.001)
-    >>> low > 0.05, high
-    (True, 1.0)
-    """
-
-    def __init__(self) -> None:
-        self.candidate = RateSequence()
-        self.champion = RateSequence()
-
-    def update(self, *, candidate: tuple[int, int] = (0, 0), champion: tuple[int, int] = (0, 0)) -> None:
-        """Fold (events, trials) of each arm in."""
-        self.candidate.update(events=candidate[0], trials=candidate[1])
-        self.champion.update(events=champion[0], trials=champion[1])
-
-    @property
-    def n(self) -> int:
-        """Trials of the smaller arm."""
-        return min(self.candidate.n, self.champion.n)
-
-    @property
-    def estimate(self) -> float | None:
-        """Candidate rate minus champion rate, None while an arm is empty."""
-        one, zero = self.candidate.estimate, self.champion.estimate
-        return None if one is None or zero is None else one - zero
-
-    def interval(self, alpha: float) -> tuple[float, float]:
-        """The two-sided interval for the difference, valid over all looks together."""
-        low_one, high_one = self.candidate.interval(alpha / 2.0)
-        low_zero, high_zero = self.champion.interval(alpha / 2.0)
-        return low_one - high_zero, high_one - low_zero
