@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.apps import fake_records as records
+from tests.apps.fake_keeping import FakeErasing, FakeKeeping
 
 from leverframe.apps.platform import views
 from leverframe.apps.platform.lineage_impact import impact_view
@@ -425,6 +426,8 @@ class FakePlatform:
         access = FakeAccess(self.calls)
         self.access = access
         self.data = FakeData(self.calls, access)
+        self.keeping = FakeKeeping(self.calls, access)
+        self.erasing = FakeErasing(self.calls, access)
         self.features = FakeFeatures(self.calls, access)
         self.lineage = FakeLineage()
         self.contracts = FakeContracts(access)

@@ -49,6 +49,8 @@ READS = {"Platform.Read", "Data.Read", "Lineage.Read", "Features.Read", "Trainin
 ENGINEER = READS | {
     "Data.ApplyContract",
     "Data.Ingest",
+    "Data.Retain",
+    "Data.Export",
     "Features.Apply",
     "Features.Materialize",
     "Training.ApplyModel",
@@ -66,14 +68,17 @@ MATRIX = {
     "approver": READS | {"Audit.Read", "Release.Approve"},
     "operator": READS
     | {"Serving.Score", "Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"}
-    | {"Webhooks.Read", "Webhooks.Manage"},
+    | {"Data.Forget", "Webhooks.Read", "Webhooks.Manage"},
     "auditor": READS | {"Audit.Read", "Tokens.Read"},
     "service": READS | {"Data.Ingest", "Serving.Score"},
-    "admin": POLICY.actions - {"Release.Advance", "Release.Approve"},
+    "admin": POLICY.actions - {"Release.Advance", "Release.Approve", "Data.Collect", "Data.Erase"},
     "platform": READS
     | {
         "Audit.Read",
         "Data.Ingest",
+        "Data.Retain",
+        "Data.Collect",
+        "Data.Erase",
         "Features.Materialize",
         "Training.Start",
         "Training.Run",

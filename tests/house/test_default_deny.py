@@ -26,6 +26,7 @@ VALUES = {
     "token_id": "tok-1",
     "tenant": "acme",
     "webhook": "ops-chat",
+    "erasure": "erasure-1",
 }
 
 

@@ -99,9 +99,9 @@ class Transport:
         """Read ``path`` as a ``type``."""
         return self._decode(self._send("GET", path, query=query), type)
 
-    def get_bytes(self, path: str) -> bytes:
+    def get_bytes(self, path: str, **query: Any) -> bytes:
         """Read ``path`` as it is."""
-        return self._send("GET", path).content
+        return self._send("GET", path, query=query).content
 
     def send(
         self, method: str, path: str, type: type[T], body: Any = None, *, key: str | None = None, raw: bytes | None = None, **query: Any

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from leverframe.apps.clocks import ReplayClock
+from leverframe.apps.data_loop import LOOK_EVERY_S, DataLoop
 from leverframe.apps.durable import DurableEngine
 from leverframe.apps.egress_loop import PAUSE_S as EGRESS_PAUSE_S
 from leverframe.apps.egress_loop import EgressLoop
@@ -101,6 +102,7 @@ class Worker:
             ("look", LookLoop(self._parts).look, pause_s),
             ("checkpoint", CheckpointLoop(self._parts).look, CHECKPOINT_EVERY_S),
             ("egress", _egress(self._parts).look, EGRESS_PAUSE_S),
+            ("data", DataLoop(self._parts).look, LOOK_EVERY_S),
         ]
         threads = [threading.Thread(target=self._repeat, args=loop, name=loop[0], daemon=True) for loop in loops]
         for thread in threads:

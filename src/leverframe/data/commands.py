@@ -12,6 +12,7 @@ from leverframe.core.errors import Conflict, Fault, NotFound, Refused
 from leverframe.data.consumers import Consumer, Declared, consumers_of, declared
 from leverframe.data.contracts import Contract
 from leverframe.data.evolution import Evolution, evolve
+from leverframe.data.snapshot_names import check_not_doomed
 from leverframe.data.source_marks import KIND_MARK, SourceMark
 
 KIND_CONTRACT = "contract"
@@ -203,6 +204,7 @@ def record_snapshot(command: RecordSnapshot, tx: Transaction) -> dict[str, Any]:
             got=latest.snapshot if latest else "none",
             next_step="offer the rows again",
         )
+    check_not_doomed(snapshot, tx)
     tx.put(KIND_SNAPSHOT, f"{snapshot.dataset}/{snapshot.digest}", snapshot)
     pointer = Dataset(
         name=snapshot.dataset, contract=snapshot.contract, team=contract.team, snapshot=snapshot.digest, updated_at_us=tx.now_us

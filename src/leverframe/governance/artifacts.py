@@ -36,6 +36,10 @@ class Objects(Protocol):
         """Their length in bytes, or None."""
         ...
 
+    def delete(self, name: str) -> None:
+        """Remove the bytes called ``name``; durable when it returns. Nothing there is fine."""
+        ...
+
 
 class LocalObjects:
     """Objects as files under ``root``."""
@@ -62,6 +66,16 @@ class LocalObjects:
             return self.path(name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise unavailable(error, name) from error
+
+    def delete(self, name: str) -> None:
+        """Remove the file, and make that durable."""
+        try:
+            self.path(name).unlink()
+            sync_folder(self.path(name).parent)
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except OSError as error:
             raise unavailable(error, name) from error
 
@@ -102,6 +116,15 @@ class RemoteObjects:
             return int(self._store.head(name)["size"])
         except FileNotFoundError:
             return None
+        except (BaseError, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def delete(self, name: str) -> None:
+        """Remove the object."""
+        try:
+            self._store.delete(name)
+        except FileNotFoundError:
+            return
         except (BaseError, OSError) as error:
             raise self._unavailable(error) from error
 
@@ -222,6 +245,20 @@ class ArtifactStore:
         if size is None:
             raise NotFound("no such artifact", where=digest)
         return size
+
+    def delete(self, digest: Digest) -> None:
+        """Remove the bytes named ``digest`` for good, copies here included; none there is fine.
+
+        Only what no record names any more may be deleted: see ``data.doomed``.
+
+        Raises
+        ------
+        Unavailable: the store does not answer, or refuses.
+        """
+        name = _object_name(digest)
+        if self._cache is not None:
+            self._cache.delete(name)
+        self._objects.delete(name)
 
     def local_path(self, digest: Digest) -> Path:
         """A local file with exactly these bytes, checked now; read it, never write it.

@@ -15,6 +15,7 @@ import httpx
 from leverframe.apps.client.data import DataClient
 from leverframe.apps.client.feature_services import FeatureServicesClient
 from leverframe.apps.client.features import FeaturesClient
+from leverframe.apps.client.keeping import KeepingClient
 from leverframe.apps.client.lineage import LineageClient
 from leverframe.apps.client.monitoring import MonitoringClient
 from leverframe.apps.client.operating import OperatingClient
@@ -60,6 +61,7 @@ class Client:
         if gateway_url:
             self._gateway = Transport(gateway_url, gateway_token or token, timeout_s=timeout_s, attempts=1, http=http)
         self.data = DataClient(self._transport)
+        self.keeping = KeepingClient(self._transport)
         self.features = FeaturesClient(self._transport)
         self.services = FeatureServicesClient(self._transport)
         self.projects = ProjectsClient(self._transport)

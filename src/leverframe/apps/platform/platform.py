@@ -5,9 +5,11 @@ from leverframe.apps.platform.audit import Audit
 from leverframe.apps.platform.contracts import Contracts
 from leverframe.apps.platform.data import Data
 from leverframe.apps.platform.doctor import checks
+from leverframe.apps.platform.erasing import Erasing
 from leverframe.apps.platform.feature_details import FeatureDetails
 from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
+from leverframe.apps.platform.keeping import Keeping
 from leverframe.apps.platform.lineage import Lineage
 from leverframe.apps.platform.monitoring import Monitoring
 from leverframe.apps.platform.operating import Operating
@@ -29,6 +31,8 @@ class Platform:
         self.parts = parts
         self.data = Data(parts)
         self.contracts = Contracts(parts)
+        self.keeping = Keeping(parts)
+        self.erasing = Erasing(parts)
         self.features = Features(parts)
         self.services = FeatureServices(parts)
         self.details = FeatureDetails(parts)

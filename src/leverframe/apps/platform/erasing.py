@@ -1,0 +1,176 @@
+"""Deleting a person's rows: asked for by people, carried out by the worker, continued after a crash by the next look (decision 0027)."""
+
+import io
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+from leverframe.apps.platform.datasets import contract_of
+from leverframe.apps.platform.parts import Parts
+from leverframe.core.actor import PLATFORM, Actor
+from leverframe.core.dataset import Snapshot
+from leverframe.core.digest import Digest, digest_record
+from leverframe.core.errors import Conflict, NotFound
+from leverframe.core.feature import FeatureView
+from leverframe.data.commands import KIND_CONTRACT, KIND_QUARANTINE, KIND_SNAPSHOT, Quarantine
+from leverframe.data.commands_erasure import (
+    KIND_ERASURE,
+    KIND_ERASURE_DUE,
+    AskErasure,
+    Due,
+    ErasureRecord,
+    FinishErasure,
+    RecordErased,
+    Replaced,
+)
+from leverframe.data.contracts import Contract
+from leverframe.data.erasure import Person, Searched, columns_of_person, rewrite, split, subject_of
+from leverframe.data.snapshots import parquet_bytes
+from leverframe.features.commands import KIND_VIEW
+from leverframe.features.online import entity_key
+
+PARTS_A_COMMAND_MAX = 4_000
+SEARCHES_MAX = 5
+"""So often a dataset is searched anew because rows came meanwhile; then the next look tries again."""
+
+
+class Erasing:
+    """Deletions of persons."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def ask(self, actor: Actor, dataset: str, column: str, value: str, *, reason: str, key: str) -> ErasureRecord:
+        """Ask for every row of a person to be deleted. ``value`` is hashed here and goes no further."""
+        contract = contract_of(self._parts, dataset)
+        subject = subject_of(value, self._parts.pseudonyms)
+        id = f"erasure-{digest_record([actor.subject, key])[7:19]}"
+        command = AskErasure(id=id, dataset=dataset, owner_team=contract.team, column=column, subject=subject, reason=reason)
+        self._parts.ledger.write(actor, command, key=key)
+        return self.record(id)
+
+    def record(self, id: str) -> ErasureRecord:
+        """How far a deletion is.
+
+        Raises
+        ------
+        NotFound: there is none of that name.
+        """
+        found = self._parts.ledger.get(KIND_ERASURE, id, ErasureRecord)
+        if found is None:
+            raise NotFound("no such deletion", where=id[:80], next_step="lever data forgotten")
+        return found
+
+    def records(self) -> tuple[ErasureRecord, ...]:
+        """Every deletion, newest first."""
+        return tuple(sorted(self._parts.ledger.find(KIND_ERASURE, ErasureRecord), key=lambda r: r.asked_at_us, reverse=True))
+
+    def carry_out_due(self) -> int:
+        """Carry out what is asked for; how many were finished. A crash anywhere is continued by calling this again."""
+        due = self._parts.ledger.find(KIND_ERASURE_DUE, Due)
+        for each in due:
+            self.carry_out(self.record(each.id))
+        return len(due)
+
+    def carry_out(self, asked: ErasureRecord) -> None:
+        """Search and rewrite one dataset after the other; each changes in one transaction."""
+        contracts = {each.dataset: each for each in self._parts.ledger.find(KIND_CONTRACT, Contract)}
+        unsearched: list[str] = []
+        online = 0
+        for dataset, names in columns_of_person(list(contracts.values()), asked.dataset, asked.column).items():
+            columns = [column for column in contracts[dataset].columns if column.name in names]
+            unsearched += [f"{dataset}.{column.name}" for column in columns if column.treatment in ("mask", "drop")]
+            person = Person(asked.subject, columns, self._parts.pseudonyms)
+            online += self._one_dataset(asked, contracts[dataset], person)
+        finish = FinishErasure(
+            id=asked.id,
+            dataset=asked.dataset,
+            owner_team=contracts[asked.dataset].team,
+            online=online,
+            unsearched=tuple(unsearched),
+        )
+        self._parts.ledger.write(PLATFORM, finish, key=f"{asked.id}/finish")
+
+    def _one_dataset(self, asked: ErasureRecord, contract: Contract, person: Person) -> int:
+        for attempt in range(SEARCHES_MAX):
+            seen = self._snapshots(contract.dataset)
+            searched = Searched()
+            replaced = tuple(self._rewritten(seen, contract, person, searched))
+            aside = self._aside(contract.dataset, person)
+            # Before the record, because afterwards nobody knows the keys any more; and after it, for whoever materialised meanwhile.
+            online = self._forget_online(contract.dataset, searched.taken)
+            if not replaced and not aside:
+                return online
+            try:
+                self._record(asked, contract, seen, replaced, aside)
+            except Conflict:
+                if attempt == SEARCHES_MAX - 1:
+                    raise
+                continue
+            return online + self._forget_online(contract.dataset, searched.taken)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _record(
+        self, asked: ErasureRecord, contract: Contract, seen: list[Snapshot], replaced: tuple[Replaced, ...], aside: dict[Digest, Digest]
+    ) -> None:
+        """Each snapshot changes as a whole; so many of them at once as fit into a command."""
+        known = [snapshot.digest for snapshot in seen]
+        for group in _groups(replaced) or [()]:
+            command = RecordErased(
+                id=asked.id, dataset=contract.dataset, owner_team=contract.team, seen=tuple(known), replaced=group, aside=aside
+            )
+            self._parts.ledger.write(PLATFORM, command, key=f"{asked.id}/{contract.dataset}/{digest_record(command.seen)[-16:]}")
+            known += [each.new.digest for each in group if each.new is not None]
+            aside = {}
+
+    def _snapshots(self, dataset: str) -> list[Snapshot]:
+        """Those that are whole, oldest first."""
+        found = self._parts.ledger.find(KIND_SNAPSHOT, Snapshot, prefix=f"{dataset}/")
+        return sorted((each for each in found if each.erased is None), key=lambda each: (each.created_at_us, each.digest))
+
+    def _rewritten(self, seen: Iterable[Snapshot], contract: Contract, person: Person, searched: Searched) -> Iterator[Replaced]:
+        for snapshot in seen:
+            done = rewrite(snapshot, contract, person, self._parts.artifacts, self._parts.clock.now_us(), searched)
+            if done is not None:
+                yield Replaced(old=snapshot.digest, gone=done.gone, rows=done.rows, new=done.snapshot)
+
+    def _aside(self, dataset: str, person: Person) -> dict[Digest, Digest]:
+        """Blobs set aside that hold the person, and what remains of them.
+
+        One that is no Parquet came before the contract had personal columns, or is only a note: a file as it came goes whole.
+        """
+        artifacts, found = self._parts.artifacts, {}
+        for held in self._parts.ledger.find(KIND_QUARANTINE, Quarantine, prefix=f"{dataset}/"):
+            data = artifacts.get(held.digest)
+            if data[:4] != b"PAR1":
+                if not data.startswith(b'{"bytes":'):
+                    found[held.digest] = ""
+                continue
+            rows = pl.read_parquet(io.BytesIO(data))
+            rest, taken = split(rows, person.keys(rows))
+            if taken.height:
+                found[held.digest] = artifacts.put(parquet_bytes(rest)) if rest.height else ""
+        return found
+
+    def _forget_online(self, dataset: str, taken: list[pl.DataFrame]) -> int:
+        """Take the person's entities out of the online store, in every version of every view over this dataset."""
+        forgotten = 0
+        for view in self._parts.ledger.find(KIND_VIEW, FeatureView):
+            for rows in taken if view.source == dataset else ():
+                if all(name in rows.columns for name in view.entity):
+                    entities = rows.select(view.entity).drop_nulls().unique().rows()
+                    forgotten += sum(self._parts.online.forget(view.name, entity_key(entity)) for entity in entities)
+        return forgotten
+
+
+def _groups(replaced: tuple[Replaced, ...]) -> list[tuple[Replaced, ...]]:
+    groups: list[tuple[Replaced, ...]] = []
+    size = PARTS_A_COMMAND_MAX
+    for each in replaced:
+        parts = 4 + len(each.gone) + (len(each.new.parts) if each.new is not None else 0)
+        size += parts
+        if size > PARTS_A_COMMAND_MAX:
+            groups.append(())
+            size = parts
+        groups[-1] = (*groups[-1], each)
+    return groups

@@ -1,0 +1,8 @@
+"""Every command of the data room with the function that carries it out."""
+
+from leverframe.core.command import Handles
+from leverframe.data.commands import HANDLERS as ROWS
+from leverframe.data.commands_erasure import HANDLERS as ERASURE
+from leverframe.data.commands_retention import HANDLERS as RETENTION
+
+HANDLERS: tuple[Handles, ...] = (*ROWS, *RETENTION, *ERASURE)
