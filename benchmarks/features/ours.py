@@ -1,4 +1,7 @@
-"""Our side, in a process of its own, so that its memory is its own: ``python -m benchmarks.features.ours <folder>``."""
+"""Our side, each part in a process of its own, so that its memory is its own.
+
+Run as ``python -m benchmarks.features.ours PART FOLDER [REDIS]``.
+"""
 
 import json
 import resource
@@ -9,63 +12,93 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from benchmarks.features.inputs import VIEWS, WIDE
+from benchmarks.features.inputs import CORRECTED, EXPIRED, VIEWS, WIDE, WIDE_AT_US
 
+import leverframe as lf
 from leverframe.apps.demo.project.features import CARRIER_DELAYS, ORIGIN_DELAYS
 from leverframe.apps.demo.project.features import VIEWS as DEMO_VIEWS
 from leverframe.apps.demo.project.prepare import datasets, moment_us
 from leverframe.features.bindings import binding
 from leverframe.features.materialize import materialize
-from leverframe.features.online import entity_keys
+from leverframe.features.online import OnlineStore, entity_keys
 from leverframe.features.online_lmdb import LmdbOnlineStore
-from leverframe.features.point_in_time import training_set
 from leverframe.features.stream import ViewStream
 
-BUILDS = 5
-NOW_US = 1_390_000_000_000_000
+BUILDS = 7
+READS = {1: 10_000, 100: 2_000}
+TTL_ENTITIES = 200
+TIMEOUT_S = 5.0
+NOW_US = WIDE_AT_US + 10_000_000_000_000
 
 
-def build(folder: Path) -> pl.DataFrame:
+def build(folder: Path, views: tuple[lf.FeatureView, ...] = VIEWS) -> lf.TrainingSet:
     """The training set, from Parquet files to a frame in memory."""
-    sources = [(view, pl.scan_parquet(folder / f"{view.source}.parquet")) for view in VIEWS]
-    return training_set(pl.scan_parquet(folder / "questions.parquet"), "asked_at", sources).frame
+    sources = [(view, pl.scan_parquet(folder / f"{view.source}.parquet")) for view in views]
+    return lf.training_set(pl.scan_parquet(folder / "questions.parquet"), "asked_at", sources)
 
 
-def main(folder: Path) -> None:
-    """Measure and write ``ours.json`` and ``ours.parquet``."""
+def peak_mb() -> float:
+    """The most memory this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def training(folder: Path) -> dict[str, float]:
+    """Build it several times; the memory is that after the first one, as the peer builds once, too."""
+    seconds: list[float] = []
     figures: dict[str, float] = {}
-    seconds = []
-    for turn in range(BUILDS):
+    for _ in range(BUILDS):
         begin = time.perf_counter()
-        frame = build(folder)
+        made = build(folder)
         seconds.append(time.perf_counter() - begin)
-        if turn == 0:  # the peer builds once, too
-            figures["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    figures["build_s"] = statistics.median(seconds)
-    figures["build_first_s"] = seconds[0]
-    figures["rows"] = frame.height
-    frame.write_parquet(folder / "ours.parquet")
-    figures |= online(folder)
-    figures |= windows()
-    figures |= replay(folder)
-    (folder / "ours.json").write_text(json.dumps(figures))
+        figures.setdefault("rss_mb", peak_mb())
+    made.frame.write_parquet(folder / "ours_training.parquet")
+    return figures | {"build_s": statistics.median(seconds), "build_first_s": seconds[0], "rows": made.frame.height}
 
 
-def online(folder: Path) -> dict[str, float]:
-    """Materialise and read 1 and 100 entities of 20 features, each read with its own keys, from values to a float64 array."""
+def corrections(folder: Path) -> dict[str, float]:
+    """Weather of which a tenth is corrected later."""
+    frame = build(folder, (CORRECTED,)).frame
+    frame.write_parquet(folder / "ours_corrections.parquet")
+    asked_us = pl.col("asked_at").cast(pl.Int64)
+    leaked = frame.filter(pl.col("corrected.known_us") > asked_us).height
+    return {"rows": frame.height, "leaked": leaked}
+
+
+def lmdb(folder: Path) -> dict[str, float]:
+    """The embedded store."""
     store = LmdbOnlineStore(folder / "online")
-    source = pl.scan_parquet(folder / "wide.parquet")
+    figures = online(folder, store)
+    rows = store.read(binding(WIDE), entity_keys([_names(folder)[:TTL_ENTITIES]]), NOW_US).values
+    pl.DataFrame(rows.copy(), schema=list(WIDE.features)).with_columns(pl.Series("entity", _names(folder)[:TTL_ENTITIES])).write_parquet(
+        folder / "ours_online.parquet"
+    )
+    materialize(EXPIRED, pl.scan_parquet(folder / "wide.parquet"), store, NOW_US)
+    late = store.read(binding(EXPIRED), entity_keys([_names(folder)[:TTL_ENTITIES]]), NOW_US).values
+    figures["past_ttl_cells"] = int((~np.isnan(late)).sum())
+    store.close()
+    return figures | replay(folder)
+
+
+def redis(folder: Path, url: str) -> dict[str, float]:
+    """The store for many machines, on the server that the peer is on."""
+    from leverframe.features.online_redis import RedisOnlineStore
+
+    store = RedisOnlineStore.at(url, TIMEOUT_S)
+    figures = online(folder, store)
+    store.close()
+    return figures
+
+
+def online(folder: Path, store: OnlineStore) -> dict[str, float]:
+    """Materialise, and read 1 and 100 entities of 20 features, each read with its own ids, to a float64 array."""
     begin = time.perf_counter()
-    done = materialize(WIDE, source, store, NOW_US)
+    done = materialize(WIDE, pl.scan_parquet(folder / "wide.parquet"), store, NOW_US)
     figures = {"materialize_rows_per_s": done.entities / (time.perf_counter() - begin)}
-    names = pl.read_parquet(folder / "wide.parquet")["entity"].to_list()
-    bound = binding(WIDE)
-    rng = np.random.default_rng(3)
-    for entities, reads in ((1, 20_000), (100, 2_000)):
-        asked = [[names[i] for i in rng.integers(0, len(names), entities)] for _ in range(reads)]
-        took = []
-        took_with_keys = []
-        for ids in asked:
+    names, bound, rng = _names(folder), binding(WIDE), np.random.default_rng(3)
+    for entities, reads in READS.items():
+        took, took_with_keys = [], []
+        for _ in range(reads):
+            ids = [names[i] for i in rng.integers(0, len(names), entities)]
             begin = time.perf_counter()
             keys = entity_keys([ids])
             middle = time.perf_counter()
@@ -75,20 +108,7 @@ def online(folder: Path) -> dict[str, float]:
             took_with_keys.append(end - begin)
         figures[f"read_{entities}_us"] = statistics.median(took) * 1e6
         figures[f"read_{entities}_from_ids_us"] = statistics.median(took_with_keys) * 1e6
-    rows = store.read(bound, entity_keys([names[:200]]), NOW_US).values
-    pl.DataFrame(rows.copy(), schema=list(WIDE.features)).with_columns(pl.Series("entity", names[:200])).write_parquet(
-        folder / "ours_online.parquet"
-    )
-    store.close()
     return figures
-
-
-def windows() -> dict[str, float]:
-    """The demo's own four views, windowed aggregates compiled from raw departures: what no peer here does offline."""
-    data = datasets()
-    begin = time.perf_counter()
-    training_set(data["flights"], "asked_at", [(view, data[view.source].lazy()) for view in DEMO_VIEWS])
-    return {"windows_s": time.perf_counter() - begin}
 
 
 def replay(folder: Path) -> dict[str, float]:
@@ -110,5 +130,24 @@ def replay(folder: Path) -> dict[str, float]:
     return {"replay_s": seconds, "replay_minutes": len(asked)}
 
 
+def demo(folder: Path) -> dict[str, float]:
+    """The demo's own four views, windowed aggregates compiled from raw departures: what no peer here does offline."""
+    data = datasets()
+    begin = time.perf_counter()
+    lf.training_set(data["flights"], "asked_at", [(view, data[view.source].lazy()) for view in DEMO_VIEWS])
+    return {"demo_s": time.perf_counter() - begin}
+
+
+def _names(folder: Path) -> list[str]:
+    return pl.read_parquet(folder / "wide.parquet", columns=["entity"])["entity"].to_list()
+
+
+def main(part: str, folder: Path, url: str) -> None:
+    """Measure a part and write ``ours_<part>.json``."""
+    parts = {"training": training, "corrections": corrections, "lmdb": lmdb, "demo": demo}
+    figures = redis(folder, url) if part == "redis" else parts[part](folder)
+    (folder / f"ours_{part}.json").write_text(json.dumps(figures))
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "")

