@@ -20,6 +20,7 @@ from leverframe.core.route import Fallback, Quota
 from leverframe.core.schema import RequestField
 from leverframe.data.consumers import Consumer
 from leverframe.governance.own_policies import Proposal
+from leverframe.release.records import Review
 
 TOKENS = {
     "admin-token": Actor(subject="ana", roles=("admin",), teams=("*",)),
@@ -281,7 +282,18 @@ class FakeRelease:
         self._calls.write(self._access, actor, "Release.Approve", key, digest, note)
         return records.plan(3, ("bo", actor.subject))
 
-    def apply(self, actor: Actor, digest: str, *, key: str) -> views.ReleaseView:
+    def withdraw(self, actor: Actor, digest: str, note: str = "", *, key: str) -> views.PlanView:
+        self._calls.write(self._access, actor, "Release.Approve", key, digest, note)
+        return self.plan_of(digest)
+
+    def reviews(self) -> tuple[Review, ...]:
+        return (Review(release="rel-0002", team="flights", opened_by="olga", reason="model down", opened_us=records.NOW_US),)
+
+    def review(self, actor: Actor, release_id: str, finding: str, *, key: str) -> Review:
+        self._calls.write(self._access, actor, "Release.Review", key, release_id, finding)
+        return self.reviews()[0]
+
+    def apply(self, actor: Actor, digest: str, *, break_glass: str = "", key: str) -> views.ReleaseView:
         self._calls.write(self._access, actor, "Release.Apply", key, digest)
         return records.running_release()
 

@@ -111,7 +111,16 @@ def test_a_climb_without_evidence_is_named(tmp_path, verdicts, fault):
 
 
 PLAN = {"author": "ana", "risk_tier": "high", "gates": "pass"}
-APPLIED = {"seq": 5, "command": "ApplyPlan", "resource": "plan/p", "actor": "eva", "roles": [], "policy_ids": ["engineer"], "at_us": 50}
+APPLIED = {
+    "seq": 5,
+    "command": "ApplyPlan",
+    "resource": "plan/p",
+    "actor": "eva",
+    "roles": [],
+    "policy_ids": ["engineer"],
+    "at_us": 50,
+    "body": "{}",
+}
 
 
 def _said(seq, who, command="ApprovePlan"):
@@ -139,3 +148,11 @@ def test_two_people_other_than_the_author(tmp_path, said, approvals, held):
     else:
         with pytest.raises(verify.Broken, match="needs 2 approvals"):
             verify.check_people(*asked)
+
+
+def test_broken_glass_is_told_and_needs_no_approvals(tmp_path):
+    pack = verify.Pack(tmp_path, b"")
+    applied = APPLIED | {"actor": "olga", "body": json.dumps({"break_glass": "the model is down"})}
+    review = {"seq": 6, "command": "CloseReview", "resource": "release/r1", "actor": "ben"}
+    verify.check_people(pack, [applied, review], PLAN, {"plan": "p", "id": "r1"}, [])
+    assert pack.held[0] == "GLASS BROKEN by olga: the model is down; reviewed by ben"

@@ -8,7 +8,7 @@ from tests.release.harness import ENV, NAME, REGISTER, TEAM, Register, Rig, vers
 
 from leverframe.core.actor import PLATFORM, Actor
 from leverframe.core.clock import DAY_US
-from leverframe.core.errors import Conflict, Forbidden, LeverframeError, NotFound, Refused
+from leverframe.core.errors import Conflict, Forbidden, InvalidInput, LeverframeError, NotFound, Refused
 from leverframe.core.verdict import Verdict
 from leverframe.governance.commands import HANDLERS as ACCESS_HANDLERS
 from leverframe.governance.commands import IssueToken, RevokeToken
@@ -20,12 +20,13 @@ from leverframe.release.commands import (
     AdvanceRelease,
     ApplyPlan,
     ApprovePlan,
+    CloseReview,
     CompleteRelease,
     PlanRelease,
     Rollback,
     WithdrawApproval,
 )
-from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE
+from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, KIND_REVIEW, Release, Review
 
 ADMIN = Actor(subject="root", roles=("admin",), teams=("*",))
 AUTHOR = Actor(subject="author", roles=("approver", "engineer"), teams=(TEAM,))
@@ -286,3 +287,52 @@ def test_negative_control_without_policy_the_ways_are_open() -> None:
     office = Office(policy=AllowEverything())
     office.apply()
     assert office.live(), "it is the policy and its facts that closed the ways above"
+
+
+OLGA = Actor(subject="olga", roles=("operator",), teams=(TEAM,))
+AUDITOR = Actor(subject="ada", roles=("auditor",))
+
+
+def test_broken_glass_starts_a_release_and_opens_a_review_by_somebody_else():
+    office = Office()
+    office.apply(OLGA, break_glass="the live model answers nonsense")
+    release = office.rig.journal.find(KIND_RELEASE, Release)[0]
+    review = office.rig.journal.get(KIND_REVIEW, release.id, Review)
+    assert (review.opened_by, review.reason, review.open) == ("olga", "the live model answers nonsense", True)
+    closing = CloseReview(release=release.id, finding="right", owner_team=TEAM)
+    for nobody in (OLGA, ROBOT, OUTSIDER, ENGINEER, ADMIN):
+        with pytest.raises(Forbidden):
+            office.rig.write(nobody, closing)
+    with pytest.raises(InvalidInput):
+        office.rig.write(ONE, msgspec.structs.replace(closing, finding=" "))
+    office.rig.write(ONE, closing)
+    assert office.rig.journal.get(KIND_REVIEW, release.id, Review).closed_by == "one"
+    with pytest.raises(Conflict):
+        office.rig.write(TWO, closing)
+
+
+def test_an_auditor_reviews_too():
+    office = Office()
+    office.apply(OLGA, break_glass="now")
+    release = office.rig.journal.find(KIND_RELEASE, Release)[0]
+    office.rig.write(AUDITOR, CloseReview(release=release.id, finding="fine", owner_team=TEAM))
+
+
+@pytest.mark.parametrize("actor", [ENGINEER, AUTHOR, ADMIN, ROBOT, ONE, OUTSIDER, PLATFORM], ids=lambda actor: actor.subject)
+def test_only_an_operator_breaks_the_glass(actor):
+    office = Office()
+    with pytest.raises(Forbidden):
+        office.apply(actor, break_glass="I am in a hurry")
+
+
+@pytest.mark.parametrize("gates", ["fail", "inconclusive"])
+def test_broken_glass_does_not_pass_a_gate(gates):
+    office = Office(gates=gates)
+    with pytest.raises(Forbidden, match="gate"):
+        office.apply(OLGA, break_glass="now")
+
+
+def test_blank_glass_is_no_glass():
+    office = Office()
+    with pytest.raises(Forbidden):
+        office.apply(OLGA, break_glass="  ")

@@ -65,13 +65,13 @@ ENGINEER = READS | {
 MATRIX = {
     "viewer": READS,
     "engineer": ENGINEER,
-    "approver": READS | {"Audit.Read", "Release.Approve"},
+    "approver": READS | {"Audit.Read", "Release.Approve", "Release.Review"},
     "operator": READS
     | {"Serving.Score", "Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"}
     | {"Data.Forget", "Webhooks.Read", "Webhooks.Manage"},
-    "auditor": READS | {"Audit.Read", "Tokens.Read"},
+    "auditor": READS | {"Audit.Read", "Tokens.Read", "Release.Review"},
     "service": READS | {"Data.Ingest", "Serving.Score"},
-    "admin": POLICY.actions - {"Release.Advance", "Release.Approve", "Data.Collect", "Data.Erase"},
+    "admin": POLICY.actions - {"Release.Advance", "Release.Approve", "Release.Review", "Data.Collect", "Data.Erase"},
     "platform": READS
     | {
         "Audit.Read",

@@ -1,7 +1,7 @@
 """Every command of the room, bound to the function that carries it out and to the facts its policy decides on."""
 
 from leverframe.core.command import Handles
-from leverframe.release import bounds, operate, planning, rollout
+from leverframe.release import bounds, operate, planning, reviews, rollout
 from leverframe.release.bounds import SetLimits, SetTenantQuota
 from leverframe.release.operate import (
     DisableFeature,
@@ -16,6 +16,7 @@ from leverframe.release.operate import (
     Unpin,
 )
 from leverframe.release.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval
+from leverframe.release.reviews import CloseReview
 from leverframe.release.rollout import (
     AbortRelease,
     AdvanceRelease,
@@ -32,6 +33,7 @@ HANDLERS: tuple[Handles, ...] = (
     Handles(command=ApprovePlan, run=planning.approve_plan, facts=planning.plan_facts),
     Handles(command=WithdrawApproval, run=planning.withdraw_approval, facts=planning.plan_facts),
     Handles(command=ApplyPlan, run=planning.apply_plan, facts=planning.plan_facts),
+    Handles(command=CloseReview, run=reviews.close_review, facts=reviews.review_facts),
     Handles(command=AdvanceRelease, run=rollout.advance_release),
     Handles(command=HoldRelease, run=rollout.hold_release),
     Handles(command=NoteEvidence, run=rollout.note_evidence),
@@ -58,6 +60,7 @@ __all__ = [
     "AbortRelease",
     "AdvanceRelease",
     "ApplyPlan",
+    "CloseReview",
     "ApprovePlan",
     "CompleteRelease",
     "DisableFeature",

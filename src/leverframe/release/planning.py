@@ -35,6 +35,7 @@ from leverframe.release.records import (
     Approval,
     Release,
 )
+from leverframe.release.reviews import open_review
 from leverframe.release.rollout import begin, require_team, transition
 from leverframe.release.routes import next_value
 
@@ -100,9 +101,14 @@ class WithdrawApproval(_OnPlan, frozen=True, kw_only=True):
 
 
 class ApplyPlan(_OnPlan, frozen=True, kw_only=True):
-    """Carry the plan out: its first stage's route is set."""
+    """Carry the plan out: its first stage's route is set.
+
+    ``break_glass`` is the reason why it cannot wait for approvals or for the end of a freeze; an operator's, loud, and reviewed afterwards.
+    Gates and evidence are asked for all the same.
+    """
 
     action: ClassVar[str] = "Release.Apply"
+    break_glass: str = ""
 
 
 def version_id(name: str) -> str:
@@ -240,6 +246,7 @@ def plan_facts(command: _OnPlan, tx: Transaction) -> Mapping[str, Any]:
         "frozen": frozen(tx, plan.environment, plan.endpoint) is not None,
         "author": plan.author,
         "unattended": tx.actor.kind != "human",
+        "break_glass": isinstance(command, ApplyPlan) and bool(command.break_glass.strip()),
     }
 
 
@@ -250,7 +257,7 @@ def apply_plan(command: ApplyPlan, tx: Transaction) -> dict[str, Any]:
     if tx.get(KIND_RELEASE, plan.id, Release) is not None:
         raise Conflict("the plan was applied already; a plan runs once", where=plan.id, next_step="lever release plan ...")
     freeze = frozen(tx, plan.environment, plan.endpoint)
-    if freeze is not None:
+    if freeze is not None and not command.break_glass.strip():
         raise Refused(f"releases are frozen: {freeze.reason}", where=plan.endpoint_id, next_step="lever unfreeze, or wait")
     endpoint = tx.get(KIND_ENDPOINT, plan.endpoint_id, Endpoint)
     if endpoint is not None and endpoint.pinned:
@@ -266,6 +273,8 @@ def apply_plan(command: ApplyPlan, tx: Transaction) -> dict[str, Any]:
             next_step=f"lever release plan {plan.endpoint} --version {plan.candidate.version}",
         )
     release = begin(tx, plan, tuple(approval.approver for approval in valid_approvals(tx, plan)))
+    if command.break_glass.strip():
+        open_review(tx, release, command.break_glass)
     return {"release": release.id, "state": release.state, "generation": release.generation}
 
 

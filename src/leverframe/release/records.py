@@ -16,6 +16,7 @@ KIND_LEVER = "lever"
 KIND_GENERATION = "generation"
 KIND_EVIDENCE = "evidence"
 KIND_TENANT_QUOTA = "tenant_quota"
+KIND_REVIEW = "review"
 
 # Kinds other rooms write, read here.
 KIND_MODEL = "model"
@@ -92,6 +93,24 @@ class EvidenceNote(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...]
     counts: Counts
     paths: tuple[Point, ...]
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody broke the glass to start this release; open until another person has looked and written down a ``finding``."""
+
+    release: str
+    team: str
+    opened_by: str
+    reason: str
+    opened_us: int
+    closed_by: str = ""
+    finding: str = ""
+    closed_us: int | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody has looked yet."""
+        return self.closed_us is None
 
 
 class Freeze(msgspec.Struct, frozen=True, kw_only=True):

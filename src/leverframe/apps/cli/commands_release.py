@@ -129,11 +129,49 @@ def show_plan(digest: PlanDigest, json_output: Json = False) -> None:
 
 
 @release.command("apply")
-def apply(digest: PlanDigest, json_output: Json = False) -> None:
+def apply(
+    digest: PlanDigest,
+    break_glass: Annotated[
+        str, typer.Option("--break-glass", help="An operator's reason for not waiting for approvals or a freeze's end; it is reviewed.")
+    ] = "",
+    json_output: Json = False,
+) -> None:
     """Run an approved plan."""
     with connect() as client:
-        started = client.release.apply(_digest(client, digest))
+        started = client.release.apply(_digest(client, digest), break_glass=break_glass)
+    if break_glass and not json_output:
+        say(f"The glass is broken: {started.id} runs without what it lacked, and is to be reviewed by somebody else.")
     _show(started, json_output)
+
+
+@release.command("withdraw")
+def withdraw(digest: PlanDigest, note: Annotated[str, typer.Option(help="Why, for the record.")] = "", json_output: Json = False) -> None:
+    """Take your own approval of a plan back; a release that runs on it stops climbing."""
+    with connect() as client:
+        found = client.release.withdraw(_digest(client, digest), note)
+    if json_output:
+        print_json(found)
+    else:
+        say(f"Withdrawn. {len(found.missing)} things are missing now." if found.missing else "Withdrawn.", *found.missing)
+
+
+@release.command("review")
+def review(
+    release_id: Annotated[str, typer.Argument(help="The release's id; none: list what was started by breaking the glass.")] = "",
+    finding: Annotated[str, typer.Option(help="What was found; closes the review.")] = "",
+    json_output: Json = False,
+) -> None:
+    """Releases that were started by breaking the glass, and what somebody else found about them."""
+    from leverframe.apps.console.words import moment
+
+    with connect() as client:
+        found = (client.release.review(release_id, finding),) if finding else client.release.reviews()
+    shown = tuple(each for each in found if release_id in ("", each.release))
+    if json_output:
+        print_json(shown)
+        return
+    rows = ((r.release, r.opened_by, moment(r.opened_us), r.reason, r.closed_by or "OPEN", r.finding) for r in shown)
+    print_table("Reviews", ("release", "glass broken by", "at", "because", "reviewed by", "finding"), rows, empty="no glass was broken.")
 
 
 @release.command("status")

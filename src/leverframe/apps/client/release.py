@@ -3,6 +3,7 @@
 from leverframe.apps.client.paths import path_of
 from leverframe.apps.platform import views
 from leverframe.apps.transport import Transport
+from leverframe.release.records import Review
 
 
 class ReleaseClient:
@@ -27,9 +28,21 @@ class ReleaseClient:
         """Approve exactly the plan called ``digest``."""
         return self._transport.send("POST", path_of("plans", digest, "approve"), views.PlanView, {"note": note}, key=key)
 
-    def apply(self, digest: str, *, key: str | None = None) -> views.ReleaseView:
-        """Run the approved plan."""
-        return self._transport.send("POST", path_of("plans", digest, "apply"), views.ReleaseView, key=key)
+    def withdraw(self, digest: str, note: str = "", *, key: str | None = None) -> views.PlanView:
+        """Take one's own approval back."""
+        return self._transport.send("POST", path_of("plans", digest, "withdraw"), views.PlanView, {"note": note}, key=key)
+
+    def apply(self, digest: str, *, break_glass: str = "", key: str | None = None) -> views.ReleaseView:
+        """Run the approved plan; ``break_glass`` is an operator's reason for not waiting, which is reviewed afterwards."""
+        return self._transport.send("POST", path_of("plans", digest, "apply"), views.ReleaseView, {"break_glass": break_glass}, key=key)
+
+    def reviews(self) -> tuple[Review, ...]:
+        """Releases started by breaking the glass."""
+        return self._transport.get(path_of("reviews"), tuple[Review, ...])
+
+    def review(self, release_id: str, finding: str, *, key: str | None = None) -> Review:
+        """Close a review with what was found."""
+        return self._transport.send("POST", path_of("releases", release_id, "review"), Review, {"finding": finding}, key=key)
 
     def get(self, release_id: str) -> views.ReleaseView:
         """One release with its stage log."""

@@ -1,5 +1,7 @@
 """Routes of plans, releases, endpoints and the operator's levers."""
 
+from typing import Annotated
+
 import msgspec
 
 from leverframe.apps.control.route import Call, Route
@@ -7,12 +9,25 @@ from leverframe.apps.platform.views import EndpointView, HistoryEntry, PlanReque
 from leverframe.apps.web.levers import LEVERS
 from leverframe.core.digest import check_digest
 from leverframe.core.errors import NotFound
+from leverframe.release.records import Review
 
 
 class Approve(msgspec.Struct, frozen=True, kw_only=True):
     """A note beside the approval."""
 
     note: str = ""
+
+
+class Apply(msgspec.Struct, frozen=True, kw_only=True):
+    """``break_glass``: an operator's reason for not waiting for approvals or the end of a freeze; it opens a review."""
+
+    break_glass: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a review found."""
+
+    finding: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
 
 class Nothing(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,11 +125,41 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/plans/{digest}/apply",
         permission="Release.Apply",
-        run=lambda call: call.platform.release.apply(call.actor, check_digest(call.path["digest"]), key=call.key),
-        takes=Nothing,
+        run=lambda call: call.platform.release.apply(
+            call.actor, check_digest(call.path["digest"]), break_glass=call.body.break_glass, key=call.key
+        ),
+        takes=Apply,
         gives=ReleaseView,
         example={},
         summary="Run the approved plan",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/plans/{digest}/withdraw",
+        permission="Release.Approve",
+        run=lambda call: call.platform.release.withdraw(call.actor, check_digest(call.path["digest"]), call.body.note, key=call.key),
+        takes=Approve,
+        gives=PlanView,
+        example={"note": "the card is out of date"},
+        summary="Take one's own approval back",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/reviews",
+        permission="Release.Read",
+        run=lambda call: call.platform.release.reviews(),
+        gives=tuple[Review, ...],
+        summary="Releases started by breaking the glass, and what reviews found",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/releases/{release_id}/review",
+        permission="Release.Review",
+        run=lambda call: call.platform.release.review(call.actor, call.path["release_id"], call.body.finding, key=call.key),
+        takes=Finding,
+        gives=Review,
+        example={"finding": "right call; the freeze now excludes fixes"},
+        summary="Close the review of a release that was started by breaking the glass",
     ),
     Route(
         method="GET",

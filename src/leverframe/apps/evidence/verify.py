@@ -258,7 +258,11 @@ def check_people(pack: Pack, entries: list[Record], plan: Record, release: Recor
     expired = {a["approver"] for a in approvals if a["expires_us"] <= applied["at_us"]}
     valid = yes - expired - {plan["author"]}
     unattended = "platform" in applied["roles"] and plan["risk_tier"] == "low"
-    needed = 0 if unattended else APPROVALS_NEEDED.get(plan["risk_tier"], 2)
+    glass = json.loads(applied["body"]).get("break_glass", "").strip()
+    if glass:
+        reviewed = [e["actor"] for e in entries if e["command"] == "CloseReview" and e["resource"] == f"release/{release['id']}"]
+        pack.holds(f"GLASS BROKEN by {applied['actor']}: {glass}; reviewed by {', '.join(reviewed) or 'nobody yet'}")
+    needed = 0 if unattended or glass else APPROVALS_NEEDED.get(plan["risk_tier"], 2)
     if len(valid) < needed:
         raise Broken(f"a {plan['risk_tier']}-risk plan needs {needed} approvals by others than its author; the chain has {len(valid)}")
     if plan["gates"] != "pass":

@@ -42,7 +42,7 @@ from leverframe.release.operate import (
     Unpin,
 )
 from leverframe.release.plan import KIND_PLAN, MetricRule, ReleasePlan, Stage
-from leverframe.release.planning import ApplyPlan, ApprovePlan, PlanRelease, version_id
+from leverframe.release.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval, version_id
 from leverframe.release.records import (
     KIND_APPROVAL,
     KIND_ENDPOINT,
@@ -51,11 +51,14 @@ from leverframe.release.records import (
     KIND_MODEL,
     KIND_MODEL_VERSION,
     KIND_RELEASE,
+    KIND_REVIEW,
     Approval,
     EvidenceNote,
     Lever,
     Release,
+    Review,
 )
+from leverframe.release.reviews import CloseReview
 from leverframe.release.rollout import AbortRelease, PauseRelease, ResumeRelease, Rollback
 
 NOTE_CHARS_MAX = 2000
@@ -154,10 +157,19 @@ class Releases:
         self._parts.ledger.write(actor, ApprovePlan(plan=digest, owner_team=plan.team, note=note), key=key)
         return self.plan_of(digest)
 
-    def apply(self, actor: Actor, digest: str, *, key: str) -> ReleaseView:
-        """Carry the plan out: set and publish the route of its first stage."""
+    def withdraw(self, actor: Actor, digest: str, note: str = "", *, key: str) -> PlanView:
+        """Take one's own approval back."""
         plan = self._plan(digest)
-        receipt = self._write(actor, ApplyPlan(plan=digest, owner_team=plan.team), key)
+        self._parts.ledger.write(actor, WithdrawApproval(plan=digest, owner_team=plan.team, note=note), key=key)
+        return self.plan_of(digest)
+
+    def apply(self, actor: Actor, digest: str, *, break_glass: str = "", key: str) -> ReleaseView:
+        """Carry the plan out: set and publish the route of its first stage.
+
+        ``break_glass`` is an operator's reason for not waiting for approvals or the end of a freeze; it opens a review.
+        """
+        plan = self._plan(digest)
+        receipt = self._write(actor, ApplyPlan(plan=digest, owner_team=plan.team, break_glass=break_glass), key)
         return self.release(str(receipt["release"]))
 
     def _plan(self, digest: str) -> ReleasePlan:
@@ -207,6 +219,17 @@ class Releases:
         if release is None:
             raise NotFound("no such release", where=release_id[:120], next_step="lever release list")
         return self._release_view(release)
+
+    def reviews(self) -> tuple[Review, ...]:
+        """Releases started by breaking the glass, newest first."""
+        return tuple(sorted(self._parts.ledger.find(KIND_REVIEW, Review), key=lambda review: review.opened_us, reverse=True))
+
+    def review(self, actor: Actor, release_id: str, finding: str, *, key: str) -> Review:
+        """Close the review of a release with what was found."""
+        review = self._parts.ledger.get(KIND_REVIEW, release_id, Review)
+        team = review.team if review is not None else ""
+        self._parts.ledger.write(actor, CloseReview(release=release_id, finding=finding, owner_team=team), key=key)
+        return next(each for each in self.reviews() if each.release == release_id)
 
     def releases(self, endpoint: str = "") -> tuple[ReleaseView, ...]:
         """Releases of an endpoint (empty: of all), newest first."""

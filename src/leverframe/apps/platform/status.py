@@ -37,7 +37,9 @@ class Status:
             if view.generation_running is not None and view.generation_running < view.generation_desired
         ]
         killed = [view.endpoint.name for view in endpoints if view.endpoint.killed]
+        unreviewed = [review for review in self._releases.reviews() if review.open]
         problems = [
+            *(f"{review.release} was started by breaking the glass and is not reviewed" for review in unreviewed),
             *(f"{len(alerts)} open alert{'s' if len(alerts) > 1 else ''}" for _ in [0] if alerts),
             *(f"no gateway answers for {name}" for name in down),
             *(f"{name} runs an older route than wanted" for name in behind),
@@ -63,6 +65,10 @@ class Status:
             if plan.missing:
                 what = f"plan {plan.plan['id']} waits: {plan.missing[0]}"
                 needs.append({"what": what, "command": f"lever release approve {plan.digest}"})
+        for review in self._releases.reviews():
+            if review.open:
+                what = f"{review.opened_by} broke the glass for {review.release}: {review.reason}"
+                needs.append({"what": what, "command": f"lever release review {review.release} --finding '...'"})
         for release in self._releases.releases():
             if release.state == "holding":
                 needs.append({"what": f"release {release.id} holds: {release.summary}", "command": f"lever release status {release.id}"})
