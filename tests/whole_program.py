@@ -35,9 +35,12 @@ from leverframe.apps.demo.project.models import BAD_UNITS_PREPARE, FLIGHT_DELAY
 from leverframe.apps.demo.project.prepare import between, datasets, moment_us
 from leverframe.apps.demo.stage import free_port
 from leverframe.apps.durable import StepCaller
+from leverframe.apps.materialize_workflow import MaterializeWorkflow
+from leverframe.apps.platform.materializing import WORKFLOW as MATERIALIZE
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.platform import Platform
-from leverframe.apps.platform.views import PlanRequest, RunView, TrainRequest
+from leverframe.apps.platform.training import WORKFLOW as TRAIN
+from leverframe.apps.platform.views import MaterializeRequest, PlanRequest, RunView, TrainRequest
 from leverframe.apps.replay.driver import request_bodies
 from leverframe.apps.replay.load import LoadClient
 from leverframe.apps.settings import Settings
@@ -83,21 +86,22 @@ class Immediately:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def enqueue(self, workflow: str, workflow_id: str, argument: str) -> None:
-        """Run the training workflow now."""
+    def enqueue(self, workflow: str, workflow_id: str, argument: str, *, queue: str = "") -> None:
+        """Run the workflow now."""
 
         def call(name: str, step: Callable[[], Any], *, retries: int = 0) -> Any:
             return step()
 
         remembered: StepCaller = call
-        TrainingWorkflow(self._parts).run(argument, remembered)
+        body = {TRAIN: TrainingWorkflow, MATERIALIZE: MaterializeWorkflow}[workflow]
+        body(self._parts).run(argument, remembered)
 
     def close(self) -> None:
         """Nothing is open."""
 
 
 def open_in_process(settings: Settings) -> Platform:
-    """The platform in this process; training runs are carried out at once instead of by a worker."""
+    """The platform in this process; training runs and materialisations are carried out at once instead of by a worker."""
     parts = open_parts(settings)
     parts.queue.close()
     return Platform(dataclasses.replace(parts, queue=Immediately(parts)))  # type: ignore[arg-type]
@@ -131,7 +135,8 @@ def fill(platform: Platform, ana: Actor) -> None:
     for view in VIEWS:
         platform.features.apply_view(ana, view, key=f"view-{view.name}")
     platform.training.apply_model(ana, SPEC, key="model")
-    platform.features.materialize(ana, (), to_us=None, key="materialize")
+    jobs = platform.materializing.start(ana, MaterializeRequest(), key="materialize")
+    assert {job.status for job in jobs} == {"done"}, [job.failure for job in jobs]
 
 
 def train(platform: Platform, ana: Actor, seed: int, **more: Any) -> RunView:

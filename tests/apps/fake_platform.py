@@ -19,6 +19,7 @@ from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Fallback, Quota
 from leverframe.core.schema import RequestField
 from leverframe.data.consumers import Consumer
+from leverframe.features.jobs import JobRecord
 from leverframe.governance.own_policies import Proposal
 from leverframe.release.records import Review
 
@@ -123,9 +124,22 @@ class FakeFeatures:
         fresh = records.monitor().freshness[0]
         return (views.FeatureViewView(view=records.WEATHER, version=records.digest("w"), freshness=fresh, consumers=("flight-delay",)),)
 
-    def materialize(self, actor: Actor, names: tuple[str, ...], *, to_us: int | None, key: str) -> dict[str, object]:
-        self._calls.write(self._access, actor, "Features.Materialize", key, names, to_us)
-        return {name: {"entities": 3, "watermark_us": to_us or records.NOW_US} for name in names}
+
+class FakeMaterializing:
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def start(self, actor: Actor, request: views.MaterializeRequest, *, key: str) -> tuple[JobRecord, ...]:
+        self._calls.write(self._access, actor, "Features.Materialize", key, request)
+        return (records.job(),)
+
+    def jobs(self, view: str = "") -> tuple[JobRecord, ...]:
+        return (records.job(),)
+
+    def job(self, job_id: str) -> JobRecord:
+        if job_id != records.job().id:
+            raise NotFound("no such materialisation", where=job_id)
+        return records.job()
 
 
 class FakeServices:
@@ -444,6 +458,7 @@ class FakePlatform:
         self.lineage = FakeLineage()
         self.contracts = FakeContracts(access)
         self.webhooks = FakeWebhooks(self.calls, access)
+        self.materializing = FakeMaterializing(self.calls, access)
         self.services = FakeServices(self.calls, access)
         self.details = FakeDetails()
         self.projects = FakeProjects(self.calls, access)

@@ -23,6 +23,7 @@ from leverframe.core.schema import InputColumn, RequestField
 from leverframe.core.verdict import Verdict
 from leverframe.data.contract_file import read_contract
 from leverframe.features.distribution import distributions
+from leverframe.features.jobs import JobRecord
 from leverframe.release.plan import LABEL_HORIZON_US, STALL_US, WATCH_US, ReleasePlan, VersionRef, default_rules, default_stages
 
 NOW_US = us_from_iso("2013-06-14T09:30:00Z")
@@ -588,3 +589,29 @@ WEBHOOK = views.WebhookView(
     said="HTTP 500",
     letters=(views.DeadLetter(id="audit-41", type="leverframe.release.held", queued_us=NOW_US - HOUR_US, attempts=14, said="HTTP 500"),),
 )
+
+
+def job() -> JobRecord:
+    return JobRecord(
+        id="mat-0001",
+        view="origin_weather",
+        view_version=digest("w"),
+        source="weather",
+        mode="incremental",
+        snapshot=digest("weather"),
+        from_us=0,
+        to_us=NOW_US,
+        started_by="ana",
+        started_at_us=NOW_US,
+        status="done",
+        partitions=1,
+        partitions_done=1,
+        rows=1_000,
+        bytes=500,
+        seconds=0.5,
+        cpu_seconds=0.4,
+        price=0.00001,
+        entities=3,
+        watermark_us=NOW_US,
+        finished_at_us=NOW_US,
+    )

@@ -68,6 +68,7 @@ READS = (
     ("features", "show", "origin_weather"),
     ("lineage", "weather.temp"),
     ("lineage", "impact", "weather.temp", "--rename"),
+    ("features", "jobs"),
     ("models", "list"),
     ("models", "show", "flight-delay@v2"),
     ("release", "status", "rel-0003"),
@@ -186,7 +187,9 @@ def test_a_contract_in_force_is_told_in_words(lever, platform, tmp_path):
 
 def test_materializing_prints_a_table_of_moments(lever):
     _, out, _ = lever("features", "materialize", "origin_weather", "--to", "2013-06-01")
-    assert "2013-06-01 00:00:00 UTC" in out
+    assert "2013-06-14 09:30" in out
+    assert "1,000" in out, "rows read"
+    assert "2,000" in out, "rows a second"
     assert "{" not in out
 
 

@@ -10,7 +10,7 @@ from tests.apps.in_process import client_of
 import leverframe as lf
 from leverframe.apps.client import Client
 from leverframe.apps.gateway_view.client import datatype_of
-from leverframe.apps.platform.views import FallbackRequest, LimitsRequest, PlanRequest, QuotaRequest, TrainRequest
+from leverframe.apps.platform.views import FallbackRequest, LimitsRequest, MaterializeRequest, PlanRequest, QuotaRequest, TrainRequest
 from leverframe.apps.transport import ATTEMPTS_MAX, WireError, error_from
 from leverframe.core import errors
 
@@ -59,7 +59,7 @@ def test_writes_reach_the_platform_with_the_arguments_given(client, platform):
     client.data.apply_contract("kind: DataContract")
     client.data.ingest("weather", b"PAR1", format="parquet")
     client.features.apply(records.WEATHER)
-    client.features.materialize(["origin_weather"], 5)
+    assert client.features.materialize(["origin_weather"], 5) == {"origin_weather": records.job()}
     client.training.apply_model(records.SPEC)
     client.training.start(TrainRequest(model="flight-delay", from_us=1, to_us=2))
     client.release.plan(PlanRequest(endpoint="flight-delay", version="flight-delay@v3"))
@@ -76,7 +76,7 @@ def test_writes_reach_the_platform_with_the_arguments_given(client, platform):
         ("Data.ApplyContract", ("kind: DataContract",)),
         ("Data.Ingest", ("weather", b"PAR1", "parquet")),
         ("Features.Apply", (records.WEATHER,)),
-        ("Features.Materialize", (("origin_weather",), 5)),
+        ("Features.Materialize", (MaterializeRequest(names=("origin_weather",), to_us=5),)),
         ("Training.ApplyModel", (records.SPEC,)),
         ("Training.Start", (TrainRequest(model="flight-delay", from_us=1, to_us=2),)),
         ("Release.Plan", (PlanRequest(endpoint="flight-delay", version="flight-delay@v3"),)),
@@ -131,7 +131,7 @@ def test_all_attempts_of_a_write_carry_the_same_key_and_body(status):
     seen, http = _flaky(ATTEMPTS_MAX - 1, status)
     waits = []
     client = Client("http://localhost", "t", http=http, sleep=waits.append)
-    assert client.features.materialize(["a"]) == {"rows": 1}
+    assert client.data.apply_contract("a") == {"rows": 1}
     assert len(seen) == ATTEMPTS_MAX
     assert len(set(seen)) == 1, "another key would make it another change"
     assert waits == sorted(waits)
@@ -140,7 +140,7 @@ def test_all_attempts_of_a_write_carry_the_same_key_and_body(status):
 def test_a_refusal_is_not_tried_again():
     seen, http = _flaky(9, 409)
     with pytest.raises(errors.Unavailable):
-        Client("http://localhost", "t", http=http, sleep=lambda s: None).features.materialize(["a"])
+        Client("http://localhost", "t", http=http, sleep=lambda s: None).data.apply_contract("a")
     assert len(seen) == 1
 
 

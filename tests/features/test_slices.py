@@ -1,5 +1,6 @@
 """Parts of a materialisation, put together, are the whole: whatever the cuts, the rows' order and what is late."""
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -21,8 +22,10 @@ WINDOWS = FeatureView(
         Aggregate(name="mean20", function="mean", column="x", window_us=20),
     ),
 )
+KEYED = msgspec.structs.replace(WINDOWS, row_key="r")
+VIEWS = {"expressions": EXPRESSIONS, "windows": WINDOWS, "corrected": KEYED}
 ROWS = st.lists(
-    st.tuples(st.sampled_from("ABCDE"), st.integers(0, 60), st.integers(-3, 40), st.one_of(st.none(), st.integers(-5, 5))),
+    st.tuples(st.sampled_from("ABC"), st.integers(0, 60), st.integers(-3, 40), st.one_of(st.none(), st.integers(-5, 5))),
     min_size=0,
     max_size=60,
 )
@@ -35,15 +38,17 @@ def frame(rows: list[tuple[str, int, int, int | None]]) -> pl.LazyFrame:
         "e": [e for _, e, _, _ in rows],
         "a": [e + late for _, e, late, _ in rows],
         "x": [None if x is None else float(x) for _, _, _, x in rows],
+        # Rows come in pairs: the second corrects the first, when both are of one entity.
+        "r": [number // 2 for number in range(len(rows))],
     }
-    return pl.LazyFrame(columns, schema={"k": pl.String, "e": pl.Int64, "a": pl.Int64, "x": pl.Float64})
+    return pl.LazyFrame(columns, schema={"k": pl.String, "e": pl.Int64, "a": pl.Int64, "x": pl.Float64, "r": pl.Int64})
 
 
 def whole(view: FeatureView, source: pl.LazyFrame, to_us: int) -> pl.DataFrame:
     return compute(view, source, Partition(name="all", to_us=to_us)).latest.sort("k")
 
 
-@pytest.mark.parametrize("view", [EXPRESSIONS, WINDOWS], ids=["expressions", "windows"])
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 @given(rows=ROWS, to_us=st.integers(0, 110), step_us=st.integers(3, 50))
 @settings(max_examples=60, deadline=None)
 def test_spans_of_time_put_together_are_what_one_pass_gives(view: FeatureView, rows: list, to_us: int, step_us: int) -> None:
@@ -53,7 +58,7 @@ def test_spans_of_time_put_together_are_what_one_pass_gives(view: FeatureView, r
         assert_frame_equal(put_together(view, parts).sort("k"), whole(view, source, to_us), check_exact=True)
 
 
-@pytest.mark.parametrize("view", [EXPRESSIONS, WINDOWS], ids=["expressions", "windows"])
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 @given(rows=ROWS, to_us=st.integers(0, 110), parts=st.integers(1, 9))
 @settings(max_examples=40, deadline=None)
 def test_ranges_of_keys_put_together_are_what_one_pass_gives(view: FeatureView, rows: list, to_us: int, parts: int) -> None:
@@ -66,7 +71,7 @@ def test_ranges_of_keys_put_together_are_what_one_pass_gives(view: FeatureView, 
     assert sum(s.rows_read for s in slices) == read, "a row was read by two ranges, or by none"
 
 
-@pytest.mark.parametrize("view", [EXPRESSIONS, WINDOWS], ids=["expressions", "windows"])
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 @given(rows=ROWS, first_us=st.integers(0, 80), more_us=st.integers(0, 40))
 @settings(max_examples=60, deadline=None)
 def test_a_span_written_over_what_is_held_is_what_one_pass_gives(view: FeatureView, rows: list, first_us: int, more_us: int) -> None:

@@ -22,6 +22,7 @@ VALUES = {
     "dataset": "weather",
     "model": "flight-delay",
     "run_id": "run-0002",
+    "job_id": "mat-0001",
     "release_id": "rel-0002",
     "token_id": "tok-1",
     "tenant": "acme",

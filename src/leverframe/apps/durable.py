@@ -15,6 +15,8 @@ APPLICATION_VERSION = "1"
 """Workflows started by any build are recovered by any build; a change of a workflow's step order must raise this."""
 
 TRAINING_QUEUE = "training"
+FEATURES_QUEUE = "features"
+"""A materialisation need not wait for a training run."""
 
 
 class StepCaller(Protocol):
@@ -101,7 +103,8 @@ class DurableEngine:
         from dbos import DBOS
 
         DBOS.launch()
-        DBOS.register_queue(TRAINING_QUEUE, concurrency=1, polling_interval_sec=0.1)
+        for queue in (TRAINING_QUEUE, FEATURES_QUEUE):
+            DBOS.register_queue(queue, concurrency=1, polling_interval_sec=0.1)
 
     def close(self) -> None:
         """Stop taking work; a step in flight is abandoned and resumed by the next worker."""
@@ -117,14 +120,14 @@ class DurableQueue:
         self._url = url
         self._client: DBOSClient | None = None
 
-    def enqueue(self, workflow: str, workflow_id: str, argument: str) -> None:
+    def enqueue(self, workflow: str, workflow_id: str, argument: str, *, queue: str = TRAINING_QUEUE) -> None:
         """Ask for ``workflow`` to be run once under ``workflow_id``; asking again is the same request."""
         if self._client is None:
             from dbos import DBOSClient
 
             self._client = DBOSClient(system_database_url=self._url, serializer=_json_serializer())
         options: Any = {
-            "queue_name": TRAINING_QUEUE,
+            "queue_name": queue,
             "workflow_name": workflow,
             "workflow_id": workflow_id,
             "app_version": APPLICATION_VERSION,

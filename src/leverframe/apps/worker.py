@@ -14,7 +14,9 @@ from leverframe.apps.durable import DurableEngine
 from leverframe.apps.egress_loop import PAUSE_S as EGRESS_PAUSE_S
 from leverframe.apps.egress_loop import EgressLoop
 from leverframe.apps.log_tape import LogTape
+from leverframe.apps.materialize_workflow import MaterializeWorkflow
 from leverframe.apps.monitor_loop import MonitorLoop
+from leverframe.apps.platform.materializing import WORKFLOW as MATERIALIZE
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.training import WORKFLOW
 from leverframe.apps.settings import Settings
@@ -94,6 +96,7 @@ class Worker:
         self._stopping = threading.Event()
         self._engine = DurableEngine(settings.durable_url, executor=EXECUTOR)
         self._engine.workflow(WORKFLOW, TrainingWorkflow(self._parts).run)
+        self._engine.workflow(MATERIALIZE, MaterializeWorkflow(self._parts).run)
 
     def run(self) -> None:
         """Work until :meth:`stop`."""

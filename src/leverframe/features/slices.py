@@ -8,6 +8,7 @@ time, and an entity's older event never takes the place of a newer one.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from operator import and_
 
 import msgspec
@@ -38,9 +39,9 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Slice:
-    """``latest``: at most one row an entity (keys, ``event_us``, ``arrival_us``, features) as of the slice's end; ``rows_read``: of the source.
+    """``latest``: at most one row an entity (keys, ``event_us``, ``arrival_us``, features) as of the slice's end.
 
-    ``newest_us``: event and arrival time of the newest row that counted, ``NEVER_US`` without any.
+    ``rows_read``: of the source. ``newest_us``: event and arrival time of the newest row that counted, ``NEVER_US`` without any.
     """
 
     latest: pl.DataFrame
@@ -62,7 +63,7 @@ def time_slices(from_us: int, to_us: int, step_us: int) -> list[Partition]:
     if len(inner) >= PARTITIONS_MAX:
         raise LimitExceeded("too many partitions", where="partition", expected=f"at most {PARTITIONS_MAX}", next_step="longer partitions")
     cuts = [from_us, *inner, to_us]
-    return [Partition(name=f"span-{i}", from_us=a, to_us=b) for i, (a, b) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)) if a < b]
+    return [Partition(name=f"span-{i}", from_us=a, to_us=b) for i, (a, b) in enumerate(pairwise(cuts)) if a < b]
 
 
 def key_ranges(view: FeatureView, source: pl.LazyFrame, to_us: int, parts: int = 0) -> list[Partition]:
@@ -111,17 +112,23 @@ def _deciding(view: FeatureView, source: pl.LazyFrame, part: Partition) -> pl.La
     check_view(view, dict(schema))
     event, arrival = moment(view.event_time, schema[view.event_time]), moment(view.arrival_time, schema[view.arrival_time])
     keep = [event <= part.to_us, arrival <= part.to_us]
-    if part.from_us != NEVER_US:
-        reach = [event > part.from_us, arrival > part.from_us]
-        if view.aggregates:
-            reach.append(event > part.from_us - max(windows(view)))
-        keep.append(pl.any_horizontal(reach))
     key = pl.col(view.entity[0]).cast(entity_key_type(schema[view.entity[0]]))
     if part.low is not None:
         keep.append(key >= part.low)
     if part.high is not None:
         keep.append(key < part.high)
-    return source.filter(reduce(and_, keep))
+    known = source.filter(reduce(and_, keep))
+    if part.from_us == NEVER_US:
+        return known
+    reach = [event > part.from_us, arrival > part.from_us]
+    if view.aggregates:
+        reach.append(event > part.from_us - max(windows(view)))
+    near = known.filter(pl.any_horizontal(reach))
+    if not view.row_key:
+        return near
+    # A correction may have moved a row out of reach: without it, what it replaced would count again.
+    same = [*view.entity, view.row_key]
+    return known.join(near.select(same).unique(), on=same, how="semi", nulls_equal=True, maintain_order="left")
 
 
 def _or_never(found: int | None) -> int:
@@ -160,7 +167,7 @@ def over_held(view: FeatureView, rows: EntityRows, held_event_us: Sequence[int],
     newer = (rows.event_us > event_us) | ((rows.event_us == event_us) & (rows.arrival_us >= arrival_us))
     kept = np.flatnonzero(newer)
     return EntityRows(
-        keys=[rows.keys[i] for i in kept],
+        keys=[rows.keys[i] for i in kept.tolist()],
         event_us=rows.event_us[kept],
         arrival_us=rows.arrival_us[kept],
         values=rows.values[kept],

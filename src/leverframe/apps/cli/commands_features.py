@@ -126,26 +126,6 @@ def list_entities(json_output: Json = False) -> None:
     print_table("Entities", columns, rows, empty="none declared; views name their keys all the same. next: lever apply PROJECT_DIR")
 
 
-@features.command("materialize")
-def materialize(
-    names: Annotated[list[str] | None, typer.Argument(help="Views (none: all).")] = None,
-    to: Annotated[str, typer.Option(help="Moment (ISO 8601) to bring the online store up to; default now.")] = "",
-    json_output: Json = False,
-) -> None:
-    """Bring the online store up to a moment."""
-    from leverframe.apps.cli.moments import moment_us
-
-    with connect() as client:
-        said = client.features.materialize(names or (), moment_us(to, "--to"))
-    if json_output:
-        print_json(said)
-    else:
-        from leverframe.apps.console.words import moment
-
-        rows = ((name, done["entities"], moment(done["watermark_us"])) for name, done in said.items())
-        print_table("Online store", ("view", "#entities written", "holds what had arrived by"), rows, empty="there is no feature view.")
-
-
 def register(app: typer.Typer) -> None:
     """Add these verbs to ``app``."""
     app.add_typer(features, name="features", rich_help_panel=PANEL)

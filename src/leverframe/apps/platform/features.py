@@ -1,18 +1,14 @@
-"""Use cases of the features room: declarations, materialisation, freshness."""
+"""Use cases of the features room: declarations and freshness."""
 
-from time import perf_counter
-
-from leverframe.apps.platform.data import contract_of, latest_rows
+from leverframe.apps.platform.data import contract_of
 from leverframe.apps.platform.feature_services import check_entity_keys, resolved_models
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import FeatureViewView
 from leverframe.core.actor import Actor
-from leverframe.core.errors import NotFound
 from leverframe.core.feature import FeatureView, Freshness
-from leverframe.features.commands import KIND_VIEW, ApplyView, RecordMaterialization
+from leverframe.features.commands import KIND_VIEW, ApplyView
 from leverframe.features.definitions import view_version
 from leverframe.features.freshness import freshness
-from leverframe.features.materialize import materialize
 
 
 class Features:
@@ -48,34 +44,3 @@ class Features:
     def _freshness(self, view: FeatureView) -> Freshness | None:
         meta = self._parts.online.meta(view.name)
         return freshness(view, meta, self._parts.clock.now_us()) if meta is not None else None
-
-    def materialize(self, actor: Actor, names: tuple[str, ...], *, to_us: int | None, key: str) -> dict[str, object]:
-        """Bring the named views (none: all) to ``to_us`` (None: now) in the online store, from the newest snapshots.
-
-        Raises
-        ------
-        NotFound: a name is no view.
-        """
-        parts = self._parts
-        views = {view.name: view for view in parts.ledger.find(KIND_VIEW, FeatureView)}
-        unknown = [name for name in names if name not in views]
-        if unknown:
-            raise NotFound("no such feature view", where=", ".join(unknown), expected=", ".join(views), next_step="lever features list")
-        moment_us = parts.clock.now_us() if to_us is None else to_us
-        written: dict[str, object] = {}
-        for name in names or tuple(views):
-            snapshot, rows = latest_rows(parts, views[name].source)
-            began = perf_counter()
-            done = materialize(views[name], rows, parts.online, moment_us)
-            record = RecordMaterialization(
-                view=name,
-                view_version=done.view_version,
-                watermark_us=done.watermark_us,
-                entities=done.entities,
-                owning_team=contract_of(parts, views[name].source).team,
-                source_rows=snapshot.rows,
-                seconds=perf_counter() - began,
-            )
-            parts.ledger.write(actor, record, key=f"{key}/{name}")
-            written[name] = {"entities": done.entities, "watermark_us": done.watermark_us}
-        return written

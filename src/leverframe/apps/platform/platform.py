@@ -11,6 +11,7 @@ from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
 from leverframe.apps.platform.keeping import Keeping
 from leverframe.apps.platform.lineage import Lineage
+from leverframe.apps.platform.materializing import Materializing
 from leverframe.apps.platform.monitoring import Monitoring
 from leverframe.apps.platform.operating import Operating
 from leverframe.apps.platform.parts import Parts
@@ -34,6 +35,7 @@ class Platform:
         self.keeping = Keeping(parts)
         self.erasing = Erasing(parts)
         self.features = Features(parts)
+        self.materializing = Materializing(parts)
         self.services = FeatureServices(parts)
         self.details = FeatureDetails(parts)
         self.lineage = Lineage(parts)

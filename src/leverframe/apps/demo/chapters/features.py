@@ -16,9 +16,9 @@ def tell(stage: Stage) -> None:
             )
         ana.training.apply_model(flight_delay())
         written = ana.features.materialize()
-        for name, facts in written.items():
-            stage.timeline.good(f"{name}: {facts['entities']:,} entities in the online store")
+        for name, job in written.items():
+            stage.timeline.good(f"{name}: {job.entities:,} entities in the online store")
     stage.figures["features"] = {
         "views": {view.name: list(view.features) for view in VIEWS},
-        "materialized": {name: facts["entities"] for name, facts in written.items()},
+        "materialized": {name: job.entities for name, job in written.items()},
     }

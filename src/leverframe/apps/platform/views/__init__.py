@@ -1,7 +1,14 @@
 """What use cases take and answer: frozen records that the API turns into JSON and the console into pages, a file an area."""
 
 from leverframe.apps.platform.views.data import ContractCheckView, DatasetView, IngestView
-from leverframe.apps.platform.views.features import EntityView, FeatureDetailView, FeatureViewView, ServiceRequest, ServiceView
+from leverframe.apps.platform.views.features import (
+    EntityView,
+    FeatureDetailView,
+    FeatureViewView,
+    MaterializeRequest,
+    ServiceRequest,
+    ServiceView,
+)
 from leverframe.apps.platform.views.lineage import ImpactView, LineageView, Served
 from leverframe.apps.platform.views.monitoring import DiagnosisView, MonitorView
 from leverframe.apps.platform.views.operating import (
@@ -42,6 +49,7 @@ __all__ = [
     "LeverView",
     "LimitsRequest",
     "LineageView",
+    "MaterializeRequest",
     "MonitorView",
     "PlanRequest",
     "PlanView",

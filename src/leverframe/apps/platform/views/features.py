@@ -1,5 +1,7 @@
 """What the features room's use cases answer."""
 
+from typing import Literal
+
 import msgspec
 
 from leverframe.core.feature import FeatureView, Freshness
@@ -59,3 +61,20 @@ class FeatureDetailView(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[EndpointReader, ...] = ()
     distributions: tuple[FeatureDistribution, ...] = ()
     problem: str = ""
+
+
+class MaterializeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Which views (none: all) to bring up to which moment (None: now).
+
+    ``mode``: what changed since the store's moment (``incremental``), everything anew (``full``), or again from ``from_us`` on
+    (``backfill``), in partitions of ``step_us`` (0: one). ``parts``: ranges of keys of a full one (0: by its rows). ``take_over`` ends a
+    job that is under way.
+    """
+
+    names: tuple[str, ...] = ()
+    to_us: int | None = None
+    mode: Literal["full", "incremental", "backfill"] = "incremental"
+    from_us: int | None = None
+    step_us: int = 0
+    parts: int = 0
+    take_over: bool = False
