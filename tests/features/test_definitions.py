@@ -136,3 +136,18 @@ def test_the_version_follows_the_values_and_not_the_words() -> None:
         change(aggregates=(Aggregate(name="mean_2h", function="sum", column="delay", window_us=7_200_000_000),)),
     ]
     assert len({view_version(VIEW), *map(view_version, others)}) == 13
+
+
+def test_sql_that_spark_cannot_compute_alike_is_refused_when_a_view_is_applied_unless_it_gives_spark_up() -> None:
+    """Found at the first training set on Spark, it would be a surprise months later."""
+    trimmed = change(aggregates=(), expressions=(Expression(name="v", sql="length(trim(note))"),), where="round(delay, 1) > 0")
+    with pytest.raises(InvalidInput) as caught:
+        check_view(trimmed)
+    assert [(f.where, f.what) for f in caught.value.faults] == [
+        ("delays.v", "Spark cannot compute this SQL as Polars does"),
+        ("delays.where", "Spark cannot compute this SQL as Polars does"),
+    ]
+    alone = msgspec.structs.replace(trimmed, embedded_only=True)
+    assert check_view(alone) is alone
+    assert check_view(trimmed, SCHEMA) is trimmed, "a view that was applied before is computed as ever"
+    assert view_version(alone) == view_version(trimmed)

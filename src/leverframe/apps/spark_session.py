@@ -25,6 +25,8 @@ ALWAYS = {
     "spark.ui.showConsoleProgress": "false",
     # A cast that fails, an overflow or a division by zero is an error, never a silent null or a wrapped number.
     "spark.sql.ansi.enabled": "true",
+    # Columns are told apart by case, as Polars and the contracts do.
+    "spark.sql.caseSensitive": "true",
 }
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 

@@ -57,6 +57,10 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     the one that arrived last (ties: the later event, then the later row), from its arrival on: a correction replaces what it corrects,
     a duplicate counts once, and a correction that no longer meets ``where`` withdraws the row. Row expressions need no key: the latest
     arrival of the newest event is their value anyway.
+
+    A view is computed by every engine (Polars, Spark, streams), and SQL that one of them cannot compute as the others do is refused when
+    the view is applied. ``embedded_only`` gives Spark up for the view: it may use all SQL that Polars has. ``transform`` names a function
+    of an installed package that prepares the source's rows (see ``features/transforms.py``); such a view is embedded only, too.
     """
 
     name: str
@@ -68,6 +72,8 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     aggregates: tuple[Aggregate, ...] = ()
     where: str = ""
     row_key: str = ""
+    transform: str = ""
+    embedded_only: bool = False
     ttl_us: int = 0
     freshness_sla_us: int = 0
     owner: str = ""

@@ -10,6 +10,7 @@ from leverframe.core.digest import Digest, digest_record
 from leverframe.core.errors import Fault, InvalidInput
 from leverframe.core.feature import Aggregate, FeatureView
 from leverframe.features.row_sql import row_sql_faults, select_row_sql
+from leverframe.features.spark_sql import carry_faults
 
 VALID_FROM = "valid_from_us"
 EVENT = "event_us"
@@ -24,7 +25,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 def view_version(view: FeatureView) -> Digest:
     """The digest of everything that decides the values; words, owner, tags and the freshness SLA may change without a new version."""
     # What a view does not declare is left out, so that views declared before it could be keep their version.
-    keyed = {"row_key": view.row_key} if view.row_key else {}
+    declared = {name: getattr(view, name) for name in ("row_key", "transform") if getattr(view, name)}
     return digest_record(
         {
             "name": view.name,
@@ -36,7 +37,7 @@ def view_version(view: FeatureView) -> Digest:
             "aggregates": [(a.name, a.function, a.column, a.window_us, *([a.condition] if a.condition else [])) for a in view.aggregates],
             "where": view.where,
             "ttl_us": view.ttl_us,
-            **keyed,
+            **declared,
         }
     )
 
@@ -47,7 +48,7 @@ def windows(view: FeatureView) -> tuple[int, ...]:
 
 
 def check_view(view: FeatureView, schema: Mapping[str, pl.DataType] | None = None) -> FeatureView:
-    """Return ``view`` if it can be compiled, against its source's ``schema`` when that is given.
+    """Return ``view`` if it can be compiled: against its source's ``schema``, or, without one, by every engine it is declared for.
 
     Raises
     ------
@@ -60,6 +61,9 @@ def check_view(view: FeatureView, schema: Mapping[str, pl.DataType] | None = Non
         faults += row_sql_faults(view.where, f"{view.name}.where")
     if schema is not None and not faults:
         faults = _schema_faults(view, schema)
+    if schema is None and not (view.embedded_only or view.transform):
+        for name, sql in _sql(view).items():
+            faults += [] if row_sql_faults(sql, name) else carry_faults(sql, f"{view.name}.{name}")
     if faults:
         raise InvalidInput(
             f"{len(faults)} fault(s) in the feature view: " + "; ".join(_sentence(f) for f in faults),
@@ -68,6 +72,15 @@ def check_view(view: FeatureView, schema: Mapping[str, pl.DataType] | None = Non
             faults=faults,
         )
     return view
+
+
+def _predicates(view: FeatureView) -> dict[str, str]:
+    return {f"{a.name}.condition": a.condition for a in view.aggregates if a.condition} | ({"where": view.where} if view.where else {})
+
+
+def _sql(view: FeatureView) -> dict[str, str]:
+    """Every piece of SQL in the view, by what it is called in faults."""
+    return {e.name: e.sql for e in view.expressions} | _predicates(view)
 
 
 def _sentence(fault: Fault) -> str:
@@ -185,10 +198,8 @@ def _expression_faults(view: FeatureView, schema: Mapping[str, pl.DataType]) -> 
     """Ask Polars for each expression's type on an empty frame of the source's schema."""
     empty = pl.LazyFrame(schema=dict(schema))
     faults = []
-    predicates = {f"{a.name}.condition": a.condition for a in view.aggregates if a.condition} | (
-        {"where": view.where} if view.where else {}
-    )
-    for name, sql in [*((e.name, e.sql) for e in view.expressions), *predicates.items()]:
+    predicates = _predicates(view)
+    for name, sql in _sql(view).items():
         where = f"{view.name}.{name}"
         try:
             dtype = select_row_sql(empty, {"__value": sql}).collect_schema()["__value"]

@@ -6,7 +6,8 @@ be called, instead of a list of those that may not.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import polars as pl
 
@@ -89,11 +90,14 @@ def select_row_sql(source: pl.LazyFrame, expressions: Mapping[str, str], where: 
     >>> select_row_sql(pl.LazyFrame({"x": [1.0, 2.0]}), {"y": "x * 2"}, "x > 1").collect().to_dict(as_series=False)
     {'x': [2.0], 'y': [4.0]}
     """
-    columns = "".join(f', ({sql}) AS "{name}"' for name, sql in expressions.items())
-    condition = f" WHERE ({where})" if where else ""
+    columns = "".join(f', ({_in_floats(sql)}) AS "{name}"' for name, sql in expressions.items())
+    condition = f" WHERE ({_in_floats(where)})" if where else ""
+    query = f"SELECT *{columns} FROM self{condition}"  # noqa: S608  checked by row_sql_faults
+    divides = f'"{_NOUGHT}"' in query
     try:
         # Polars' own SQL reader. `pl.sql_expr` would be the natural door, but it cannot resolve `x * 2` without a frame (Polars 2.1).
-        selected = source.sql(f"SELECT *{columns} FROM self{condition}")  # noqa: S608  checked by row_sql_faults
+        selected = (source.with_columns(_noughts()) if divides else source).sql(query)
+        selected = selected.drop(_NOUGHT) if divides else selected
         selected.collect_schema()
     except pl.exceptions.PolarsError as error:
         raise InvalidInput(
@@ -103,3 +107,79 @@ def select_row_sql(source: pl.LazyFrame, expressions: Mapping[str, str], where: 
             got=str(error).splitlines()[0],
         ) from error
     return selected
+
+
+_NOUGHT = "__nought"
+
+
+def _noughts() -> pl.Expr:
+    """A column of zeros that Polars does not know to be all the same."""
+    return (pl.int_range(pl.len()) * 0).cast(pl.Float64).alias(_NOUGHT)
+
+
+def _in_floats(sql: str) -> str:
+    """``sql`` with its literals and divisions such that a row's value depends on that row alone, and is what IEEE arithmetic says.
+
+    ``0.5`` becomes ``0.5e0``: Polars reads the first as a decimal, and a whole number divided by it is cut to six digits. A divisor is
+    given a zero: Polars divides by what it knows to be one number through its reciprocal, one ulp beside the quotient, and what it knows
+    depends on the other rows.
+
+    >>> print(_in_floats("x / 60.0 > 1 AND name <> '1.5'"))
+    x / (60.0e0 + "__nought") > 1 AND name <> '1.5'
+    >>> _in_floats("a / -abs(b)::double / (c / 2)")
+    'a / (-abs(b)::double + "__nought") / ((c / (2 + "__nought")) + "__nought")'
+    """
+    tokens = [_Token(t.lastgroup or "", t.group()) for t in _TOKEN.finditer(sql)]
+    written: list[str] = []
+    closing: dict[int, int] = {}
+    for at, token in enumerate(tokens):
+        text = token.text
+        written.append(text + "e0" if token.kind == "number" and "." in text and "e" not in text.lower() else text)
+        if token.text == "/" and token.kind == "symbol":
+            begin, end = _operand(tokens, at + 1)
+            closing[end] = closing.get(end, 0) + 1
+            tokens[begin] = tokens[begin]._replace(opens=tokens[begin].opens + 1)
+        if token.opens:
+            written[-1] = "(" * token.opens + written[-1]
+        written[-1] += f' + "{_NOUGHT}")' * closing.get(at, 0)
+    return "".join(written)
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    opens: int = 0
+
+
+def _operand(tokens: Sequence[_Token], at: int) -> tuple[int, int]:
+    """The first and the last token of the operand that begins at or after ``at``: signs, then a name, number, call, CASE or parenthesis,
+    then casts.
+    """
+    last = len(tokens) - 1
+
+    def skip(at: int) -> int:
+        while at < last and tokens[at].kind == "space":
+            at += 1
+        return min(at, last)
+
+    begin = at = skip(at)
+    while at < last and tokens[at].text in ("-", "+"):
+        at = skip(at + 1)
+    word = tokens[at].text.lower()
+    if word == "case":
+        at = _matching(tokens, at, "case", "end")
+    elif word == "(" or (tokens[at].kind == "word" and tokens[skip(at + 1)].text == "("):
+        at = _matching(tokens, skip(at + 1) if word != "(" else at, "(", ")")
+    while skip(at + 1) < last and tokens[skip(at + 1)].text == "::":
+        at = skip(skip(at + 1) + 1)
+    return begin, min(at, last)
+
+
+def _matching(tokens: Sequence[_Token], at: int, opening: str, closing: str) -> int:
+    depth = 0
+    for index in range(at, len(tokens)):
+        word = tokens[index].text.lower()
+        depth += (word == opening) - (word == closing)
+        if not depth:
+            return index
+    return len(tokens) - 1

@@ -16,6 +16,7 @@ from leverframe.core.feature import FeatureView
 from leverframe.features.aggregate_inputs import Input, input_column, inputs
 from leverframe.features.definitions import ARRIVAL, EVENT, check_view
 from leverframe.features.row_sql import select_row_sql
+from leverframe.features.transforms import transformed
 
 SCALE = 1_000_000.0
 ABSOLUTE_SUM_MAX = 9.0e12
@@ -51,6 +52,7 @@ def source_rows(view: FeatureView, source: pl.LazyFrame) -> pl.DataFrame:
     ------
     InvalidInput: the view does not fit the source, or its numbers are too large to be summed exactly.
     """
+    source = transformed(view, source)
     schema = source.collect_schema()
     check_view(view, dict(schema))
     names = {f"__sql_{i}": e.sql for i, e in enumerate(view.expressions)}
