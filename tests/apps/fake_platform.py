@@ -6,6 +6,7 @@ from tests.apps import fake_records as records
 from tests.apps.fake_keeping import FakeErasing, FakeKeeping
 
 from leverframe.apps.platform import views
+from leverframe.apps.platform.lineage import focus_of
 from leverframe.apps.platform.lineage_impact import impact_view
 from leverframe.apps.platform.project_plan import State, compare
 from leverframe.apps.platform.serving import Answered
@@ -15,6 +16,7 @@ from leverframe.core.alert import Alert
 from leverframe.core.errors import Conflict, Fault, Forbidden, NotFound, Unauthenticated
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import Entity, FeatureService, service_version
+from leverframe.core.lineage import Graph, graph_of
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Fallback, Quota
 from leverframe.core.schema import RequestField
@@ -230,10 +232,11 @@ class FakeWebhooks:
 
 
 class FakeLineage:
+    def graph(self, at_us: int | None = None) -> tuple[Graph, bool]:
+        return records.LINEAGE, False
+
     def of(self, thing: str, at_us: int | None = None) -> views.LineageView:
-        if thing not in ("weather.temp", "view/origin_weather", "model/flight-delay", "endpoint/prod/flight-delay"):
-            raise NotFound("there is no such thing to trace", where=thing, expected="weather.temp", next_step="lever lineage weather.temp")
-        return records.lineage(thing, at_us or records.NOW_US)
+        return records.lineage(thing, focus_of(records.LINEAGE, thing), at_us or records.NOW_US)
 
     def impact(self, columns: tuple[str, ...], change: str = "remove", at_us: int | None = None) -> views.ImpactView:
         return impact_view(records.LINEAGE, ["column/weather.temp"], change, at_us or records.NOW_US)
@@ -511,6 +514,7 @@ class EmptyPlatform(FakePlatform):
         self.services.entities = lambda: ()  # type: ignore[method-assign]
         self.training.models = lambda: ()  # type: ignore[method-assign]
         self.webhooks.webhooks = lambda: ()  # type: ignore[method-assign]
+        self.lineage.graph = lambda at_us=None: (graph_of((), ()), False)  # type: ignore[method-assign]
         self.training.runs = lambda model="": ()  # type: ignore[method-assign]
         self.release.plans = lambda: ()  # type: ignore[method-assign]
         self.release.releases = lambda endpoint="": ()  # type: ignore[method-assign]

@@ -534,10 +534,9 @@ LINEAGE = graph_of(
 )
 
 
-def lineage(thing: str, at_us: int) -> views.LineageView:
-    return views.LineageView(
-        thing=thing, at_us=at_us, focus=("column/weather.temp",), nodes=tuple(LINEAGE.nodes.values()), edges=LINEAGE.edges
-    )
+def lineage(thing: str, focus: tuple[str, ...], at_us: int) -> views.LineageView:
+    part = LINEAGE.around(focus)
+    return views.LineageView(thing=thing, at_us=at_us, focus=focus, nodes=tuple(part.nodes.values()), edges=part.edges)
 
 
 def feature_detail(name: str) -> views.FeatureDetailView:

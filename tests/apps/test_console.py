@@ -32,11 +32,15 @@ PAGES = (
     "/features",
     "/features/origin_weather",
     "/services",
+    "/lineage",
+    "/lineage/weather.temp",
+    "/lineage/weather.temp?change=remove",
+    "/lineage/endpoint~prod~flight-delay?at=2013-06-01",
     "/audit",
     "/audit?verify=1",
     "/doctor",
 )
-EMPTY_PAGES = ("/", "/endpoints", "/releases", "/plans", "/models", "/monitor", "/data", "/features", "/services", "/audit")
+EMPTY_PAGES = ("/", "/endpoints", "/releases", "/plans", "/models", "/monitor", "/data", "/features", "/services", "/lineage", "/audit")
 
 
 def signed_in(platform, token="admin-token"):

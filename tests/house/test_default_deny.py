@@ -28,6 +28,7 @@ VALUES = {
     "tenant": "acme",
     "webhook": "ops-chat",
     "erasure": "erasure-1",
+    "thing": "weather.temp",
 }
 
 

@@ -36,6 +36,8 @@ PAGES = {
     "audit": ("/audit", "Release.Rollback"),
     "data": ("/data", "departures"),
     "features": ("/features", "origin_weather"),
+    "lineage": ("/lineage/version~flight-delay@v1", "wind_gust"),
+    "impact": ("/lineage/weather.temp?change=remove", "breaks 1 feature"),
 }
 
 

@@ -29,7 +29,7 @@ def impact_view(graph: Graph, starts: Sequence[str], change: Change, at_us: int)
         hits=hits,
         endpoints=endpoints,
         owners=_owners(hits),
-        commands=_commands(columns, change, hits, endpoints),
+        commands=_commands(columns, hits, endpoints),
     )
 
 
@@ -80,17 +80,15 @@ def _owners(hits: Sequence[Hit]) -> dict[str, tuple[str, ...]]:
     return {owner: tuple(things) for owner, things in sorted(told.items())}
 
 
-def _commands(columns: Sequence[str], change: Change, hits: Sequence[Hit], endpoints: Sequence[Served]) -> tuple[str, ...]:
+def _commands(columns: Sequence[str], hits: Sequence[Hit], endpoints: Sequence[Served]) -> tuple[str, ...]:
     """What to type, in the order that keeps endpoints answering; empty where nothing is reached."""
     if not hits:
         return ()
     models = sorted({hit.node.group for hit in hits if hit.node.kind == "model"})
     lines = [f"lever lineage column/{column}" for column in columns]
-    lines.append("lever apply PROJECT_DIR --dry-run   # views, services and models that no longer need the column")
-    lines.append("lever apply PROJECT_DIR")
+    lines += ["lever plan PROJECT_DIR", "lever apply PROJECT_DIR"]
     lines += [f"lever train {model}" for model in models]
     lines += [f"lever release plan {model}@vN" for model in models]
-    if change != "retype" or any(hit.breaks for hit in hits):
-        for served in endpoints:
-            lines.append(f"lever history {served.endpoint}   # until {served.version} no longer answers here, keep the column")
+    # The column has to stay until no version that reads it answers: the history says when that is.
+    lines += [f"lever history {served.endpoint}" for served in endpoints]
     return tuple(dict.fromkeys(lines))
