@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leverframe.core.clock import HOUR_US
 from leverframe.core.errors import SchemaMismatch
 from leverframe.core.feature import Expression, FeatureView
-from leverframe.features.match_report import ViewMatch
+from leverframe.core.training_set_report import ViewMatch
 from leverframe.features.point_in_time import training_set
 from leverframe.features.questions import in_utc
 

@@ -12,9 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from leverframe.core.feature import FeatureView
+from leverframe.core.training_set_report import ViewMatch
 from leverframe.features.asof import NEVER_ASKED_US, NOTHING, Asked, EntityKeys, ask, entity_keys_of, positions
 from leverframe.features.definitions import EVENT, VALID_FROM
-from leverframe.features.match_report import ViewMatch, view_match
+from leverframe.features.match_report import view_match
 from leverframe.features.numbering import Ints, key_codes
 from leverframe.features.source_rows import moment
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from leverframe.core.feature import FeatureView
+from leverframe.core.training_set_report import ViewMatch
 from leverframe.features.compiled import answer, compile_views, side_by_side
-from leverframe.features.match_report import ViewMatch
 from leverframe.features.questions import check_questions
 from leverframe.features.timeline import timeline
 

@@ -12,8 +12,8 @@ import polars as pl
 
 from leverframe.core.errors import Conflict
 from leverframe.core.feature import FeatureView
+from leverframe.core.training_set_report import ViewMatch
 from leverframe.features.compiled import answer, compile_views
-from leverframe.features.match_report import ViewMatch
 from leverframe.features.point_in_time import timelines
 from leverframe.features.questions import check_questions
 
