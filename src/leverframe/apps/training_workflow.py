@@ -11,7 +11,7 @@ from leverframe.apps.durable import StepCaller
 from leverframe.apps.platform.parts import Parts
 from leverframe.core.actor import PLATFORM
 from leverframe.core.dataset import Snapshot
-from leverframe.core.digest import Digest
+from leverframe.core.digest import Digest, canonical_json
 from leverframe.core.errors import LeverframeError, NotFound
 from leverframe.core.evaluation import EvaluationReport
 from leverframe.core.feature import FeatureView
@@ -23,7 +23,9 @@ from leverframe.evaluation.card import model_card
 from leverframe.evaluation.report import evaluate
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.definitions import view_version
-from leverframe.features.point_in_time import training_set
+from leverframe.features.leakage import training_set_report
+from leverframe.features.leakage_sources import Labelled
+from leverframe.features.point_in_time import TrainingSet, training_set
 from leverframe.features.questions import in_utc
 from leverframe.governance.bundles import open_bundle, write_bundle
 from leverframe.training.commands import (
@@ -46,6 +48,7 @@ class TrainingWorkflow:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._memory = FolderSteps(parts.settings.home / "step-cache")
+        self._said: dict[str, str] = {}
 
     def run(self, argument: str, call: StepCaller) -> str:
         """Carry out the run whose request is the artifact ``argument``; returns the registered version's name, or "" when it failed."""
@@ -75,7 +78,13 @@ class TrainingWorkflow:
             self._note(request, RunStep(name=step.name, status="failed", attempts=attempt, detail=str(error)[:500]))
             raise
         done = RunStep(
-            name=step.name, status="done", seconds=round(outcome.seconds, 3), attempts=attempt, cached=outcome.cached, output=outcome.output
+            name=step.name,
+            status="done",
+            seconds=round(outcome.seconds, 3),
+            attempts=attempt,
+            cached=outcome.cached,
+            output=outcome.output,
+            detail=self._said.pop(request.run_id, "") if step.name == "features" else "",
         )
         self._note(request, done)
         return dict(msgspec.to_builtins(outcome))
@@ -123,7 +132,16 @@ class TrainingWorkflow:
                 "a feature view was changed since the run was asked for", where=", ".join(changed), next_step="lever train again"
             )
         sources = [(view, self._rows(request, view.source)) for view in views]
-        return training_set(in_utc(questions, request.spec.asked_at), request.spec.asked_at, sources).frame
+        joined = training_set(in_utc(questions, request.spec.asked_at), request.spec.asked_at, sources)
+        self._said[request.run_id] = self._report(request, joined, sources)
+        return joined.frame
+
+    def _report(self, request: TrainingRequest, joined: TrainingSet, sources: list[tuple[FeatureView, pl.LazyFrame]]) -> str:
+        """Keep what there is to say about the training set; the step says the gist and where the whole is."""
+        spec = request.spec
+        columns = Labelled(dataset=spec.dataset, asked_at=spec.asked_at, label=spec.label, known_at=spec.label_known_at)
+        report = training_set_report(spec.name, joined, columns, sources)
+        return f"{report.summary()}; report {self._parts.artifacts.put(canonical_json(report))}"
 
     def _evaluate(self, request: TrainingRequest, holdout: Holdout) -> EvaluationReport:
         return evaluate(

@@ -9,6 +9,7 @@ from leverframe.apps.platform.views import FeatureViewView, MaterializeRequest
 from leverframe.apps.transport import Transport
 from leverframe.core.errors import Unavailable
 from leverframe.core.feature import FeatureView
+from leverframe.core.training_set_report import TrainingSetReport
 from leverframe.features.jobs import JobRecord
 
 LOOK_S = 0.1
@@ -27,6 +28,10 @@ class FeaturesClient:
     def views(self) -> tuple[FeatureViewView, ...]:
         """Every feature view with its freshness and consumers."""
         return self._transport.get(path_of("views"), tuple[FeatureViewView, ...])
+
+    def leakage(self, model: str) -> TrainingSetReport:
+        """What a model's training set may know too early, and the questions its views have no row for."""
+        return self._transport.get(path_of("models", model, "leakage"), TrainingSetReport)
 
     # Materialisation ------------------------------------------------------------------------------------------------
 

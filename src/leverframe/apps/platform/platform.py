@@ -10,6 +10,7 @@ from leverframe.apps.platform.feature_details import FeatureDetails
 from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
 from leverframe.apps.platform.keeping import Keeping
+from leverframe.apps.platform.leakage import Leakage
 from leverframe.apps.platform.lineage import Lineage
 from leverframe.apps.platform.materializing import Materializing
 from leverframe.apps.platform.monitoring import Monitoring
@@ -38,6 +39,7 @@ class Platform:
         self.materializing = Materializing(parts)
         self.services = FeatureServices(parts)
         self.details = FeatureDetails(parts)
+        self.leakage = Leakage(parts)
         self.lineage = Lineage(parts)
         self.training = Training(parts)
         self.projects = Projects(parts, self.contracts, self.data, self.features, self.services, self.training)
