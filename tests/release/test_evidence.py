@@ -166,8 +166,8 @@ def test_a_candidate_that_orders_worse_loses_auc_by_late_labels(plan: ReleasePla
     auc, hit = evidence.look(NOW + DAY_US)
     assert (auc.answer, hit.answer) == ("fail", "fail")
     assert auc.observed == pytest.approx(0.21, abs=0.03)
-    assert "blocks of 10 labelled requests; at least" in auc.reason
-    assert auc.n == 600
+    assert "blocks of 20 labelled requests; at least" in auc.reason
+    assert auc.n == 300
 
 
 def test_auc_without_pairs_is_inconclusive_and_says_what_to_plan(plan: ReleasePlan) -> None:

@@ -6,9 +6,10 @@ from numpy.typing import ArrayLike, NDArray
 from leverframe.core.statistics.margins import Floats
 from leverframe.core.statistics.means import MeanMargin
 
-POSITIVES = 2
-NEGATIVES = 8
-"""A block: so many positives held against so many negatives. More would use the rows a little better and speak later."""
+POSITIVES = 4
+NEGATIVES = 16
+"""A block: so many positives held against so many negatives. More would use the rows a little better and speak later; half of either
+needs 30 % more rows."""
 
 BURN_IN_BLOCKS = 40
 
@@ -41,9 +42,9 @@ def auc_blocks(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, NDArray[np
     ----------
     labels: ``[rows]``, 1 or 0.    scores: ``[rows, 2]`` of candidate and champion.
 
-    >>> gaps, at = auc_blocks([1] * 2 + [0] * 8, [[0.9, 0.9]] * 2 + [[0.1, 0.1]] * 8)
+    >>> gaps, at = auc_blocks([1] * 4 + [0] * 16, [[0.9, 0.9]] * 4 + [[0.1, 0.1]] * 16)
     >>> gaps.tolist(), at.tolist()
-    ([0.0], [9])
+    ([0.0], [19])
     """
     positive = np.asarray(labels, dtype=np.float64) > 0.5
     matrix = np.asarray(scores, dtype=np.float64).reshape(-1, 2)
@@ -69,7 +70,7 @@ class AucLoss(MeanMargin):
     >>> loss = AucLoss(margin=0.02)
     >>> loss.update_rows(labels, scores)
     >>> loss.n, abs(loss.estimate) < 0.01, loss.log_proof > 3.0
-    (400, True, True)
+    (200, True, True)
     """
 
     def __init__(self, *, margin: float) -> None:
