@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from leverframe.core.errors import InvalidInput, Unavailable
 from leverframe.features.online import OnlineStore
+from leverframe.features.online_feast import FeastOnlineStore, FeastRedisRows, FeastSqliteRows, read_feast_store
 from leverframe.features.online_guarded import TIMEOUT_S, GuardedOnlineStore
 from leverframe.features.online_lmdb import LmdbOnlineStore
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from leverframe.features.online_redis import RedisOnlineStore
 
 REDIS = ("redis://", "rediss://", "unix://")
+FEAST = "feast:"
 WRITE_TIMEOUT_S = 10.0
 """A write sends thousands of rows in one command."""
 
@@ -19,16 +21,30 @@ WRITE_TIMEOUT_S = 10.0
 def open_for_reading(url: str, folder: Path, timeout_s: float = TIMEOUT_S) -> LmdbOnlineStore | GuardedOnlineStore:
     """What a gateway reads: a Redis server behind timeouts and a circuit breaker; for an empty ``url`` the LMDB store in ``folder``.
 
+    ``feast:FILE`` reads Feast's own store in place, as the file says that ``lever features import feast`` has written.
+
     Raises
     ------
     InvalidInput: another kind of address.    Unavailable: the Redis client is not installed. A server that is down is no error.
     """
+    if url.startswith(FEAST):
+        return GuardedOnlineStore(_feast(Path(url.removeprefix(FEAST)), timeout_s))
     return GuardedOnlineStore(_redis(url, timeout_s)) if url else LmdbOnlineStore(folder, read_only=True)
 
 
 def open_for_writing(url: str, folder: Path) -> OnlineStore:
-    """What features are written to; raises as :func:`open_for_reading` does."""
+    """What features are written to; raises as :func:`open_for_reading` does. Feast's is never written: LMDB is."""
+    if url.startswith(FEAST):
+        return LmdbOnlineStore(folder)
     return _redis(url, WRITE_TIMEOUT_S) if url else LmdbOnlineStore(folder)
+
+
+def _feast(file: Path, timeout_s: float) -> FeastOnlineStore:
+    """Feast's store, as ``file`` describes it; a relative path of a SQLite file counts from the file's folder."""
+    store = read_feast_store(file)
+    if store.kind == "redis":
+        return FeastOnlineStore(FeastRedisRows(_redis(store.address, timeout_s), store.project), store.views)
+    return FeastOnlineStore(FeastSqliteRows(file.parent / store.address, store.project), store.views)
 
 
 def _redis(url: str, timeout_s: float) -> "RedisOnlineStore":

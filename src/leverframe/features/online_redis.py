@@ -88,6 +88,21 @@ class RedisOnlineStore:
         except redis.RedisError as error:
             raise _unavailable(error) from error
 
+    def fields(self, asked: Sequence[tuple[bytes, Sequence[bytes]]]) -> list[list[bytes | None]]:
+        """Fields of several hashes in one round trip: how another tool's rows on the same server are read (see ``online_feast``).
+
+        Raises
+        ------
+        Unavailable: the server does not answer, in time.
+        """
+        try:
+            with self._client.pipeline(transaction=False) as pipe:
+                for key, names in asked:
+                    pipe.hmget(key, list(names))
+                return [list(values) for values in pipe.execute()]
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
+
     def write(self, rows: EntityRows, meta: ViewMeta, *, replace: bool = False, after: int | None = None) -> None:
         """Put rows and meta under (view, version)."""
         tag = _tag(meta.view, meta.view_version)

@@ -5,11 +5,13 @@ from typing import Annotated
 import typer
 
 from leverframe.apps.cli.commands_data import PANEL, Folder
+from leverframe.apps.cli.commands_feature_import import imports
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.exit_codes import REFUSED
 from leverframe.apps.cli.output import Json, print_json, print_table, say
 
 features = typer.Typer(help="Feature views: declared once, used offline and online.", no_args_is_help=True)
+features.add_typer(imports, name="import")
 
 
 @features.command("apply")

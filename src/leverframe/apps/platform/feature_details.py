@@ -1,6 +1,5 @@
 """Use case behind a feature view's page: its definition, its data, its age, its readers."""
 
-import re
 from collections import OrderedDict
 from threading import Lock
 
@@ -14,6 +13,7 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.feature_page import AgePoint, EndpointReader, FeatureDistribution
 from leverframe.core.feature_service import KIND_SERVICE, FeatureService
 from leverframe.core.schema import Signature
+from leverframe.data.consumers import sql_columns
 from leverframe.data.contracts import Contract
 from leverframe.features.commands import KIND_MATERIALIZATION, KIND_VIEW, Materialization
 from leverframe.features.definitions import view_version
@@ -90,8 +90,8 @@ class FeatureDetails:
 def personal_features(view: FeatureView, contract: Contract) -> tuple[str, ...]:
     """The features that are made of a column which may identify a person: their values are told to nobody."""
     personal = {column.name for column in contract.columns if column.personal}
-    made_of = {e.name: set(re.findall(r"\w+", e.sql)) for e in view.expressions}
-    made_of |= {a.name: {a.column} for a in view.aggregates if a.function != "count"}
+    made_of = {e.name: sql_columns(e.sql) for e in view.expressions}
+    made_of |= {a.name: frozenset({a.column}) | sql_columns(a.condition) for a in view.aggregates if a.function != "count"}
     return tuple(name for name, columns in made_of.items() if columns & personal)
 
 

@@ -14,8 +14,7 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import Entity, FeatureService, service_version, with_service
 from leverframe.core.model import ModelSpec
 from leverframe.core.schema import Signature
-from leverframe.data.commands import broken_consumers
-from leverframe.data.consumers import Declared
+from leverframe.data.consumers import Declared, consumers_of
 from leverframe.data.contract_file import read_contract
 from leverframe.data.contracts import Contract
 from leverframe.data.evolution import evolve
@@ -165,15 +164,23 @@ def _model_change(old: ModelSpec | None, new: ModelSpec) -> Change:
 
 
 def _contract_breaks(old: Contract | None, new: Contract, after: State) -> list[Break]:
-    """What a contract's breaking step takes away, from the views on its dataset and all who read those."""
+    """What a contract's breaking step takes away, each column from those who read it through whatever lies between."""
     step = evolve(old, new)
-    who = Declared(list(after.views.values()), list(after.services.values()), list(after.models.values()), ())
-    broken = [consumer.name for consumer in broken_consumers(old, new, who)]
-    features = {name.removeprefix("feature ") for name in broken if name.startswith("feature ")}
-    broken += [
-        f"endpoint {name}" for name, bound in after.endpoints.items() if any(f"{c.view}.{c.feature}" in features for c in bound.columns)
-    ]
-    return [Break(where=f"{new.name}.{f.where}", what=f.what, consumers=tuple(broken)) for f in step.breaks] if broken else []
+    if old is None or not step.breaks:
+        return []
+    who = Declared(
+        views=list(after.views.values()),
+        services=list(after.services.values()),
+        models=list(after.models.values()),
+        endpoints=[(name, frozenset({name.rpartition("(")[2].partition("@")[0]})) for name in after.endpoints],
+    )
+    found = []
+    for fault in step.breaks:
+        lost = [fault.where] if fault.where in step.lost_columns else step.lost_columns
+        readers = tuple(consumer.name for consumer in consumers_of(old.dataset, lost, who))
+        if readers:
+            found.append(Break(where=f"{new.name}.{fault.where}", what=fault.what, consumers=readers))
+    return found
 
 
 def _view_breaks(old: FeatureView | None, new: FeatureView, after: State) -> list[Break]:

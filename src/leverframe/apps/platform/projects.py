@@ -21,7 +21,8 @@ from leverframe.core.feature_service import KIND_SERVICE, Entity, FeatureService
 from leverframe.core.model import SIGNATURE, ModelSpec
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import Signature
-from leverframe.data.commands import KIND_CONTRACT
+from leverframe.data.commands import KIND_CONTRACT, broken_consumers
+from leverframe.data.consumers import declared as declared_now
 from leverframe.data.contract_file import read_contract
 from leverframe.data.contracts import Contract
 from leverframe.features.breaking import refuse_breaks
@@ -122,6 +123,11 @@ class Projects:
         for model in declared.models:
             if ("model", model.name) in changed:
                 yield self._training.apply_model(actor, model, key=f"{key}/model/{model.name}")
+
+    def _broken_by(self, name: str, text: str) -> tuple[str, ...]:
+        """Everyone a contract's step breaks as declared now, said by name as its command asks for: the plan was shown with them."""
+        held = self._parts.ledger.get(KIND_CONTRACT, name, Contract)
+        return tuple(consumer.name for consumer in broken_consumers(held, read_contract(text.encode()), declared_now(self._parts.ledger)))
 
     def _team(self, source: str) -> str:
         return next(c.team for c in self._parts.ledger.find(KIND_CONTRACT, Contract) if c.dataset == source)

@@ -1,0 +1,1 @@
+"""A small Feast repository, and what a real Feast made of it."""
