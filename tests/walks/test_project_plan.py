@@ -48,7 +48,7 @@ def test_an_unchanged_project_changes_nothing_and_says_what_else_there_is(platfo
     declared = Declarations(views=tuple(VIEWS[:2]), models=(SPEC,))
     plan = platform.projects.plan(ana, declared)
     assert [step.change for step in plan.steps] == ["unchanged"] * 3
-    assert (plan.breaks, plan.backfills, plan.stale, plan.faults) == ((), (), (), ())
+    assert (plan.breaks, plan.backfills, plan.behind, plan.faults) == ((), (), (), ())
     assert "feature view origin_weather" in plan.stays
     assert "contract weather" in plan.stays
     applied = platform.projects.apply(ana, ProjectRequest(declared=declared, plan=plan.digest), key="same")
@@ -64,9 +64,9 @@ def test_a_feature_that_goes_names_the_service_the_models_and_the_live_endpoint_
     (broken,) = plan.breaks
     assert broken.where == f"origin_weather.{GONE.name}"
     assert broken.consumers == ("service sky", "model flight-delay", "model second", "endpoint prod/flight-delay (flight-delay@v1)")
-    assert plan.stale == (
-        "endpoint prod/flight-delay (flight-delay@v1) goes on with the values of origin_weather as they are until a model trained on the "
-        "new version is released",
+    assert plan.behind == (
+        "endpoint prod/flight-delay (flight-delay@v1) goes on reading the version of origin_weather before this one until a model trained "
+        "on the new one is released",
     )
     with pytest.raises(Refused, match=r"service sky, model flight-delay, model second, endpoint prod/flight-delay"):
         platform.projects.apply(ana, ProjectRequest(declared=less, plan=plan.digest), key="no")
@@ -102,7 +102,9 @@ def test_a_new_version_says_how_many_rows_it_reads_how_long_and_for_how_much(pla
     assert backfill.days >= 10
     assert backfill.seconds is not None
     assert 0 < backfill.seconds < 60
-    assert backfill.cost == pytest.approx(backfill.seconds * 0.36 / 3600)
+    (job,) = [job for job in platform.materializing.jobs() if job.view == "origin_weather"]
+    assert backfill.seconds == pytest.approx(rows / job.rows * job.seconds)
+    assert backfill.cost == pytest.approx(rows / job.rows * job.cpu_seconds * 0.36 / 3600)
     assert " rows in " in backfill.measured_on
 
 

@@ -24,7 +24,7 @@ _KIND_MODEL = "model"
 class Materialization(msgspec.Struct, frozen=True, kw_only=True):
     """The last materialisation of a view: which version, complete up to which moment, how many entities were written.
 
-    ``source_rows`` were read for it in ``seconds`` (0: not measured); what a further backfill takes is estimated from them.
+    ``source_rows`` were read for it in ``seconds`` (0: not measured).
     """
 
     view: str

@@ -82,8 +82,8 @@ def print_plan(shown: "ProjectPlan", folder: str) -> None:
     if shown.backfills:
         columns = ("view", "version", "source", "#rows", "#days", "takes", "measured on")
         print_table("To be filled: lever features materialize", columns, _backfill_rows(shown.backfills))
-    for sentence in shown.stale:
-        say(f"stale: {sentence}")
+    for sentence in shown.behind:
+        say(sentence)
     if shown.stays:
         say(f"stays, not in this project: {', '.join(shown.stays)}")
     if shown.faults:

@@ -47,7 +47,7 @@ class Compared:
     steps: tuple[ProjectStep, ...]
     breaks: tuple[Break, ...]
     faults: tuple[Fault, ...]
-    stale: tuple[str, ...]
+    behind: tuple[str, ...]
     fresh: tuple[FeatureView, ...]
     after: State
 
@@ -73,7 +73,7 @@ def compare(declared: Declarations, held: State) -> Compared:
         steps=tuple(_steps(declared, contracts, held, lost_views, lost_services)),
         breaks=(*tables, *(b for found in (*views.values(), *services.values()) for b in found)),
         faults=(*faults, *_refusals(contracts, held), *_faults(declared, after)),
-        stale=tuple(_stale(fresh, held)),
+        behind=tuple(_behind(fresh, held)),
         fresh=fresh,
         after=after,
     )
@@ -198,10 +198,10 @@ def _readers(view: str, features: tuple[str, ...], after: State) -> tuple[str, .
     return (*feature_readers(view, features, after.services, after.models.values()), *serving)
 
 
-def _stale(fresh: Iterable[FeatureView], held: State) -> list[str]:
-    """Live endpoints that are bound to a version of a view that will be filled no more."""
+def _behind(fresh: Iterable[FeatureView], held: State) -> list[str]:
+    """Live endpoints that stay on the version of a view that they are bound to; it is filled as long as they are."""
     return [
-        f"endpoint {name} goes on with the values of {view.name} as they are until a model trained on the new version is released"
+        f"endpoint {name} goes on reading the version of {view.name} before this one until a model trained on the new one is released"
         for view in fresh
         for name, bound in held.endpoints.items()
         if any(b.view == view.name and b.view_version != view_version(view) for b in bound.views)

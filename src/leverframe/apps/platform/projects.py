@@ -26,8 +26,9 @@ from leverframe.data.consumers import declared as declared_now
 from leverframe.data.contract_file import read_contract
 from leverframe.data.contracts import Contract
 from leverframe.features.breaking import refuse_breaks
-from leverframe.features.commands import KIND_MATERIALIZATION, KIND_VIEW, ApplyView, Materialization
+from leverframe.features.commands import KIND_VIEW, ApplyView
 from leverframe.features.definitions import view_version
+from leverframe.features.jobs import KIND_JOB, JobRecord
 from leverframe.features.services import KIND_ENTITY
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.decision import require
@@ -60,13 +61,13 @@ class Projects:
             raise InvalidInput("too many declarations at once", where="project", expected=f"at most {DECLARATIONS_MAX}", got=str(count))
         held = self._state()
         seen = compare(declared, held)
-        decided = (declared, held, seen.steps, seen.breaks, seen.faults, seen.stale)
+        decided = (declared, held, seen.steps, seen.breaks, seen.faults, seen.behind)
         return ProjectPlan(
             digest=digest_record(decided),
             steps=seen.steps,
             breaks=seen.breaks,
             backfills=tuple(self._backfills(declared, seen)),
-            stale=seen.stale,
+            behind=seen.behind,
             stays=tuple(_stays(seen.steps, held)),
             faults=seen.faults,
         )
@@ -146,7 +147,8 @@ class Projects:
     # What must be filled --------------------------------------------------------------------------------------------
 
     def _backfills(self, declared: Declarations, seen: Compared) -> Iterable[Backfill]:
-        rate, measured_on = self._rate()
+        done = [job for job in self._parts.ledger.find(KIND_JOB, JobRecord) if job.status == "done" and job.rows and job.seconds > 0]
+        done.sort(key=lambda job: job.started_at_us)
         price = self._parts.settings.core_hour_price
         for view in declared.views:
             version = view_version(view)
@@ -157,23 +159,18 @@ class Projects:
             days = 0
             if snapshot is not None and snapshot.event_time_min_us is not None and snapshot.event_time_max_us is not None:
                 days = snapshot.event_time_max_us // DAY_US - snapshot.event_time_min_us // DAY_US + 1
-            seconds = rows / rate if rate else None
+            # Two views of one source need not be alike: its own last job tells more than the last of all.
+            like = next((job for job in reversed(done) if job.view == view.name), done[-1] if done else None)
             yield Backfill(
                 view=view.name,
                 view_version=version,
                 source=view.source,
                 rows=rows,
                 days=days,
-                seconds=seconds,
-                measured_on=measured_on,
-                cost=seconds / SECONDS_PER_HOUR * price if seconds is not None and price else None,
+                seconds=rows / like.rows_per_second if like else None,
+                measured_on=f"{like.view}, {like.rows:,} rows in {like.seconds:.3g} s" if like else "",
+                cost=rows / like.rows * like.cpu_seconds / SECONDS_PER_HOUR * price if like and price else None,
             )
-
-    def _rate(self) -> tuple[float, str]:
-        """Rows a second of the last materialisation that was measured, and which that was; 0 when none was."""
-        measured = [m for m in self._parts.ledger.find(KIND_MATERIALIZATION, Materialization) if m.seconds > 0 and m.source_rows > 0]
-        last = max(measured, key=lambda m: m.recorded_at_us, default=None)
-        return (last.source_rows / last.seconds, f"{last.view}, {last.source_rows:,} rows in {last.seconds:.3g} s") if last else (0.0, "")
 
 
 def live_signatures(parts: Parts) -> dict[str, Signature]:

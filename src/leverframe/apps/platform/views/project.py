@@ -38,8 +38,8 @@ class ProjectStep(msgspec.Struct, frozen=True, kw_only=True):
 class Backfill(msgspec.Struct, frozen=True, kw_only=True):
     """A view version that must be filled before it can be served: rows to read, days they span, and what that takes.
 
-    ``seconds`` come from the rate of ``measured_on``, the last measured materialisation (None: none was measured yet); ``cost`` is their
-    price by the setting ``core_hour_price`` (None: unknown seconds or no price).
+    ``seconds`` come from the rate of ``measured_on``, the last finished materialisation of the view, else of any (None: none was yet);
+    ``cost`` is the price of its processor time by the setting ``core_hour_price`` (None: unknown seconds or no price).
     """
 
     view: str
@@ -55,7 +55,7 @@ class Backfill(msgspec.Struct, frozen=True, kw_only=True):
 class ProjectPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What applying a project would do, to whom; ``digest`` names exactly this, and applying by it refuses anything else.
 
-    ``faults`` would make it refused. ``stale`` says which live endpoints go on with the old version of a view that is filled no more.
+    ``faults`` would make it refused. ``behind`` says which live endpoints go on with the version of a view before this one.
     ``stays`` are declarations on the platform that the project does not mention; applying never removes them.
     """
 
@@ -63,7 +63,7 @@ class ProjectPlan(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[ProjectStep, ...]
     breaks: tuple[Break, ...] = ()
     backfills: tuple[Backfill, ...] = ()
-    stale: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
     stays: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
 
