@@ -127,6 +127,26 @@ class FakeFeatures:
         return (views.FeatureViewView(view=records.WEATHER, version=records.digest("w"), freshness=fresh, consumers=("flight-delay",)),)
 
 
+class FakeOnline:
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def push(self, actor: Actor, name: str, rows: tuple[dict[str, object], ...], *, key: str) -> views.PushView:
+        self._calls.write(self._access, actor, "Data.Ingest", key, name, rows)
+        return views.PushView(source="weather", snapshot=records.digest("weather2"), rows=len(rows), views={name: len(rows)})
+
+    def forget(self, actor: Actor, name: str, key_parts: tuple[str, ...], *, key: str) -> views.ForgottenView:
+        self._calls.write(self._access, actor, "Features.Forget", key, name, key_parts)
+        return views.ForgottenView(view=name, versions=2)
+
+    def drop(self, actor: Actor, name: str, version: str = "", *, key: str) -> dict[str, int]:
+        self._calls.write(self._access, actor, "Features.Materialize", key, name, version)
+        return {records.digest("v"): 3}
+
+    def export(self, name: str, at_us: int | None, *, online: bool = False) -> bytes:
+        return f"{name} {at_us} {online}".encode()
+
+
 class FakeMaterializing:
     def __init__(self, calls: Calls, access: FakeAccess) -> None:
         self._calls, self._access = calls, access
@@ -461,6 +481,7 @@ class FakePlatform:
         self.lineage = FakeLineage()
         self.contracts = FakeContracts(access)
         self.webhooks = FakeWebhooks(self.calls, access)
+        self.online_values = self.pushing = FakeOnline(self.calls, access)
         self.materializing = FakeMaterializing(self.calls, access)
         self.services = FakeServices(self.calls, access)
         self.details = FakeDetails()

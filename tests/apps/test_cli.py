@@ -116,6 +116,8 @@ WRITES = (
     (("enable-feature", "flight-delay", "origin_weather.*"), "Release.Operate"),
     (("freeze", "flight-delay"), "Release.Operate"),
     (("features", "materialize", "origin_weather", "--to", "2013-06-01"), "Features.Materialize"),
+    (("features", "forget", "origin_weather", "JFK"), "Features.Forget"),
+    (("features", "drop", "origin_weather"), "Features.Materialize"),
     (("policy", "propose", "no_fridays", "--reason", "weekends"), "Policy.Propose"),
     (("policy", "approve", records.digest("policy")), "Policy.Approve"),
     (("token", "issue", "bo", "--role", "approver"), "Tokens.Issue"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from leverframe.apps.platform.views import MaterializeRequest
 from leverframe.apps.settings import Settings
 from leverframe.apps.wiring import open_parts
 from leverframe.core.actor import Actor
-from leverframe.core.clock import DAY_US, us_from_iso
-from leverframe.core.errors import Conflict, InvalidInput
+from leverframe.core.clock import DAY_US, iso_from_us, us_from_iso
+from leverframe.core.errors import Conflict, ContractViolation, InvalidInput, Refused, SchemaMismatch
 from leverframe.core.feature import Aggregate, Expression, FeatureView
 from leverframe.features.bindings import binding
 from leverframe.features.definitions import view_version
@@ -230,3 +231,98 @@ def test_what_makes_no_sense_is_refused_before_anything_is_recorded(place: Place
         with pytest.raises(InvalidInput):
             place.platform.materializing.start(place.ana, MaterializeRequest(names=("latest",), **asked), key=os.urandom(4).hex())
     assert len(place.platform.materializing.jobs()) == 1
+
+
+def row(sensor: str, day: float, value: float | None, *, late_days: float = 0.0) -> dict[str, Any]:
+    """A reading as a caller sends it."""
+    at = int(START_US + day * DAY_US)
+    return {"sensor": sensor, "at": iso_from_us(at), "known": iso_from_us(int(at + late_days * DAY_US)), "value": value}
+
+
+def test_pushed_rows_can_be_read_when_the_push_returns_and_end_in_a_snapshot(place: Place) -> None:
+    for name in ("latest", "daily"):
+        place.materialize(names=(name,), to_us=START_US + 4 * DAY_US + 2_000_000)
+    before = {view.name: place.platform.parts.online.meta(view.name) for view in (LATEST, DAILY)}
+    began = time.perf_counter()
+    done = place.platform.pushing.push(place.ana, "latest", (row("s0", 4.5, 50.0), row("new", 4.5, 9.0)), key="p1")
+    took_s = time.perf_counter() - began
+    assert place.values(LATEST, ["s0", "s1", "new"]) == [[50.0], [4.0], [9.0]]
+    assert took_s < 1.0, "read your write under a second"
+    assert done.views == {"latest": 2, "daily": 2}
+    assert place.platform.data.datasets()[0].latest.digest == done.snapshot
+    after = place.platform.parts.online.meta("latest")
+    assert (after.watermark_us, after.newest_event_us) == (before["latest"].watermark_us, START_US + int(4.5 * DAY_US))
+    job = place.materialize(names=("latest",), mode="full")
+    assert (job.rows, place.values(LATEST, ["s0", "new"])) == (22, [[50.0], [9.0]])
+
+
+def test_duplicates_count_once_and_out_of_order_rows_land_where_they_belong(place: Place) -> None:
+    now_us = place.platform.now_us()
+    start_day = (now_us - START_US) / DAY_US - 0.5
+    for name in ("latest", "daily"):
+        place.materialize(names=(name,))
+    second, first = row("s9", round(start_day + 0.2, 6), 2.0), row("s9", round(start_day + 0.1, 6), 1.0)
+    for number, rows in enumerate([(second,), (first,), (second,), (first, second)]):
+        place.platform.pushing.push(place.ana, "daily", rows, key=f"n{number}")
+    read = place.platform.parts.online.read(binding(DAILY), [b"s9"], now_us)
+    assert read.values.tolist() == [[2.0, 3.0]], "a duplicate was counted twice, or a late row was lost"
+    assert place.values(LATEST, ["s9"]) == [[2.0]], "an older row took the place of a newer one"
+    again = place.platform.pushing.push(place.ana, "daily", (second,), key="n0")
+    assert again.rows == 1
+    assert place.platform.parts.online.read(binding(DAILY), [b"s9"], now_us).values.tolist() == [[2.0, 3.0]]
+
+
+def test_a_feed_whose_schema_changed_is_refused_and_the_old_values_stay(place: Place) -> None:
+    place.materialize(names=("latest",))
+    snapshot = place.platform.data.datasets()[0].latest
+    with pytest.raises(SchemaMismatch, match="unit") as caught:
+        place.platform.pushing.push(place.ana, "latest", ({**row("s0", 6, 1.0), "unit": "K"},), key="a")
+    assert caught.value.faults[0].where == "row 0"
+    renamed = {name.replace("known", "known_at"): value for name, value in row("s0", 6, 1.0).items()}
+    for bad in (renamed, {**row("s0", 6, 1.0), "at": "soon"}, {**row("s0", 6, 1.0), "value": "warm"}):
+        with pytest.raises((SchemaMismatch, ContractViolation)):
+            place.platform.pushing.push(place.ana, "latest", (bad,), key=os.urandom(4).hex())
+    assert place.values(LATEST, ["s0"]) == [[4.0]]
+    assert place.platform.data.datasets()[0].latest == snapshot
+
+
+def test_rows_pushed_while_a_job_runs_outlive_its_switch(place: Place) -> None:
+    """The job's snapshot is older than they are; replacing everything by it would lose them until the next one."""
+    place.materialize(names=("latest",))
+    place.platform.materializing.start(place.ana, MaterializeRequest(names=("latest",), mode="full"), key="job")
+    place.queue.stop_at = "switch"
+    with pytest.raises(KeyboardInterrupt):
+        place.queue.work(place.platform.parts)
+    place.platform.pushing.push(place.ana, "latest", (row("s0", 4.5, 50.0),), key="p")
+    place.queue.stop_at = ""
+    assert place.queue.work(place.platform.parts) == "done"
+    assert place.values(LATEST, ["s0", "s1"]) == [[50.0], [4.0]]
+
+
+def test_a_forgotten_entity_is_gone_and_its_key_is_in_no_record(place: Place) -> None:
+    place.materialize(names=("latest",))
+    done = place.platform.online_values.forget(place.ana, "latest", ("s1",), key="f")
+    assert (done.versions, place.values(LATEST, ["s1", "s2"])) == (1, [[-1.0], [4.0]])
+    entry = next(e for e in place.platform.audit.entries(limit=50) if e.action == "Features.Forget")
+    assert "s1" not in str(entry)
+    with pytest.raises(InvalidInput):
+        place.platform.online_values.forget(place.ana, "latest", ("a", "b"), key="g")
+
+
+def test_only_versions_that_nobody_reads_are_dropped(place: Place) -> None:
+    place.materialize(names=("latest",))
+    with pytest.raises(Refused, match="still read"):
+        place.platform.online_values.drop(place.ana, "latest", view_version(LATEST), key="d1")
+    changed = msgspec.structs.replace(LATEST, expressions=(Expression(name="v", sql="value * 10"),))
+    place.platform.features.apply_view(place.ana, changed, key="changed")
+    place.materialize(names=("latest",))
+    assert place.platform.online_values.drop(place.ana, "latest", key="d2") == {view_version(LATEST): 4}
+    assert (place.values(LATEST, ["s0"]), place.values(changed, ["s0"])) == ([[-1.0]], [[40.0]])
+
+
+def test_values_are_exported_as_of_a_moment_and_as_the_store_holds_them(place: Place) -> None:
+    place.materialize(names=("latest",))
+    offline = pl.read_parquet(place.platform.online_values.export("latest", START_US + 2 * DAY_US))
+    assert offline.select("sensor", "v").rows() == [(f"s{i}", 1.0) for i in range(4)], "the third day was not known yet"
+    online = pl.read_parquet(place.platform.online_values.export("latest", None, online=True))
+    assert online.select("entity", "v", "event_us").rows() == [(f"s{i}", 4.0, START_US + 4 * DAY_US) for i in range(4)]

@@ -53,6 +53,7 @@ ENGINEER = READS | {
     "Data.Export",
     "Features.Apply",
     "Features.Materialize",
+    "Features.Forget",
     "Training.ApplyModel",
     "Training.Start",
     "Training.Run",
@@ -68,7 +69,7 @@ MATRIX = {
     "approver": READS | {"Audit.Read", "Release.Approve", "Release.Review"},
     "operator": READS
     | {"Serving.Score", "Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"}
-    | {"Data.Forget", "Webhooks.Read", "Webhooks.Manage"},
+    | {"Data.Forget", "Features.Forget", "Webhooks.Read", "Webhooks.Manage"},
     "auditor": READS | {"Audit.Read", "Tokens.Read", "Release.Review"},
     "service": READS | {"Data.Ingest", "Serving.Score"},
     "admin": POLICY.actions - {"Release.Advance", "Release.Approve", "Release.Review", "Data.Collect", "Data.Erase"},

@@ -15,7 +15,9 @@ import msgspec
 import polars as pl
 
 from leverframe.apps.durable import StepCaller
+from leverframe.apps.platform.datasets import latest_snapshot
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.pushing import Pushing, rows_of
 from leverframe.core.actor import PLATFORM
 from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import Conflict, LeverframeError, NotFound
@@ -97,6 +99,7 @@ class MaterializeWorkflow:
         began, began_cpu = time.perf_counter(), time.process_time()
         slices = [self._kept(request, part, computed) for part, computed in zip(planned, found, strict=True)]
         done = self._write(request, slices)
+        self._catch_up(request)
         return {
             "entities": done.entities,
             "watermark_us": done.watermark_us,
@@ -108,6 +111,8 @@ class MaterializeWorkflow:
     def _write(self, request: JobRequest, slices: list[Slice]) -> Materialized:
         view, store = request.view, self._parts.online
         for attempt in range(ATTEMPTS_MAX):
+            # First the revision, then the checks: what ends the right to write also changes the store, or comes before the write.
+            revision = store.revision(view.name, view_version(view))
             self._check_may_write(request)
             held = store.meta(view.name, view_version(view))
             if request.mode != "full" and held is not None and held.watermark_us > request.to_us:
@@ -117,19 +122,29 @@ class MaterializeWorkflow:
                 )
             since_us = NEVER_US if request.mode == "full" else request.from_us
             try:
-                return write_slices(view, slices, store, request.to_us, since_us=since_us, activate=request.activate)
+                return write_slices(view, slices, store, request.to_us, since_us=since_us, activate=request.activate, revision=revision)
             except Conflict:
                 if attempt == ATTEMPTS_MAX - 1:
                     raise
         raise AssertionError("the loop above returns or raises")
 
+    def _catch_up(self, request: JobRequest) -> None:
+        """Rows that were pushed while the job ran are not in its snapshot: their entities are brought to now again."""
+        pinned, newest = self._snapshot(request), latest_snapshot(self._parts, request.view.source)
+        if newest is None or newest.digest == pinned.digest:
+            return
+        known = {part.digest for part in pinned.blobs}
+        if known <= {part.digest for part in newest.blobs}:
+            Pushing(self._parts).apply(request.view.source, rows_of(self._parts, newest, known))
+
     def _check_may_write(self, request: JobRequest) -> None:
-        """Return while the job holds its lease and its version is the one declared (or is kept for models bound to it).
+        """Return while the job holds its lease, its version is declared (or kept for models), and no row it read was deleted since.
 
         Raises
         ------
-        Conflict: it was taken over, or the view was declared anew.
+        Conflict: it was taken over, the view was declared anew, or rows of its snapshot were deleted for good.
         """
+        self._snapshot(request)
         job = self._parts.ledger.get(KIND_JOB, job_key(request.view.name, request.job_id), JobRecord)
         if job is None or job.status != "running":
             raise Conflict("this materialisation may not write any more", where=request.job_id, got=job.status if job else "not known")
@@ -141,11 +156,21 @@ class MaterializeWorkflow:
 
     # Rows and files ---------------------------------------------------------------------------------------------------
 
-    def _rows(self, request: JobRequest) -> pl.LazyFrame:
+    def _snapshot(self, request: JobRequest) -> Snapshot:
         snapshot = self._parts.ledger.get(KIND_SNAPSHOT, f"{request.view.source}/{request.snapshot}", Snapshot)
         if snapshot is None:
             raise NotFound("the job's snapshot is not known any more", where=request.view.source, got=request.snapshot)
-        return read_snapshot(self._parts.artifacts, snapshot)
+        if snapshot.erased is not None:
+            raise Conflict(
+                "rows that this job read were deleted for good meanwhile",
+                where=request.view.source,
+                got=request.snapshot,
+                next_step=f"lever features materialize {request.view.name}",
+            )
+        return snapshot
+
+    def _rows(self, request: JobRequest) -> pl.LazyFrame:
+        return read_snapshot(self._parts.artifacts, self._snapshot(request))
 
     def _path(self, request: JobRequest, part: Partition) -> Path:
         return self._folder / request.job_id / f"{part.name}.arrow"

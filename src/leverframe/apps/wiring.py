@@ -9,7 +9,7 @@ from leverframe.apps.publishing import Publisher
 from leverframe.apps.settings import Settings
 from leverframe.core.command import Handles
 from leverframe.data.handlers import HANDLERS as DATA
-from leverframe.features.commands import HANDLERS as FEATURES
+from leverframe.features.handlers import HANDLERS as FEATURES
 from leverframe.features.online_address import open_for_writing
 from leverframe.features.services import HANDLERS as SERVICES
 from leverframe.governance.artifacts import ArtifactStore

@@ -13,7 +13,6 @@ from leverframe.core.feature_service import KIND_SERVICE, FeatureService
 from leverframe.core.model import ModelSpec
 from leverframe.features.breaking import refuse_breaks, view_breaks
 from leverframe.features.definitions import check_view, view_version
-from leverframe.features.job_commands import HANDLERS as JOBS
 
 KIND_VIEW = "view"
 KIND_MATERIALIZATION = "materialization"
@@ -136,5 +135,4 @@ def record_materialization(command: RecordMaterialization, tx: Transaction) -> d
 HANDLERS: tuple[Handles, ...] = (
     Handles(command=ApplyView, run=apply_view, facts=apply_view_facts),
     Handles(command=RecordMaterialization, run=record_materialization),
-    *JOBS,
 )

@@ -80,6 +80,7 @@ def write_slices(
     *,
     since_us: int,
     activate: bool = True,
+    revision: int | None = None,
 ) -> Materialized:
     """Write computed slices in one transaction, then make the version the active one.
 
@@ -88,13 +89,14 @@ def write_slices(
     slices: in order of time; together everything that changed in ``(since_us, to_us]``, or everything there is for ``NEVER_US``, which
         replaces what the version holds.
     activate: False leaves the active version as it is.
+    revision: the version's revision when the caller last made sure that it may write; None: now.
 
     Raises
     ------
     Conflict: the store is not complete up to ``since_us`` (any more), or another writer came between; nothing was changed.
     """
     version = view_version(view)
-    revision = store.revision(view.name, version)
+    revision = store.revision(view.name, version) if revision is None else revision
     held = store.meta(view.name, version)
     replace = since_us == NEVER_US
     if not replace and (held is None or held.watermark_us < since_us or to_us < held.watermark_us):

@@ -1,11 +1,11 @@
 """The part of the client for feature views."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leverframe.apps.client.paths import path_of
-from leverframe.apps.platform.views import FeatureViewView, MaterializeRequest
+from leverframe.apps.platform.views import FeatureViewView, ForgottenView, MaterializeRequest, PushView
 from leverframe.apps.transport import Transport
 from leverframe.core.errors import Unavailable
 from leverframe.core.feature import FeatureView
@@ -72,3 +72,21 @@ class FeaturesClient:
     def job(self, job_id: str) -> JobRecord:
         """One materialisation job."""
         return self._transport.get(path_of("materializations", job_id), JobRecord)
+
+    # Row by row -------------------------------------------------------------------------------------------------------
+
+    def push(self, view: str, rows: Sequence[Mapping[str, Any]], *, key: str | None = None) -> PushView:
+        """Push rows of the view's source; they can be read when this returns."""
+        return self._transport.send("POST", path_of("views", view, "rows"), PushView, {"rows": list(rows)}, key=key)
+
+    def forget(self, view: str, entity: Sequence[str], *, key: str | None = None) -> ForgottenView:
+        """Take an entity out of the online store, in every version of the view."""
+        return self._transport.send("POST", path_of("views", view, "forget"), ForgottenView, {"entity": list(entity)}, key=key)
+
+    def drop(self, view: str, version: str = "", *, key: str | None = None) -> dict[str, int]:
+        """Drop a version (empty: all that nobody reads) from the online store; entities gone by version."""
+        return self._transport.send("POST", path_of("views", view, "drop"), dict[str, int], {"version": version}, key=key)
+
+    def export(self, view: str, at_us: int | None = None, *, online: bool = False) -> bytes:
+        """A view's values as of ``at_us`` (None: now), or as the online store holds them, as Parquet."""
+        return self._transport.get_bytes(path_of("views", view, "values"), at_us=at_us, online="true" if online else None)

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 import msgspec
 
 from leverframe.apps.platform.parts import Parts
+from leverframe.core.feature import FeatureView
 from leverframe.core.model import SIGNATURE
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import Signature
+from leverframe.features.commands import KIND_VIEW
+from leverframe.features.definitions import view_version
 from leverframe.governance.bundles import open_bundle
 from leverframe.release.records import KIND_ENDPOINT
 
@@ -33,3 +36,13 @@ def _arms(parts: Parts) -> Iterator[Arm]:
                 yield from revision.record.arms
                 if revision.record.fallback.last_good is not None:
                     yield revision.record.fallback.last_good
+
+
+def held_definitions(parts: Parts, view: str) -> list[FeatureView]:
+    """The declarations, present and past, of the versions of ``view`` that the online store holds."""
+    held = {meta.view_version for meta in parts.online.views() if meta.view == view}
+    found: dict[str, FeatureView] = {}
+    for revision in parts.ledger.history(KIND_VIEW, view, FeatureView):
+        if revision.record is not None and view_version(revision.record) in held:
+            found[view_version(revision.record)] = revision.record
+    return list(found.values())

@@ -1,7 +1,7 @@
 """Use cases of materialisation: jobs that fill the online store, and the versions it holds."""
 
 from leverframe.apps.durable import FEATURES_QUEUE
-from leverframe.apps.platform.bound_views import bound_versions
+from leverframe.apps.platform.bound_views import bound_versions, held_definitions
 from leverframe.apps.platform.data import contract_of, latest_snapshot
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import MaterializeRequest
@@ -55,13 +55,8 @@ class Materializing:
 
     def _older(self, view: FeatureView, bound: set[str]) -> list[FeatureView]:
         """Earlier declarations of ``view`` that the store holds and models still read."""
-        held = {meta.view_version for meta in self._parts.online.views() if meta.view == view.name}
-        wanted = (held & bound) - {view_version(view)}
-        found = {}
-        for revision in self._parts.ledger.history(KIND_VIEW, view.name, FeatureView):
-            if revision.record is not None and view_version(revision.record) in wanted:
-                found[view_version(revision.record)] = revision.record
-        return list(found.values())
+        wanted = bound - {view_version(view)}
+        return [version for version in held_definitions(self._parts, view.name) if view_version(version) in wanted]
 
     def _job(self, actor: Actor, view: FeatureView, request: MaterializeRequest, to_us: int, key: str, *, activate: bool) -> JobRequest:
         snapshot = latest_snapshot(self._parts, view.source)

@@ -14,10 +14,12 @@ from leverframe.apps.platform.leakage import Leakage
 from leverframe.apps.platform.lineage import Lineage
 from leverframe.apps.platform.materializing import Materializing
 from leverframe.apps.platform.monitoring import Monitoring
+from leverframe.apps.platform.online_values import OnlineValues
 from leverframe.apps.platform.operating import Operating
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.policies import Policies
 from leverframe.apps.platform.projects import Projects
+from leverframe.apps.platform.pushing import Pushing
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.serving import Serving
 from leverframe.apps.platform.status import Status
@@ -37,6 +39,8 @@ class Platform:
         self.erasing = Erasing(parts)
         self.features = Features(parts)
         self.materializing = Materializing(parts)
+        self.online_values = OnlineValues(parts)
+        self.pushing = Pushing(parts)
         self.services = FeatureServices(parts)
         self.details = FeatureDetails(parts)
         self.leakage = Leakage(parts)

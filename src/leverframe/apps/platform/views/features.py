@@ -1,6 +1,6 @@
 """What the features room's use cases answer."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -78,3 +78,31 @@ class MaterializeRequest(msgspec.Struct, frozen=True, kw_only=True):
     step_us: int = 0
     parts: int = 0
     take_over: bool = False
+
+
+class ForgetEntityRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The key of an entity: a text for each of the view's entity columns."""
+
+    entity: tuple[str, ...]
+
+
+class ForgottenView(msgspec.Struct, frozen=True, kw_only=True):
+    """From how many versions of the view the entity went."""
+
+    view: str
+    versions: int
+
+
+class PushRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of a view's source, as the source's contract has them."""
+
+    rows: tuple[dict[str, Any], ...]
+
+
+class PushView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of pushed rows: they are in ``snapshot`` of ``source``, and so many entities were written in each of its ``views``."""
+
+    source: str
+    snapshot: str
+    rows: int
+    views: dict[str, int]
