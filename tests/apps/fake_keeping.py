@@ -4,12 +4,14 @@ from typing import Any
 
 from tests.apps import fake_records as records
 
+from leverframe.apps.platform.views import IngestView
 from leverframe.apps.platform.views.keeping import PartView, RetentionView, SnapshotView, VerifiedView
 from leverframe.core.actor import Actor
 from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import NotFound
 from leverframe.data.commands_erasure import ErasureRecord
 from leverframe.data.retention import Kept, Retention
+from leverframe.data.sources.registered import Source
 
 
 def snapshot(dataset: str) -> Snapshot:
@@ -62,3 +64,23 @@ class FakeErasing:
 
     def records(self) -> tuple[ErasureRecord, ...]:
         return (self.record("erasure-1"),)
+
+
+class FakeSources:
+    def __init__(self, calls: Any, access: Any) -> None:
+        self._calls, self._access = calls, access
+
+    def sources(self) -> tuple[Source, ...]:
+        return (Source(name="landing", kind="objects", team="rides", location="s3://rows/landing"),)
+
+    def declare(self, actor: Actor, source: Source, *, key: str) -> Source:
+        self._calls.write(self._access, actor, "Data.DeclareSource", key, source)
+        return source
+
+    def remove(self, actor: Actor, name: str, *, key: str) -> Source:
+        self._calls.write(self._access, actor, "Data.DeclareSource", key, name)
+        return self.sources()[0]
+
+    def ingest(self, actor: Actor, dataset: str, name: str, *, pattern: str = "", full: bool = False, key: str) -> IngestView:
+        self._calls.write(self._access, actor, "Data.Ingest", key, dataset, name, pattern, full)
+        return records.ingest(dataset, True)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.apps import fake_records as records
-from tests.apps.fake_keeping import FakeErasing, FakeKeeping
+from tests.apps.fake_keeping import FakeErasing, FakeKeeping, FakeSources
 
 from leverframe.apps.platform import views
 from leverframe.apps.platform.lineage import focus_of
@@ -477,6 +477,7 @@ class FakePlatform:
         self.data = FakeData(self.calls, access)
         self.keeping = FakeKeeping(self.calls, access)
         self.erasing = FakeErasing(self.calls, access)
+        self.sources = FakeSources(self.calls, access)
         self.features = FakeFeatures(self.calls, access)
         self.lineage = FakeLineage()
         self.contracts = FakeContracts(access)

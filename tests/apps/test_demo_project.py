@@ -19,7 +19,7 @@ from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, us_from
 from leverframe.data.checks import check
 from leverframe.data.contract_file import read_contract
 from leverframe.data.contracts import Contract
-from leverframe.data.sources import read_rows
+from leverframe.data.sources.files import read_rows
 
 Frames = dict[str, pl.DataFrame]
 

@@ -11,7 +11,7 @@ from leverframe.core.errors import LimitExceeded
 from leverframe.data.contracts import Contract
 from leverframe.data.ingest import failed_rules, ingest
 from leverframe.data.snapshots import read_snapshot
-from leverframe.data.sources import Limits
+from leverframe.data.sources.files import Limits
 
 NOW_US = 10 * HOUR_US
 HEADER = b"id,kind,miles,seats,rider,ended_at\n"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from leverframe.core.errors import InvalidInput, LeverframeError, LimitExceeded
 from leverframe.data.parquet_footer import declared_size
-from leverframe.data.sources import Limits, read_rows
+from leverframe.data.sources.files import Limits, read_rows
 
 
 def parquet(frame: pl.DataFrame) -> bytes:

@@ -51,6 +51,7 @@ ENGINEER = READS | {
     "Data.Ingest",
     "Data.Retain",
     "Data.Export",
+    "Data.DeclareSource",
     "Features.Apply",
     "Features.Materialize",
     "Features.Forget",

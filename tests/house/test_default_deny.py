@@ -29,6 +29,7 @@ VALUES = {
     "webhook": "ops-chat",
     "erasure": "erasure-1",
     "thing": "weather.temp",
+    "source": "landing",
 }
 
 

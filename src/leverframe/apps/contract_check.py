@@ -11,7 +11,7 @@ from leverframe.data.checks import check
 from leverframe.data.checks_scan import check_scan
 from leverframe.data.contract_file import read_contract
 from leverframe.data.contracts import Contract
-from leverframe.data.sources import read_rows
+from leverframe.data.sources.files import read_rows
 
 FILES_MAX = 1_000
 SAMPLES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}

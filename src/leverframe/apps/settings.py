@@ -24,6 +24,11 @@ class Settings(BaseSettings):
     publication_url: str = Field(
         default="", description="file:// or s3:// of the signed route tables (credentials: AWS_*); empty: a folder under home"
     )
+    sources_allowed: str = Field(
+        default="",
+        description="places that teams may register sources in, separated by blanks: s3://bucket/prefix, postgresql://host:port/database, "
+        "spark://catalog, file:///folder, and endpoints of object stores; empty: none",
+    )
     online_url: str = Field(
         default="",
         description="redis:// address of the online store that gateways read and features are written to; empty: a folder under home",

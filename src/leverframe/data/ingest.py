@@ -10,7 +10,7 @@ from leverframe.data.contracts import Contract
 from leverframe.data.intake import Ingested, Intake
 from leverframe.data.personal import Pseudonymous, has_personal
 from leverframe.data.snapshots import Blobs
-from leverframe.data.sources import Limits, read_rows
+from leverframe.data.sources.files import Limits, read_rows
 
 
 class Withheld(msgspec.Struct, frozen=True, kw_only=True):

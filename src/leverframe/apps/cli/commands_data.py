@@ -1,5 +1,7 @@
 """``lever data``."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from leverframe.apps.cli.output import Json, print_json, print_table, say
 from leverframe.core.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from leverframe.apps.client import Client
     from leverframe.apps.platform.views import IngestView
 
 PANEL = "Data and features"
@@ -21,6 +24,7 @@ contracts = typer.Typer(help="The same as lever contracts apply.", no_args_is_he
 contracts.command("apply")(apply_contracts)
 data.add_typer(contracts, name="contracts")
 
+PROGRESS_BYTES_MIN = 4_000_000
 NO_DATA = "none yet. next: lever contracts apply FILE, then lever data ingest DATASET FILE"
 
 Folder = Annotated[Path, typer.Argument(help="The project's folder.", exists=True, file_okay=False)]
@@ -29,32 +33,52 @@ Folder = Annotated[Path, typer.Argument(help="The project's folder.", exists=Tru
 @data.command("ingest")
 def ingest(
     dataset: Annotated[str, typer.Argument(help="Name of the dataset.")],
-    files: Annotated[list[Path], typer.Argument(help="Parquet, CSV or JSON lines files.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="Parquet, CSV or JSON lines files; none with --source.")] = None,
     format: Annotated[str, typer.Option(help="parquet, csv or jsonl; by default from the file's ending.")] = "",
     append: Annotated[
         bool, typer.Option("--append", help="Add the rows to the newest snapshot; without, a file is the whole dataset.")
     ] = False,
+    source: Annotated[str, typer.Option(help="Fetch what is new in this registered source.")] = "",
+    pattern: Annotated[str, typer.Option(help="Which objects of the source, such as 2026-05/*.parquet.")] = "",
+    full: Annotated[bool, typer.Option("--full", help="Fetch all of the source, in the place of what is there.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Offer files: each becomes an immutable snapshot, or is quarantined with every fault listed (exit code 3)."""
-    if len(files) > 1 and not append:
+    """Offer files, or fetch a source: it becomes an immutable snapshot, or is quarantined with every fault listed (exit code 3)."""
+    paths = files or []
+    if bool(paths) == bool(source):
+        got = "both" if paths else "neither"
+        raise InvalidInput("take in what?", where="lever data ingest", expected="files, or --source NAME", got=got)
+    if len(paths) > 1 and not append:
         what = "each file would replace the one before"
-        raise InvalidInput(
-            what, where="lever data ingest", expected="--append, or one file", got=f"{len(files)} files", next_step="add --append"
-        )
-    formats = [_format_of(path, format) for path in files]
+        got = f"{len(paths)} files"
+        raise InvalidInput(what, where="lever data ingest", expected="--append, or one file", got=got, next_step="add --append")
+    formats = [_format_of(path, format) for path in paths]
     became = []
     with connect() as client:
-        for path, chosen in zip(files, formats, strict=True):
-            became.append(client.data.ingest(dataset, read(path), format=chosen, append=append))
+        offers: list[Callable[[], IngestView]] = [
+            partial(_offer, client, dataset, path, chosen, append) for path, chosen in zip(paths, formats, strict=True)
+        ] or [partial(client.sources.fetch, dataset, source, pattern=pattern, full=full)]
+        for offer in offers:
+            became.append(offer())
             if not json_output:
                 _print_report(became[-1])
             if not became[-1].accepted:
                 break
     if json_output:
-        print_json(became if len(files) > 1 else became[0])
+        print_json(became if len(offers) > 1 else became[0])
     if not became[-1].accepted:
         raise typer.Exit(REFUSED)
+
+
+def _offer(client: "Client", dataset: str, path: Path, format: str, append: bool) -> "IngestView":
+    """Send one file; a terminal sees that a large one is under way."""
+    from leverframe.apps.cli.output import console
+
+    data = read(path)
+    if len(data) < PROGRESS_BYTES_MIN or not console().is_terminal:
+        return client.data.ingest(dataset, data, format=format, append=append)
+    with console().status(f"{path.name}: {len(data) / 1e6:,.0f} MB under way, then checked"):
+        return client.data.ingest(dataset, data, format=format, append=append)
 
 
 def _format_of(path: Path, told: str) -> str:

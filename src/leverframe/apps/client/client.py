@@ -24,6 +24,7 @@ from leverframe.apps.client.policies import PoliciesClient
 from leverframe.apps.client.projects import ProjectsClient
 from leverframe.apps.client.record import AccessClient, AuditClient
 from leverframe.apps.client.release import ReleaseClient
+from leverframe.apps.client.sources import SourcesClient
 from leverframe.apps.client.training import TrainingClient
 from leverframe.apps.client.webhooks import WebhooksClient
 from leverframe.apps.gateway_view.client import Gateway, Prediction
@@ -62,6 +63,7 @@ class Client:
             self._gateway = Transport(gateway_url, gateway_token or token, timeout_s=timeout_s, attempts=1, http=http)
         self.data = DataClient(self._transport)
         self.keeping = KeepingClient(self._transport)
+        self.sources = SourcesClient(self._transport)
         self.features = FeaturesClient(self._transport)
         self.services = FeatureServicesClient(self._transport)
         self.projects = ProjectsClient(self._transport)

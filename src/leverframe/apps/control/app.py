@@ -25,6 +25,7 @@ from leverframe.apps.control import (
     routes_projects,
     routes_record,
     routes_release,
+    routes_sources,
     routes_training,
     routes_webhooks,
 )
@@ -52,6 +53,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_policies.ROUTES,
     *routes_data.ROUTES,
     *routes_keeping.ROUTES,
+    *routes_sources.ROUTES,
     *routes_features.ROUTES,
     *routes_leakage.ROUTES,
     *routes_lineage.ROUTES,

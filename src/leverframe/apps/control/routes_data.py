@@ -7,7 +7,7 @@ import msgspec
 from leverframe.apps.control.route import UPLOAD_BYTES_MAX, Call, Route
 from leverframe.apps.platform.views import ContractCheckView, DatasetView, IngestView
 from leverframe.core.errors import InvalidInput
-from leverframe.data.sources import Format
+from leverframe.data.sources.files import Format
 
 
 class ApplyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

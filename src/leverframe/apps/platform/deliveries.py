@@ -20,7 +20,15 @@ Offer = Callable[[Intake], Ingested]
 
 
 def deliver(
-    parts: Parts, actor: Actor, dataset: str, offer: Offer, *, delivery: Digest, append: bool, key: str, mark: SourceMark | None = None
+    parts: Parts,
+    actor: Actor,
+    dataset: str,
+    offer: Offer,
+    *,
+    delivery: Digest,
+    append: bool,
+    key: str,
+    mark: Callable[[], SourceMark] | None = None,
 ) -> IngestView:
     """Take in what ``offer`` feeds.
 
@@ -28,7 +36,7 @@ def deliver(
     ----------
     delivery: a digest of who offers what under which key.
     append: add to the rows of the newest snapshot.
-    mark: how far a source was read; recorded together with the rows.
+    mark: says, once the rows were taken, how far a source was read; recorded together with them.
 
     Raises
     ------
@@ -58,7 +66,7 @@ def deliver(
             after=base.digest if base is not None else None,
             delivery=delivery,
             quarantine=done.quarantine or "",
-            mark=mark,
+            mark=mark() if mark is not None else None,
         )
         parts.ledger.write(actor, command, key=key)
     elif done.quarantine is not None:

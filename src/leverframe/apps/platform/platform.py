@@ -22,6 +22,7 @@ from leverframe.apps.platform.projects import Projects
 from leverframe.apps.platform.pushing import Pushing
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.serving import Serving
+from leverframe.apps.platform.sources import Sources
 from leverframe.apps.platform.status import Status
 from leverframe.apps.platform.training import Training
 from leverframe.apps.platform.views import Check, StatusView
@@ -37,6 +38,7 @@ class Platform:
         self.contracts = Contracts(parts)
         self.keeping = Keeping(parts)
         self.erasing = Erasing(parts)
+        self.sources = Sources(parts)
         self.features = Features(parts)
         self.materializing = Materializing(parts)
         self.online_values = OnlineValues(parts)
