@@ -9,7 +9,7 @@ import msgspec
 
 from leverframe.core.errors import Conflict, Fault, InvalidInput, LeverframeError, NotFound, Unavailable
 from leverframe.data.contract_draft import draft_contract
-from leverframe.data.sources import read_rows
+from leverframe.data.sources.files import read_rows
 from leverframe.features import export_feast
 from leverframe.features.definitions import check_view
 from leverframe.features.feast_import import Carried, FeastRepository, FeastSource, carry
