@@ -92,7 +92,7 @@ def _redis(report: Report, folder: Path) -> None:
     if not (folder / "ours_online.parquet").exists():
         _ours(folder, "lmdb")
     with _redis_server() as (host, port):
-        ours = _ours(folder, "redis", f"redis://{host}:{port}/1")
+        ours = _ours(folder, "redis", f"redis://{host}:{port}")
         theirs = _feast(report, folder, "redis", f"{host}:{port}")
     if theirs:
         _child("oracles", str(folder), "online")
