@@ -16,6 +16,7 @@ from leverframe.core.errors import InvalidInput
 from leverframe.data.checks import Checked, check
 from leverframe.data.contract_file import read_contract
 from leverframe.data.contracts import Column, Contract
+from leverframe.data.screen import repeats
 
 NOW_US = 10 * HOUR_US
 GOOD = {"id": "a", "kind": "short", "miles": 3.0, "seats": 2, "rider": "bob", "ended_at": NOW_US - 1}
@@ -247,3 +248,15 @@ def test_a_metric_that_cannot_be_enforced_is_refused(trips_text: str, good: str,
     with pytest.raises(InvalidInput) as refused:
         read_contract(text.replace(good, bad, 1).encode())
     assert where in {fault.where for fault in refused.value.faults}
+
+
+@settings(max_examples=80, deadline=None)
+@given(listed=st.lists(st.none() | st.integers(-3, 12) | st.sampled_from([2**62, -(2**62)]), max_size=20))
+def test_marking_numbers_off_a_list_finds_what_hashing_finds(listed: list[int | None]) -> None:
+    values = pl.Series("v", listed, dtype=pl.Int64)
+    found = repeats(values)
+    if found is not None:
+        assert found.to_list() == (values.is_not_null() & ~values.is_first_distinct()).to_list()
+    else:
+        present = [value for value in listed if value is not None]
+        assert not present or max(present) - min(present) >= 8 * len(listed)

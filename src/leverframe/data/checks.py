@@ -1,18 +1,22 @@
-"""Offered rows against their contract: every rule counted in one pass, and only what fails looked at again."""
+"""Offered rows against their contract: whole columns first, then the rules they do not settle in one pass, then only what fails."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import polars as pl
 
 from leverframe.core.dataset import ContractReport
 from leverframe.data.column_types import polars_type
 from leverframe.data.contracts import Contract
 from leverframe.data.report import EXAMPLE_ROWS_MAX, Counted, Table, contract_report, passes
-from leverframe.data.rules import Rule, row_rules
+from leverframe.data.rules import REPEATS, Rule, row_rules
 from leverframe.data.rules_polars import OFFERED, PolarsRules
+from leverframe.data.screen import finite_columns, repeats, settled
 
+ROW = "row:"
+"""The number of a row, from 0; no contract can name a column with a colon."""
 Parents = Mapping[str, pl.LazyFrame]
 """Dataset name to the rows of its current snapshot, for references."""
 
@@ -49,22 +53,59 @@ def check(frame: pl.LazyFrame | pl.DataFrame, contract: Contract, now_us: int, p
     Checked: one result a rule. Absent columns are reported and filled with null; columns the contract does not name are reported and
     dropped, so that no unagreed value is ever stored.
     """
-    offered = frame.lazy()
-    schema = offered.collect_schema()
+    offered = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+    schema = offered.schema
     rules = row_rules(contract, frozenset(schema))
-    compiled = PolarsRules(contract, schema, known_values(contract, parents or {}))
-    both = offered.rename({name: f"{OFFERED}{name}" for name in schema}).with_columns(compiled.columns).collect()
-    facts = both.lazy().select(counting(rules, compiled, contract)).collect().row(0, named=True)
-    counted = [counted_by(facts, index, compiled.verifiable(rule)) for index, rule in enumerate(rules)]
-    looked = [index for index, rule in enumerate(rules) if not passes(rule, counted[index])]
-    aside = [index for index, rule in enumerate(rules) if rule.severity == "quarantine" and counted[index].failing]
-    found = both.lazy().select(_looking(rules, compiled, looked, aside)).collect()
-    for index in looked:
-        seen = found[f"seen_{index}"][0]
-        counted[index] = Counted(**{**vars(counted[index]), "seen": tuple((one["example"], one["row"]) for one in seen)})
-    bad = found["bad"].explode() if both.height and aside else pl.repeat(False, both.height, dtype=pl.Boolean, eager=True).alias("bad")
-    report = contract_report(contract, table_of(facts, tuple(schema)), rules, counted, now_us=now_us, quarantined_rows=int(bad.sum()))
+    promised = [column.name for column in contract.columns if column.name in schema]
+    known = known_values(contract, parents or {})
+    compiled = PolarsRules(contract, schema, known, row=pl.col(ROW), finite=finite_columns(offered, promised))
+    both = offered.rename({name: f"{OFFERED}{name}" for name in schema}).with_columns(compiled.columns).with_row_index(ROW)
+    counted, masks = _counted(both, rules, compiled)
+    for index, rule in enumerate(rules):
+        if counted[index].failing and not passes(rule, counted[index]):
+            counted[index] = msgspec.structs.replace(counted[index], seen=_seen(both, masks(index), rule, compiled))
+    aside = [masks(index).alias(str(index)) for index, rule in enumerate(rules) if rule.severity == "quarantine" and counted[index].failing]
+    bad = pl.DataFrame(aside).select(pl.any_horizontal(pl.all()).alias("bad"))["bad"] if aside else _none(both.height)
+    table = Table(rows=both.height, columns=tuple(schema), newest_us=_newest(both, contract))
+    report = contract_report(contract, table, rules, counted, now_us=now_us, quarantined_rows=int(bad.sum()))
     return Checked(report=report, rows=both.select([c.name for c in contract.columns]), bad=bad)
+
+
+def _counted(both: pl.DataFrame, rules: Sequence[Rule], compiled: PolarsRules) -> tuple[list[Counted], Callable[[int], pl.Series]]:
+    """How many rows break each rule, and which, a bit a row; whole columns settle most rules, and those have no rows to tell."""
+    kept = settled(both, rules, compiled)
+    masks: dict[int, pl.Series] = {}
+    for index, rule in enumerate(rules):
+        again = repeats(both[rule.columns[0]]) if rule.kind in REPEATS and len(rule.columns) == 1 else None
+        if again is not None:
+            masks[index] = again
+    by_row = [i for i, rule in enumerate(rules) if i not in kept and i not in masks and compiled.looks_at_rows(rule)]
+    looked = both.select([compiled.broken(rules[index]).alias(str(index)) for index in by_row])
+    masks |= {index: looked[str(index)] for index in by_row}
+    facts = both.select(counting(rules, compiled, leave=kept | masks.keys())).row(0, named=True)
+    facts |= {f"failing_{index}": int(found.sum()) for index, found in masks.items()}
+    counted = [counted_by({f"failing_{index}": 0, **facts}, index, compiled.verifiable(rule)) for index, rule in enumerate(rules)]
+
+    def mask(index: int) -> pl.Series:
+        return masks[index] if index in masks else both.select(compiled.broken(rules[index])).to_series()
+
+    return counted, mask
+
+
+def _none(rows: int) -> pl.Series:
+    return pl.repeat(False, rows, dtype=pl.Boolean, eager=True).alias("bad")
+
+
+def _seen(both: pl.DataFrame, mask: pl.Series, rule: Rule, compiled: PolarsRules) -> tuple[tuple[str, str], ...]:
+    """Example and row of the first rows that break ``rule``; only those rows are put into words."""
+    rows = both.select(compiled.shown_columns(rule))[mask.arg_true().head(EXAMPLE_ROWS_MAX)]
+    return tuple(rows.select(compiled.example(rule).alias("example"), compiled.label().alias("row")).iter_rows())
+
+
+def _newest(both: pl.DataFrame, contract: Contract) -> int | None:
+    newest = both[contract.freshness.column].cast(pl.Int64).max() if contract.freshness is not None else None
+    assert newest is None or isinstance(newest, int)
+    return newest
 
 
 def known_values(contract: Contract, parents: Parents) -> dict[str, pl.Series]:
@@ -79,36 +120,16 @@ def known_values(contract: Contract, parents: Parents) -> dict[str, pl.Series]:
     return known
 
 
-def counting(rules: Sequence[Rule], compiled: PolarsRules, contract: Contract, *, leave: frozenset[int] = frozenset()) -> list[pl.Expr]:
-    """How many rows break each rule, and what the report says of the table, as one row. ``leave``: rules that are counted elsewhere."""
+def counting(rules: Sequence[Rule], compiled: PolarsRules, *, leave: frozenset[int] = frozenset()) -> list[pl.Expr]:
+    """How many rows break each rule and to how many it applies, as one row. ``leave``: rules whose failing rows are counted elsewhere."""
     facts = [pl.len().alias("rows")]
     for index, rule in enumerate(rules):
         if index not in leave:
             facts.append(compiled.failing(rule).alias(f"failing_{index}"))
         facts.append(compiled.checked(rule).alias(f"checked_{index}"))
-    if contract.freshness is not None:
-        facts.append(pl.col(contract.freshness.column).cast(pl.Int64).max().alias("newest"))
     return facts
 
 
 def counted_by(facts: Mapping[str, Any], index: int, verifiable: bool) -> Counted:
     """What ``counting`` found of one rule."""
     return Counted(failing=int(facts[f"failing_{index}"] or 0), checked=int(facts[f"checked_{index}"] or 0), verifiable=verifiable)
-
-
-def table_of(facts: Mapping[str, Any], columns: tuple[str, ...]) -> Table:
-    """What ``counting`` found of the table."""
-    return Table(rows=int(facts["rows"]), columns=columns, newest_us=facts.get("newest"))
-
-
-def looking(rule: Rule, compiled: PolarsRules) -> pl.Expr:
-    """Example and row of the first rows that break ``rule``."""
-    shown = pl.struct(compiled.example(rule).alias("example"), compiled.label().alias("row"))
-    return shown.filter(compiled.broken(rule)).head(EXAMPLE_ROWS_MAX)
-
-
-def _looking(rules: Sequence[Rule], compiled: PolarsRules, looked: Sequence[int], aside: Sequence[int]) -> list[pl.Expr]:
-    found = [looking(rules[index], compiled).implode().alias(f"seen_{index}") for index in looked]
-    if aside:
-        found.append(pl.any_horizontal([compiled.broken(rules[index]) for index in aside]).implode().alias("bad"))
-    return found

@@ -1,15 +1,15 @@
 """A table larger than memory against its contract: the same rules and the same report, streamed from where the rows lie."""
 
+import msgspec
 import polars as pl
 
 from leverframe.core.dataset import ContractReport
-from leverframe.data.checks import Parents, counted_by, counting, known_values, table_of
+from leverframe.data.checks import ROW, Parents, counted_by, counting, known_values
 from leverframe.data.contracts import Contract
-from leverframe.data.report import EXAMPLE_ROWS_MAX, Counted, contract_report, passes
+from leverframe.data.report import EXAMPLE_ROWS_MAX, Table, contract_report, passes
 from leverframe.data.rules import REPEATS, Rule, row_rules
 from leverframe.data.rules_polars import OFFERED, PolarsRules
 
-ROW = "row:"
 KEYS_AT_ONCE_MAX = 16_000_000
 """So many keys are held to find the repeated ones (about 1 GB); more are looked at in several passes, each with its part of the hashes."""
 REPEATED_KEYS_MAX = 100_000
@@ -36,19 +36,21 @@ def check_scan(
     compiled = PolarsRules(contract, schema, known_values(contract, parents or {}), row=pl.col(ROW))
     both = scan.rename({name: f"{OFFERED}{name}" for name in schema}).with_row_index(ROW).with_columns(compiled.columns)
     apart = frozenset(index for index, rule in enumerate(rules) if rule.kind in REPEATS)
-    facts = both.select(counting(rules, compiled, contract, leave=apart)).collect(engine="streaming").row(0, named=True)
+    asked = counting(rules, compiled, leave=apart)
+    if contract.freshness is not None:
+        asked.append(pl.col(contract.freshness.column).cast(pl.Int64).max().alias("newest"))
+    facts = both.select(asked).collect(engine="streaming").row(0, named=True)
     parts = max(1, -(-int(facts["rows"]) // keys_at_once_max))
     facts |= {f"failing_{index}": _repeated(both, rules[index], parts) for index in apart}
     counted = [counted_by(facts, index, compiled.verifiable(rule)) for index, rule in enumerate(rules)]
     looked = [index for index, rule in enumerate(rules) if not passes(rule, counted[index])]
     for index, seen in _seen(both, rules, compiled, [index for index in looked if index not in apart]).items():
-        counted[index] = Counted(**{**vars(counted[index]), "seen": seen})
+        counted[index] = msgspec.structs.replace(counted[index], seen=seen)
     for index in apart.intersection(looked):
-        counted[index] = Counted(**{**vars(counted[index]), "seen": _seen_repeated(both, rules[index], compiled, parts)})
+        counted[index] = msgspec.structs.replace(counted[index], seen=_seen_repeated(both, rules[index], compiled, parts))
     aside = [rule for index, rule in enumerate(rules) if rule.severity == "quarantine" and counted[index].failing]
-    return contract_report(
-        contract, table_of(facts, tuple(schema)), rules, counted, now_us=now_us, quarantined_rows=_set_aside(both, aside, compiled)
-    )
+    table = Table(rows=int(facts["rows"]), columns=tuple(schema), newest_us=facts.get("newest"))
+    return contract_report(contract, table, rules, counted, now_us=now_us, quarantined_rows=_set_aside(both, aside, compiled))
 
 
 def _part(both: pl.LazyFrame, rule: Rule, part: int, parts: int) -> pl.LazyFrame:

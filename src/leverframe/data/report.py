@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from leverframe.core.clock import iso_from_us
 from leverframe.core.dataset import ContractReport, RuleResult
 from leverframe.data.column_types import describe
@@ -14,8 +16,7 @@ EXAMPLE_ROWS_MAX = 256
 """Distinct examples are looked for in so many of the first failing rows of a rule."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Counted:
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """What one rule counted. ``seen``: example and row of the first failing rows. ``verifiable``: there was something to check against."""
 
     failing: int

@@ -28,39 +28,53 @@ class PolarsRules:
     schema: name and type of each offered column.
     known: the distinct values a reference may have, by ``dataset.column``; what is not there could not be verified.
     row: the number of a row, from 0.
+    finite: floating-point columns that are known to hold only finite numbers or nothing; they are taken as they are.
     """
 
     def __init__(
-        self, contract: Contract, schema: Mapping[str, pl.DataType], known: Mapping[str, pl.Series], row: pl.Expr | None = None
+        self,
+        contract: Contract,
+        schema: Mapping[str, pl.DataType],
+        known: Mapping[str, pl.Series],
+        row: pl.Expr,
+        finite: frozenset[str] = frozenset(),
     ) -> None:
         self._by_name = {column.name: column for column in contract.columns}
         self._contract = contract
         self._schema = schema
         self._known = known
-        self._row = pl.int_range(pl.len()) if row is None else row
-        self.columns = [
-            typed(column, pl.col(f"{OFFERED}{column.name}"), schema[column.name]).alias(column.name)
-            if column.name in schema
-            else pl.lit(None, dtype=polars_type(column)).alias(column.name)
-            for column in contract.columns
-        ]
+        self._row = row
+        self._as_is = frozenset(
+            c.name
+            for c in contract.columns
+            if c.name in schema and schema[c.name] == polars_type(c) and (c.name in finite or not polars_type(c).is_float())
+        )
+        self.columns = [self._typed(column).alias(column.name) for column in contract.columns]
+
+    def _typed(self, column: Column) -> pl.Expr:
+        if column.name not in self._schema:
+            return pl.lit(None, dtype=polars_type(column))
+        raw = pl.col(f"{OFFERED}{column.name}")
+        return raw if column.name in self._as_is else typed(column, raw, self._schema[column.name])
 
     def verifiable(self, rule: Rule) -> bool:
         """Whether there is anything to check ``rule`` against."""
         return rule.kind != "reference" or rule.text in self._known
 
+    def looks_at_rows(self, rule: Rule) -> bool:
+        """Whether counting the failing rows tells which they are; otherwise a cheaper fact of the column is counted."""
+        return rule.kind not in REPEATS and rule.kind not in ("required", "type") and not (rule.kind == "missing" and not rule.values)
+
     def failing(self, rule: Rule) -> pl.Expr:
-        """How many rows break ``rule``, as cheaply as it can be counted."""
+        """How many rows break ``rule``, as cheaply as it can be counted where which of them need not be known."""
         if rule.kind in REPEATS:
             key = self._key(rule)
             return key.drop_nulls().len() - key.drop_nulls().n_unique()
         if rule.kind == "required" or (rule.kind == "missing" and not rule.values):
             return pl.col(f"{OFFERED}{rule.columns[0]}").null_count()
         if rule.kind == "type":
-            column = self._by_name[rule.columns[0]]
-            if self._schema[column.name] == polars_type(column) and not polars_type(column).is_float():
-                return pl.lit(0)
-            return pl.col(column.name).null_count() - pl.col(f"{OFFERED}{column.name}").null_count()
+            name = rule.columns[0]
+            return pl.lit(0) if name in self._as_is else pl.col(name).null_count() - pl.col(f"{OFFERED}{name}").null_count()
         return self.broken(rule).sum()
 
     def checked(self, rule: Rule) -> pl.Expr:
@@ -115,6 +129,11 @@ class PolarsRules:
             return pl.col(rule.columns[0])
         complete = pl.all_horizontal([pl.col(name).is_not_null() for name in rule.columns])
         return pl.when(complete).then(pl.struct(rule.columns))
+
+    def shown_columns(self, rule: Rule) -> list[pl.Expr]:
+        """What ``example`` and ``label`` read."""
+        named = [name for name in dict.fromkeys((*rule.columns, *self._contract.primary_key)) if name in self._schema]
+        return [self._row, *map(pl.col, named), *(pl.col(f"{OFFERED}{name}") for name in named)]
 
     def example(self, rule: Rule) -> pl.Expr:
         """What to show of a row that breaks ``rule``: the offered value as bounded text, or the row's number."""
