@@ -36,11 +36,25 @@ PAGES = (
     "/lineage/weather.temp",
     "/lineage/weather.temp?change=remove",
     "/lineage/endpoint~prod~flight-delay?at=2013-06-01",
+    "/webhooks",
     "/audit",
     "/audit?verify=1",
     "/doctor",
 )
-EMPTY_PAGES = ("/", "/endpoints", "/releases", "/plans", "/models", "/monitor", "/data", "/features", "/services", "/lineage", "/audit")
+EMPTY_PAGES = (
+    "/",
+    "/endpoints",
+    "/releases",
+    "/plans",
+    "/models",
+    "/monitor",
+    "/data",
+    "/features",
+    "/services",
+    "/lineage",
+    "/webhooks",
+    "/audit",
+)
 
 
 def signed_in(platform, token="admin-token"):

@@ -6,7 +6,7 @@ import re
 from tests.apps import fake_records as records
 
 from leverframe.apps.console.lineage_layout import BOX_WIDTH, LAYER_OF, lay_out
-from leverframe.apps.console.lineage_svg import NODES_DRAWN_MAX, draw
+from leverframe.apps.console.lineage_svg import EDGES_DRAWN_MAX, NODES_DRAWN_MAX, draw, drawable
 from leverframe.apps.console.pages_lineage import whole_of
 from leverframe.core.lineage import KINDS, Edge, Graph, Node, graph_of
 
@@ -85,8 +85,14 @@ def test_the_whole_has_a_row_a_thing_and_keeps_only_versions_that_answer():
     assert {(e.source, e.target) for e in whole.edges} >= {("dataset/weather", "view/origin_weather")}
 
 
-def test_a_large_drawing_stays_bounded():
-    columns = [Node(id=f"column/d.{n}", kind="column", name=f"d.{n}", group="d") for n in range(NODES_DRAWN_MAX // 2)]
-    features = [Node(id=f"feature/v.{n}", kind="feature", name=f"v.{n}", group="v") for n in range(NODES_DRAWN_MAX // 2)]
-    edges = [Edge(source=c.id, target=f.id, role="expression") for c in columns[:100] for f in features]
-    assert len(str(draw(graph_of([*columns, *features], edges), (), "x"))) < 16_000_000
+def test_a_graph_that_nobody_could_read_is_not_drawn_and_the_largest_that_is_stays_small():
+    half, each = NODES_DRAWN_MAX // 2, EDGES_DRAWN_MAX // (NODES_DRAWN_MAX // 2)
+    columns = [Node(id=f"column/d.{n}", kind="column", name=f"d.{n}", group="d") for n in range(half)]
+    features = [Node(id=f"feature/v.{n}", kind="feature", name=f"v.{n}", group="v") for n in range(half)]
+    edges = [Edge(source=c.id, target=features[(n + k) % half].id, role="expression") for n, c in enumerate(columns) for k in range(each)]
+    largest = graph_of([*columns, *features], edges)
+    assert drawable(largest)
+    assert len(str(draw(largest, (), "x"))) < 2_500_000
+    assert not drawable(graph_of([*columns, *features, Node(id="column/d.x", kind="column", name="d.x", group="d")], edges))
+    assert not drawable(graph_of([*columns, *features], [*edges, Edge(source=columns[0].id, target=features[-1].id, role="key")]))
+    assert not drawable(graph_of([], []))

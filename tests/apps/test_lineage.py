@@ -2,10 +2,12 @@
 
 import msgspec
 import pytest
+from tests.apps.fake_records import WEATHER_CONTRACT
 from tests.whole_program import copy_home, open_in_process
 
 from leverframe.apps.cli.lineage_tree import impact_rows, trees
 from leverframe.apps.demo.project.features import ORIGIN_WEATHER
+from leverframe.apps.platform.lineage_graph import GraphBuilder
 from leverframe.apps.settings import Settings
 from leverframe.core.clock import HOUR_US
 from leverframe.core.errors import InvalidInput, NotFound
@@ -162,3 +164,14 @@ def test_a_changed_view_leaves_versions_with_the_definition_they_were_trained_on
     as_it_was = platform.lineage.of("origin_weather.temp", before_us)
     assert {e.source for e in as_it_was.edges if e.role == "expression"} == {"column/weather.temp"}
     assert "service_feature/weather_now.t" not in {node.id for node in as_it_was.nodes}
+
+
+def test_a_view_through_a_function_may_be_made_from_any_column_of_its_source():
+    """What a function does to columns cannot be read; the column that is left out would be the one somebody removes."""
+    builder = GraphBuilder()
+    builder.add_contracts([WEATHER_CONTRACT])
+    builder.add_view(msgspec.structs.replace(ORIGIN_WEATHER, transform="team.features:prepare", embedded_only=True))
+    graph = builder.graph()
+    columns = {f"column/weather.{column.name}" for column in WEATHER_CONTRACT.columns}
+    assert columns <= set(graph.upstream(["feature/origin_weather.temp"]))
+    assert not any(node.gone for node in graph.nodes.values())

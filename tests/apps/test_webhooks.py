@@ -39,17 +39,9 @@ def people(platform):
 @pytest.fixture
 def look(platform):
     """One look of the worker's loop, opened anew each time, as after a restart."""
-    settings, parts = platform.parts.settings, platform.parts
 
     def once():
-        loop = EgressLoop(
-            parts.ledger,
-            parts.key,
-            settings.outbox_file,
-            settings.environment,
-            hosts=settings.egress_hosts,
-            networks=settings.egress_networks,
-        )
+        loop = EgressLoop(platform.parts)
         loop.look()
         loop.close()
 
@@ -167,6 +159,18 @@ def test_names_and_types_are_checked(platform, people, server):
         platform.webhooks.add(people["olga"], WebhookRequest(name="hook", url=f"http://127.0.0.1:{server.port}/2"), key="twice")
     with pytest.raises(NotFound):
         platform.webhooks.remove(people["olga"], "other", key="none")
+
+
+def test_the_doctor_says_what_leaves_and_what_could_not(platform, people, server, look):
+    def egress():
+        return next(check for check in platform.doctor() if check.name == "egress")
+
+    assert (egress().ok, egress().detail) == (True, "1 hosts listed, 0 messages wait, 0 dead letters")
+    _add(platform, people, server, types=("audit.issue_token",))
+    _issue(platform, people, "x")
+    server.status = 410
+    look()
+    assert (egress().ok, egress().fix) == (False, "lever webhooks list says why; lever webhooks retry NAME")
 
 
 def test_every_command_that_has_an_event_of_its_own_exists():

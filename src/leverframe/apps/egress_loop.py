@@ -1,16 +1,17 @@
 """The worker's egress: follows the audit chain and sends what is due."""
 
 import time
-from pathlib import Path
 
 from leverframe.apps.egress.addresses import parse_networks
 from leverframe.apps.egress.client import Egress
 from leverframe.apps.egress.destination import parse_allowed
 from leverframe.apps.egress.outbox import Outbox
 from leverframe.apps.egress.sender import Sender
+from leverframe.apps.openlineage.events import EventMaker
+from leverframe.apps.openlineage.follower import OpenLineageFollower
+from leverframe.apps.platform.lineage import Lineage
+from leverframe.apps.platform.parts import Parts
 from leverframe.apps.webhooks import WebhookFollower
-from leverframe.governance.ledger.store import Ledger
-from leverframe.governance.signing import SigningKey
 
 PAUSE_S = 0.5
 
@@ -23,13 +24,17 @@ class EgressLoop:
     InvalidInput: a setting is no list of hosts or networks.
     """
 
-    def __init__(
-        self, ledger: Ledger, key: SigningKey, outbox: Path, environment: str, *, hosts: str, networks: str, authorities: str = ""
-    ) -> None:
-        self._outbox = Outbox(outbox)
-        self._egress = Egress(parse_allowed(hosts), parse_networks(networks), key, authorities=authorities)
+    def __init__(self, parts: Parts) -> None:
+        settings, ledger = parts.settings, parts.ledger
+        self._outbox = Outbox(settings.outbox_file)
+        hosts, networks = parse_allowed(settings.egress_hosts), parse_networks(settings.egress_networks)
+        self._egress = Egress(hosts, networks, parts.key, authorities=settings.egress_ca_file)
         self._sender = Sender(self._outbox, self._egress)
-        self._followers = (WebhookFollower(ledger, self._outbox, environment),)
+        maker = EventMaker(ledger, parts.artifacts, Lineage(parts), settings.environment, parts.key.key_id)
+        self._followers = (
+            WebhookFollower(ledger, self._outbox, settings.environment),
+            OpenLineageFollower(ledger, self._outbox, maker, settings.openlineage_url),
+        )
 
     def look(self) -> None:
         """Follow, then send."""

@@ -64,6 +64,9 @@ class Settings(BaseSettings):
         default="", description="inside networks where those hosts may be, such as 10.1.0.0/16; empty: public addresses only"
     )
     egress_ca_file: str = Field(default="", description="PEM file of further certificate authorities for them; empty: the usual ones")
+    openlineage_url: str = Field(
+        default="", description="OpenLineage collector, on a host of egress_hosts, that is sent run events; empty: none"
+    )
     alarms_per_month: float = Field(default=1.0, gt=0, description="false alarms the owner accepts, over all columns of a model")
     core_hour_price: float = Field(
         default=0.0, ge=0.0, description="price of an hour of one core, in your currency: what plans say a backfill costs; 0: not said"

@@ -104,7 +104,7 @@ class Worker:
         loops: list[tuple[str, Callable[[], None], float]] = [
             ("look", LookLoop(self._parts).look, pause_s),
             ("checkpoint", CheckpointLoop(self._parts).look, CHECKPOINT_EVERY_S),
-            ("egress", _egress(self._parts).look, EGRESS_PAUSE_S),
+            ("egress", EgressLoop(self._parts).look, EGRESS_PAUSE_S),
             ("data", DataLoop(self._parts).look, LOOK_EVERY_S),
         ]
         threads = [threading.Thread(target=self._repeat, args=loop, name=loop[0], daemon=True) for loop in loops]
@@ -136,19 +136,6 @@ class Worker:
                 log.exception("%s: a look failed", name)
                 self._stopping.wait(FAILED_LOOK_PAUSE_S)
             self._stopping.wait(pause_s)
-
-
-def _egress(parts: Parts) -> EgressLoop:
-    settings = parts.settings
-    return EgressLoop(
-        parts.ledger,
-        parts.key,
-        settings.outbox_file,
-        settings.environment,
-        hosts=settings.egress_hosts,
-        networks=settings.egress_networks,
-        authorities=settings.egress_ca_file,
-    )
 
 
 def main() -> None:

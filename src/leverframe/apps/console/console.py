@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from leverframe import __version__
-from leverframe.apps.console import actions, pages, pages_features, pages_lineage
+from leverframe.apps.console import actions, pages, pages_features, pages_lineage, pages_webhooks
 from leverframe.apps.console.door import Form, Page, Visit, check_origin, key_of, local_address, read_form, session_of
 from leverframe.apps.console.session import COOKIE, SESSION_SECONDS_MAX, Session, Sessions
 from leverframe.apps.console.words import FILTERS
@@ -62,7 +62,7 @@ class Console:
         yield "POST", "/logout", _declared(self._logout, "Platform.Read")
         yield "GET", "/events", _declared(self._events, "Platform.Read")
         yield "GET", "/audit/export", _declared(self._export, "Audit.Read")
-        for page in (*pages.PAGES, *pages_features.PAGES, *pages_lineage.PAGES):
+        for page in (*pages.PAGES, *pages_features.PAGES, *pages_lineage.PAGES, *pages_webhooks.PAGES):
             yield "GET", page.path, self._page(page)
         for form in actions.FORMS:
             yield "POST", form.path, self._form(form)

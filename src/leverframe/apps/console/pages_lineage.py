@@ -3,7 +3,7 @@
 from typing import Any
 
 from leverframe.apps.console.door import Page, Visit
-from leverframe.apps.console.lineage_svg import NODES_DRAWN_MAX, draw, lineage_address
+from leverframe.apps.console.lineage_svg import draw, drawable, lineage_address
 from leverframe.core.clock import us_from_iso
 from leverframe.core.errors import InvalidInput
 from leverframe.core.lineage import Change, Edge, Graph, Node, graph_of
@@ -25,11 +25,8 @@ def lineage(visit: Visit) -> dict[str, Any]:
     at, at_us = _moment(visit)
     graph, _ = visit.platform.lineage.graph(at_us)
     whole = whole_of(graph)
-    return {
-        "chart": draw(whole, (), "lineage of everything", captions=False) if whole.nodes else None,
-        "at": at,
-        "address": lineage_address,
-    }
+    chart = draw(whole, (), "lineage of everything", captions=False) if drawable(whole) else None
+    return {"chart": chart, "things": sorted(whole.nodes.values(), key=lambda n: n.id), "at": at, "address": lineage_address}
 
 
 def thing(visit: Visit) -> dict[str, Any]:
@@ -43,11 +40,10 @@ def thing(visit: Visit) -> dict[str, Any]:
     change = next((known for known in CHANGES if known == asked), None)
     if asked and change is None:
         raise InvalidInput("not a change", where="change", expected=", ".join(CHANGES), got=asked[:40])
-    small = len(graph.nodes) <= NODES_DRAWN_MAX
     return {
         "shown": shown,
         "title": graph.nodes[shown.focus[0]].name if len(shown.focus) == 1 else named.partition("/")[2] or named,
-        "chart": draw(graph, shown.focus, f"lineage of {named}") if small else None,
+        "chart": draw(graph, shown.focus, f"lineage of {named}") if drawable(graph) else None,
         "edges": [(graph.nodes[e.source], graph.nodes[e.target], e) for e in shown.edges[:ROWS_MAX]],
         "left_out": max(0, len(shown.edges) - ROWS_MAX),
         "focus": [graph.nodes[id] for id in shown.focus],

@@ -173,6 +173,17 @@ class Outbox:
             self._connection.close()
 
 
+def outbox_standing(path: Path) -> dict[str, Standing]:
+    """How every channel of the outbox at ``path`` is doing; nothing where no worker has sent anything yet."""
+    if not path.exists():
+        return {}
+    outbox = Outbox(path)
+    try:
+        return {channel: outbox.standing(channel) for channel in outbox.channels()}
+    finally:
+        outbox.close()
+
+
 def _waiting(row: tuple[object, ...]) -> Waiting:
     place, channel, id, url, content_type, body, attempts, queued_us, said = row
     assert isinstance(body, bytes)

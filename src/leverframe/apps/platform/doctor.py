@@ -8,9 +8,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from leverframe.apps.egress.addresses import parse_networks
+from leverframe.apps.egress.destination import check_allowed, parse_allowed, parse_destination
+from leverframe.apps.egress.outbox import outbox_standing
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import Check
-from leverframe.apps.settings import LOOPBACK
+from leverframe.apps.settings import LOOPBACK, Settings
 from leverframe.core.clock import SECOND_US
 from leverframe.core.errors import LeverframeError
 
@@ -30,6 +33,7 @@ def _checks(parts: Parts) -> Iterator[Check]:
     yield _durability(settings.ledger_url)
     yield _exposure(settings.host, settings.gateway_host, settings.allow_exposure)
     yield _credentials(settings.keys_folder)
+    yield _egress(settings)
     yield from _supervisor(settings.home)
     yield _gateway(parts)
     yield _routes(parts)
@@ -82,6 +86,33 @@ def _exposure(host: str, gateway_host: str, allowed: bool) -> Check:
         ok=allowed,
         detail=f"listens on {', '.join(outside)}",
         fix="" if allowed else "put TLS in front, then LEVER_ALLOW_EXPOSURE=true",
+    )
+
+
+def _egress(settings: Settings) -> Check:
+    """What may leave, and whether it does."""
+    try:
+        hosts = parse_allowed(settings.egress_hosts)
+        parse_networks(settings.egress_networks)
+        if settings.openlineage_url:
+            check_allowed(parse_destination(settings.openlineage_url), hosts)
+    except LeverframeError as error:
+        return Check(
+            name="egress",
+            ok=False,
+            detail=error.sentence(),
+            fix="correct LEVER_EGRESS_HOSTS, LEVER_EGRESS_NETWORKS or LEVER_OPENLINEAGE_URL",
+        )
+    if not hosts:
+        return Check(name="egress", ok=True, detail="nothing leaves: no host is listed")
+    standing = outbox_standing(settings.outbox_file)
+    dead = sum(channel.dead for channel in standing.values())
+    waiting = sum(channel.waiting for channel in standing.values())
+    return Check(
+        name="egress",
+        ok=not dead,
+        detail=f"{len(hosts)} hosts listed, {waiting} messages wait, {dead} dead letters",
+        fix="lever webhooks list says why; lever webhooks retry NAME" if dead else "",
     )
 
 

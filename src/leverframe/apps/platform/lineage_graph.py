@@ -83,6 +83,9 @@ class GraphBuilder:
             self._current[view.name] = view
         for name in named.values():
             self._node("feature", name, view.name, owner=view.owner, note="by a definition that was replaced since" if past else "")
+        if view.transform:
+            self._transformed(view, named.values())
+            return
         for use in view_columns(view):
             self._join(self._column(view.source, use.column), f"feature/{named[use.feature]}", use.role, use.how)
 
@@ -155,6 +158,13 @@ class GraphBuilder:
 
     def _feature(self, view: str, feature: str) -> str:
         return self._node("feature", f"{view}.{feature}", view, gone=True, note="no view declares this feature")
+
+    def _transformed(self, view: FeatureView, features: Iterable[str]) -> None:
+        """A function may make any column from any other: every column of its source is taken to be in every feature."""
+        columns = [node.id for node in self._nodes.values() if node.kind == "column" and node.group == view.source]
+        for feature in features:
+            for column in columns:
+                self._join(column, f"feature/{feature}", "expression", f"through {view.transform}")
 
     def _is_current(self, view: str, version: str) -> bool:
         return view in self._current and view_version(self._current[view]) == version
