@@ -429,11 +429,11 @@ holds = lf.FeatureTest(name="known", view="origin_delays", rows=({"origin": "JFK
 
 def test_feature_tests_run_here_and_before_a_plan(lever, platform, team_folder):
     (team_folder / "features.py").write_text((team_folder / "features.py").read_text() + TESTED)
-    code, out, _ = lever("features", "test", str(team_folder))
+    code, out, _ = lever("features", "test", str(team_folder), "--engine", "polars", "--engine", "stream")
     assert code == OK
     assert "feature tests: 1 of 1 hold on polars, stream" in out
     (team_folder / "features.py").write_text((team_folder / "features.py").read_text().replace("(None, 30.0)", "(None, 31.0)"))
-    code, out, _ = lever("features", "test", str(team_folder))
+    code, out, _ = lever("features", "test", str(team_folder), "--engine", "polars", "--engine", "stream")
     assert code == REFUSED
     assert "feature tests: 0 of 1 hold" in out
     line = next(line for line in out.splitlines() if "stream" in line)
@@ -444,8 +444,14 @@ def test_feature_tests_run_here_and_before_a_plan(lever, platform, team_folder):
     assert platform.calls.made == []
 
 
+def test_an_engine_that_is_none_is_named(lever, team_folder):
+    code, _, err = lever("features", "test", str(team_folder), "--engine", "pandas")
+    assert code == USAGE
+    assert "expected polars, stream, spark, got pandas" in err
+
+
 def test_a_project_without_feature_tests_says_how_to_write_one(lever, team_folder):
-    code, out, _ = lever("features", "test", str(team_folder))
+    code, out, _ = lever("features", "test", str(team_folder), "--engine", "polars", "--engine", "stream")
     assert code == OK
     assert "lf.FeatureTest(" in out
 

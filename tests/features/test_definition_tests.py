@@ -1,5 +1,6 @@
 """Tests beside definitions: what holds, what is told of what does not, and that a test that cannot fail is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from leverframe.core.errors import InvalidInput
 from leverframe.core.feature import Aggregate, Expression, FeatureView
 from leverframe.core.feature_example import Difference, FeatureTest
-from leverframe.features.definition_tests import run_feature_test
+from leverframe.features.definition_tests import ENGINES, run_feature_test
 
 HOUR_US = 3_600_000_000
 DELAYS = FeatureView(
@@ -42,6 +43,17 @@ HOLDS = FeatureTest(
 def test_both_engines_give_what_the_team_wrote() -> None:
     results = run_feature_test(HOLDS, DELAYS)
     assert [(r.engine, r.differences, r.error) for r in results] == [("polars", (), ""), ("stream", (), "")]
+
+
+@pytest.mark.slow
+def test_spark_gives_them_too(spark: Any, tmp_path: Path) -> None:
+    from leverframe.features.spark_definition_tests import spark_engine
+
+    engines = {**ENGINES, "spark": spark_engine(spark, tmp_path)}
+    assert [(r.engine, r.differences, r.error) for r in run_feature_test(HOLDS, DELAYS, engines)] == [(e, (), "") for e in engines]
+    wrong = msgspec.structs.replace(HOLDS, expected={"n_2h": (1.0, None, 3.0, None)})
+    (result,) = run_feature_test(wrong, DELAYS, {"spark": engines["spark"]})
+    assert result.differences == (Difference(asked=HOLDS.asked[2], feature="n_2h", expected=3.0, got=2.0),)
 
 
 def test_a_wrong_value_is_told_with_its_question_on_each_engine() -> None:

@@ -55,12 +55,18 @@ def list_views(json_output: Json = False) -> None:
 
 
 @features.command("test")
-def features_test(project_dir: Folder, json_output: Json = False) -> None:
+def features_test(
+    project_dir: Folder,
+    engine: Annotated[
+        list[str] | None, typer.Option("--engine", help="polars, stream or spark; repeatable; default: all installed.")
+    ] = None,
+    json_output: Json = False,
+) -> None:
     """Run the tests that stand beside a project's feature views, here, on every engine; exit code 3 when one does not hold."""
     from leverframe.apps.cli import feature_tests
     from leverframe.apps.cli import project as projects
 
-    results = feature_tests.run_tests(projects.load_project(project_dir))
+    results = feature_tests.run_tests(projects.load_project(project_dir), engine or feature_tests.installed_engines())
     if json_output:
         print_json(results)
     elif not results:
