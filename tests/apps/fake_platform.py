@@ -127,6 +127,14 @@ class FakeFeatures:
         return (views.FeatureViewView(view=records.WEATHER, version=records.digest("w"), freshness=fresh, consumers=("flight-delay",)),)
 
 
+class FakeHealth:
+    def parity(self, view: str = "") -> tuple[views.ParityView, ...]:
+        return (records.parity(),)
+
+    def metrics(self) -> bytes:
+        return b'lever_feature_late{view="origin_weather"} 0\n'
+
+
 class FakeOnline:
     def __init__(self, calls: Calls, access: FakeAccess) -> None:
         self._calls, self._access = calls, access
@@ -483,6 +491,7 @@ class FakePlatform:
         self.contracts = FakeContracts(access)
         self.webhooks = FakeWebhooks(self.calls, access)
         self.online_values = self.pushing = FakeOnline(self.calls, access)
+        self.health = FakeHealth()
         self.materializing = FakeMaterializing(self.calls, access)
         self.services = FakeServices(self.calls, access)
         self.details = FakeDetails()

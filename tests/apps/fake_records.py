@@ -24,6 +24,7 @@ from leverframe.core.verdict import Verdict
 from leverframe.data.contract_file import read_contract
 from leverframe.features.distribution import distributions
 from leverframe.features.jobs import JobRecord
+from leverframe.features.parity_verdicts import FeatureVerdict, ParityRecord, SkewExample
 from leverframe.release.plan import LABEL_HORIZON_US, STALL_US, WATCH_US, ReleasePlan, VersionRef, default_rules, default_stages
 
 NOW_US = us_from_iso("2013-06-14T09:30:00Z")
@@ -614,3 +615,20 @@ def job() -> JobRecord:
         watermark_us=NOW_US,
         finished_at_us=NOW_US,
     )
+
+
+def parity() -> views.ParityView:
+    skew = SkewExample(prediction="p-1", asked_at_us=NOW_US, served=12.0, offline=None)
+    found = ParityRecord(
+        view="origin_weather",
+        view_version=digest("w"),
+        endpoint="flight-delay",
+        version="flight-delay@v2",
+        at_us=NOW_US,
+        questions=400,
+        features=(
+            FeatureVerdict(feature="wind_speed", cells=400, equal=390, late=6, answer="fail", examples=(skew,)),
+            FeatureVerdict(feature="visib", cells=400, equal=400, late=0, answer="pass"),
+        ),
+    )
+    return views.ParityView(found=found, answer=found.answer)

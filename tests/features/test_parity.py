@@ -10,6 +10,7 @@ from leverframe.features.bindings import binding
 from leverframe.features.online import entity_keys
 from leverframe.features.online_lmdb import LmdbOnlineStore
 from leverframe.features.parity import compare
+from leverframe.features.parity_verdicts import judge
 from leverframe.features.stream import ViewStream
 from leverframe.features.timeline import timeline
 
@@ -87,3 +88,35 @@ def test_a_feed_five_minutes_late_is_found_with_examples(tmp_path: Path) -> None
     assert ours != theirs
     assert 0 <= row < wrong.cells
     assert moment % MINUTE == 0
+
+
+def questions(view: FeatureView, source: pl.DataFrame, path: Path, shift_us: int = 0) -> pl.DataFrame:
+    """What was served, as the log has it."""
+    found = served(view, source, path, shift_us).rename({"t": "asked_us"})
+    return found.with_columns(pl.format("p-{}", pl.int_range(pl.len())).alias("prediction"))
+
+
+def test_a_value_that_held_a_moment_ago_is_late_and_one_that_never_did_is_wrong(tmp_path: Path) -> None:
+    """A store that is brought forward every five minutes is not skewed; one that holds another number is."""
+    source, line = feed(3), timeline(WEATHER, feed(3).lazy())
+    asked = questions(WEATHER, source, tmp_path / "late", 5 * MINUTE)
+    patient = judge(WEATHER, line, asked, lag_us=6 * 60 * MINUTE)
+    assert {v.answer for v in patient} == {"pass"}
+    assert all(v.late > 100 for v in patient)
+    assert {v.answer for v in judge(WEATHER, line, asked, lag_us=0)} == {"fail"}
+    spoiled = asked.with_columns(pl.when(pl.col("x").is_not_nan()).then(pl.col("x") + 0.5).otherwise(pl.col("x")).alias("x"))
+    x, ratio = judge(WEATHER, line, spoiled, lag_us=6 * 60 * MINUTE)
+    assert (x.feature, x.answer, ratio.answer) == ("x", "fail", "pass")
+    assert x.wrong_share > 0.2
+    assert x.examples[0].served is not None
+    assert x.examples[0].prediction.startswith("p-")
+    hidden = judge(WEATHER, line, spoiled, lag_us=0, masked=frozenset({"x"}))[0].examples[0]
+    assert (hidden.served, hidden.offline, hidden.masked) == (None, None, True)
+
+
+def test_what_the_model_is_fed_for_nothing_is_no_skew_and_few_cells_decide_nothing(tmp_path: Path) -> None:
+    source, line = feed(3), timeline(WEATHER, feed(3).lazy())
+    asked = questions(WEATHER, source, tmp_path / "x").with_columns(pl.col("x").fill_nan(-99.0))
+    assert judge(WEATHER, line, asked, lag_us=0)[0].answer == "fail"
+    assert judge(WEATHER, line, asked, lag_us=0, defaults={"x": -99.0})[0].answer == "pass"
+    assert judge(WEATHER, line, asked.head(20), lag_us=0, defaults={"x": -99.0})[0].answer == "inconclusive"

@@ -73,7 +73,8 @@ MATRIX = {
     | {"Data.Forget", "Features.Forget", "Webhooks.Read", "Webhooks.Manage"},
     "auditor": READS | {"Audit.Read", "Tokens.Read", "Release.Review"},
     "service": READS | {"Data.Ingest", "Serving.Score"},
-    "admin": POLICY.actions - {"Release.Advance", "Release.Approve", "Release.Review", "Data.Collect", "Data.Erase"},
+    "admin": POLICY.actions
+    - {"Release.Advance", "Release.Approve", "Release.Review", "Data.Collect", "Data.Erase", "Features.RecordParity"},
     "platform": READS
     | {
         "Audit.Read",
@@ -82,6 +83,7 @@ MATRIX = {
         "Data.Collect",
         "Data.Erase",
         "Features.Materialize",
+        "Features.RecordParity",
         "Training.Start",
         "Training.Run",
         "Training.RegisterVersion",

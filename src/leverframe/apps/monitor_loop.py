@@ -4,6 +4,8 @@ import time
 
 import msgspec
 
+from leverframe.apps.parity_check import ParitySample, parity_signals
+from leverframe.apps.platform.feature_health import FeatureHealth
 from leverframe.apps.platform.features import Features
 from leverframe.apps.platform.monitoring import MonitorReport
 from leverframe.apps.platform.parts import Parts
@@ -39,11 +41,13 @@ CHANGES_LOOKBACK_US = 7 * DAY_US
 
 
 class MonitorLoop:
-    """Ticks the monitor every hour of event time, or every few seconds."""
+    """Ticks the monitor every hour of event time, or every few seconds; offers what it reads to ``sample``."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, sample: ParitySample | None = None) -> None:
         self._parts = parts
+        self._sample = sample
         self._features = Features(parts)
+        self._health = FeatureHealth(parts)
         self._monitor = Monitor(parts.ledger, self._shape)
         self._reader = LogReader(parts.settings.log_folder)
         self._behind = True
@@ -75,12 +79,15 @@ class MonitorLoop:
         while self._behind and time.monotonic() < deadline:
             batch = self._reader.poll()
             self._monitor.windows.fold(batch)
+            if self._sample is not None:
+                self._sample.take(batch)
             self._behind = len(batch) > NEWS_RECORDS_MAX
         return not self._behind
 
     def _tick(self, now_us: int) -> None:
-        watches = self._watches()
-        self._monitor.tick(now_us, records=(), watches=watches, freshness=self._features.freshness(), totals=self._reader.totals)
+        watches, freshness = self._watches(), self._features.freshness()
+        self._health.note(freshness)
+        self._monitor.tick(now_us, records=(), watches=watches, freshness=freshness, totals=self._reader.totals)
 
     # What the monitor is told ---------------------------------------------------------------------------------------
 
@@ -100,6 +107,7 @@ class MonitorLoop:
             origins=known,
             disabled=disabled_columns(known, endpoint.disabled_features),
             budget=AlarmBudget(alarms_per_month=self._parts.settings.alarms_per_month),
+            known=parity_signals(self._parts, endpoint.name, live.version),
             team=spec.team,
             runbook=spec.runbook,
         )

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     core_hour_price: float = Field(
         default=0.0, ge=0.0, description="price of an hour of one core, in your currency: what plans say a backfill costs; 0: not said"
     )
+    parity_interval_s: float = Field(
+        default=600.0, ge=0, description="pause between two comparisons of served feature values with the offline ones; 0: none"
+    )
     look_interval_ms: int = Field(default=50, ge=1, description="pause between two looks of the release controller")
 
     @property

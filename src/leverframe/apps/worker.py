@@ -16,6 +16,7 @@ from leverframe.apps.egress_loop import EgressLoop
 from leverframe.apps.log_tape import LogTape
 from leverframe.apps.materialize_workflow import MaterializeWorkflow
 from leverframe.apps.monitor_loop import MonitorLoop
+from leverframe.apps.parity_check import ParityCheck, ParitySample
 from leverframe.apps.platform.materializing import WORKFLOW as MATERIALIZE
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.training import WORKFLOW
@@ -30,6 +31,7 @@ EXECUTOR = "worker-1"
 GATEWAY_TIMEOUT_S = 1.0
 """How long a look waits for the gateway to take a route that was just published; the promise is under a second."""
 CHECKPOINT_EVERY_S = 30.0
+PARITY_LOOK_S = 1.0
 FAILED_LOOK_PAUSE_S = 0.5
 
 log = logging.getLogger("leverframe.worker")
@@ -38,13 +40,13 @@ log = logging.getLogger("leverframe.worker")
 class LookLoop:
     """Looks at releases, publishes what the ledger wants, lets the monitor look, and marks how far it has looked."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, sample: ParitySample | None = None) -> None:
         self._parts = parts
         self._controller = Controller(parts.ledger, parts.settings.environment)
         self._tape = LogTape(parts.settings.log_folder, parts.settings.home / "log.marks", self._lowest_generation)
         # A memory-mapped moment that a replay waits for, so that it never outruns the looks (decision 0003).
         self._look = ReplayClock(parts.settings.home / "look.clock")
-        self._monitor = MonitorLoop(parts)
+        self._monitor = MonitorLoop(parts, sample)
         self._confirmed = -1
 
     def look(self) -> None:
@@ -100,9 +102,11 @@ class Worker:
 
     def run(self) -> None:
         """Work until :meth:`stop`."""
+        sample = ParitySample()
         pause_s = self._settings.look_interval_ms / 1000
         loops: list[tuple[str, Callable[[], None], float]] = [
-            ("look", LookLoop(self._parts).look, pause_s),
+            ("look", LookLoop(self._parts, sample).look, pause_s),
+            ("parity", ParityCheck(self._parts, sample).look, PARITY_LOOK_S),
             ("checkpoint", CheckpointLoop(self._parts).look, CHECKPOINT_EVERY_S),
             ("egress", EgressLoop(self._parts).look, EGRESS_PAUSE_S),
             ("data", DataLoop(self._parts).look, LOOK_EVERY_S),

@@ -59,7 +59,7 @@ def group_signals(signals: Iterable[Signal], known: Origins) -> tuple[Group, ...
     found: dict[str, list[Signal]] = {}
     effects: list[Signal] = []
     for signal in signals:
-        if signal.kind == "freshness":
+        if signal.kind in ("freshness", "parity"):
             if signal.subject in sources:
                 found.setdefault(f"feed:{sources[signal.subject]}", []).append(signal)
         elif signal.kind in ("missing", "drift"):
@@ -94,6 +94,7 @@ def _title(name: str, signals: Sequence[Signal]) -> str:
     if name.startswith("feed:"):
         late = [s for s in signals if s.kind == "freshness"]
         state = ["late" if "nothing for" in late[0].detail else "stuck"] if late else []
+        state += ["served otherwise than known"] if any(s.kind == "parity" for s in signals) else []
         return f"Feed {name[5:]}: {', '.join(state + effects) or 'scores changed'}"
     if name == REQUEST:
         return f"Requests changed: {', '.join(effects)}"

@@ -39,6 +39,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint under watch, as its route stands now.
 
     ``version`` is the live one; ``origins`` of its looked-up columns; ``disabled`` the columns an operator switched off.
+    ``known`` are signals that others found (served values that are skewed).
     ``latency_us_max`` bounds the 99th percentile (0: not judged).
     """
 
@@ -49,6 +50,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     budget: AlarmBudget = AlarmBudget()
     objective: Objective = Objective(name="availability")
     latency_us_max: int = 0
+    known: tuple[Signal, ...] = ()
     team: str = ""
     runbook: str = ""
 
@@ -107,7 +109,7 @@ class Monitor:
         changed: list[Alert] = []
         for watch in watches:
             judged += self._judge_days(watch, now_us)
-            signals = (*feeds, *log, *self._endpoint_signals(watch, now_us))
+            signals = (*feeds, *log, *watch.known, *self._endpoint_signals(watch, now_us))
             groups = group_signals(signals, watch.origins)
             self._signals[watch.endpoint] = tuple(signal for group in groups for signal in group.signals)
             if groups:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leverframe.apps.client.paths import path_of
-from leverframe.apps.platform.views import FeatureViewView, ForgottenView, MaterializeRequest, PushView
+from leverframe.apps.platform.views import FeatureViewView, ForgottenView, MaterializeRequest, ParityView, PushView
 from leverframe.apps.transport import Transport
 from leverframe.core.errors import Unavailable
 from leverframe.core.feature import FeatureView
@@ -90,3 +90,11 @@ class FeaturesClient:
     def export(self, view: str, at_us: int | None = None, *, online: bool = False) -> bytes:
         """A view's values as of ``at_us`` (None: now), or as the online store holds them, as Parquet."""
         return self._transport.get_bytes(path_of("views", view, "values"), at_us=at_us, online="true" if online else None)
+
+    def parity(self, view: str = "") -> tuple[ParityView, ...]:
+        """Served values of a view (empty: of all) against the offline ones, worst first."""
+        return self._transport.get(path_of("parity"), tuple[ParityView, ...], view=view or None)
+
+    def metrics(self) -> str:
+        """Freshness and parity of every view in Prometheus' text format."""
+        return self._transport.get_bytes(path_of("metrics")).decode()

@@ -13,6 +13,7 @@ from leverframe import __version__
 from leverframe.apps.control import (
     events,
     routes_data,
+    routes_feature_health,
     routes_feature_services,
     routes_features,
     routes_keeping,
@@ -59,6 +60,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_lineage.ROUTES,
     *routes_materializing.ROUTES,
     *routes_online.ROUTES,
+    *routes_feature_health.ROUTES,
     *routes_feature_services.ROUTES,
     *routes_projects.ROUTES,
     *routes_training.ROUTES,

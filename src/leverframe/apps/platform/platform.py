@@ -7,6 +7,7 @@ from leverframe.apps.platform.data import Data
 from leverframe.apps.platform.doctor import checks
 from leverframe.apps.platform.erasing import Erasing
 from leverframe.apps.platform.feature_details import FeatureDetails
+from leverframe.apps.platform.feature_health import FeatureHealth
 from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
 from leverframe.apps.platform.keeping import Keeping
@@ -41,6 +42,7 @@ class Platform:
         self.sources = Sources(parts)
         self.features = Features(parts)
         self.materializing = Materializing(parts)
+        self.health = FeatureHealth(parts)
         self.online_values = OnlineValues(parts)
         self.pushing = Pushing(parts)
         self.services = FeatureServices(parts)

@@ -7,6 +7,7 @@ import msgspec
 from leverframe.core.feature import FeatureView, Freshness
 from leverframe.core.feature_page import AgePoint, EndpointReader, FeatureDistribution
 from leverframe.core.feature_service import Entity, FeatureService
+from leverframe.features.parity_verdicts import ParityRecord
 
 
 class FeatureViewView(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,3 +107,10 @@ class PushView(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: str
     rows: int
     views: dict[str, int]
+
+
+class ParityView(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest comparison of a view at an endpoint and its verdict over all features."""
+
+    found: ParityRecord
+    answer: Literal["pass", "fail", "inconclusive"]
