@@ -70,7 +70,8 @@ def report_windows(report: Report, figures: Figures) -> None:
         ratio = name.endswith("_ratio")
         unit = "x" if ratio else "s" if name.endswith("_s") else "cells"
         bar = WINDOWS_RATIO_MIN if ratio else 0 if name.endswith("differ") else None
-        report.add(f"windows: {name.replace('_', ' ')}", value, unit, bar=bar, better="higher" if ratio else "lower")
+        peer = "" if name.startswith("ours") else "pandas"
+        report.add(f"windows: {name.replace('_', ' ')}", value, unit, peer=peer, bar=bar, better="higher" if ratio else "lower")
 
 
 def report_embedded(report: Report, ours: Figures, theirs: Figures, differ: int | None) -> None:

