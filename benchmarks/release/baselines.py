@@ -26,7 +26,7 @@ def fixed_canary_rows(metric: Metric, auc_variance: float) -> int:
     model's AUC, times rows.
     """
     from_champion = 1.0 + SHARE / (1.0 - SHARE)
-    z_level, z_power, margin = stats.norm.isf(ALPHA), stats.norm.isf(1.0 - POWER), MARGINS[metric]
+    z_level, z_power, margin = float(stats.norm.isf(ALPHA)), float(stats.norm.isf(1.0 - POWER)), MARGINS[metric]
     if metric == "outcome_auc":
         sd_null = sd_harm = math.sqrt(auc_variance * from_champion)
     else:
@@ -50,7 +50,7 @@ def fixed_proof_rows(metric: Metric, paired_variance: float) -> float:
 
     ``paired_variance``: of a pair's difference (for AUC: times rows).
     """
-    z_level, z_power, margin = stats.norm.isf(0.05), stats.norm.isf(0.2), MARGINS[metric]
+    z_level, z_power, margin = float(stats.norm.isf(0.05)), float(stats.norm.isf(0.2)), MARGINS[metric]
     if metric == "errors":
         differ = 2 * 0.01 * 0.99
         return ((z_level * math.sqrt(differ + margin) + z_power * math.sqrt(differ)) / margin) ** 2 / (1.0 - SHARE)
