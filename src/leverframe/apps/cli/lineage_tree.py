@@ -42,7 +42,7 @@ class _Grower:
         for edge in self.next(id):
             other = edge.source if self._up else edge.target
             words = edge.how or edge.column or edge.role.replace("_", " ")
-            if self.next(other):
+            if self.next(other) or self._graph.nodes[other].kind != "column":
                 onward.setdefault(other, []).append(words)
             else:
                 node = self._graph.nodes[other]
