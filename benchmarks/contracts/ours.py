@@ -12,9 +12,9 @@ from typing import Any
 import polars as pl
 
 from leverframe.core.dataset import ContractReport
-from leverframe.data.checks import check
-from leverframe.data.checks_scan import check_scan
-from leverframe.data.contracts import Column, Contract, SqlRule
+from leverframe.data.checks.checks import check
+from leverframe.data.checks.checks_scan import check_scan
+from leverframe.data.contract.contracts import Column, Contract, SqlRule
 
 REPEATS = 5
 PHYSICAL = {pl.Int64(): ("integer", "int64"), pl.Float64(): ("number", "float64"), pl.String(): ("string", "string")}

@@ -10,8 +10,8 @@ from leverframe.apps.demo.project.features import PLANE_FACTS
 from leverframe.apps.demo.project.prepare import datasets, moment_us
 from leverframe.core.clock import HOUR_US, MINUTE_US
 from leverframe.core.feature import Aggregate, Expression, FeatureView
-from leverframe.features.point_in_time import training_set
-from leverframe.features.source_rows import source_rows
+from leverframe.features.rows.source_rows import source_rows
+from leverframe.features.training_sets.point_in_time import training_set
 
 WEATHER_COLUMNS = ("temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib")
 WEATHER_TTL_US = 6 * HOUR_US

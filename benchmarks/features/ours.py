@@ -19,11 +19,11 @@ import leverframe as lf
 from leverframe.apps.demo.project.features import CARRIER_DELAYS, ORIGIN_DELAYS
 from leverframe.apps.demo.project.features import VIEWS as DEMO_VIEWS
 from leverframe.apps.demo.project.prepare import datasets, moment_us
-from leverframe.features.bindings import binding
-from leverframe.features.materialize import materialize
-from leverframe.features.online import OnlineStore, entity_keys
-from leverframe.features.online_lmdb import LmdbOnlineStore
-from leverframe.features.stream import ViewStream
+from leverframe.features.declared.bindings import binding
+from leverframe.features.materialization.materialize import materialize
+from leverframe.features.online.online import OnlineStore, entity_keys
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
+from leverframe.features.timelines.stream import ViewStream
 
 BUILDS = 7
 FILLS = 5
@@ -83,7 +83,7 @@ def lmdb(folder: Path) -> dict[str, float]:
 
 def redis(folder: Path, url: str) -> dict[str, float]:
     """The store for many machines, on the server that the peer is on, in databases of its own."""
-    from leverframe.features.online_redis import RedisOnlineStore
+    from leverframe.features.online.online_redis import RedisOnlineStore
 
     stores = [RedisOnlineStore.at(f"{url}/{turn + 1}", TIMEOUT_S) for turn in range(FILLS)]
     figures = online(folder, stores)

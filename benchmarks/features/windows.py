@@ -18,7 +18,7 @@ import polars as pl
 from leverframe.apps.demo.project.prepare import datasets
 from leverframe.core.clock import HOUR_US
 from leverframe.core.feature import Aggregate, Aggregation, FeatureView
-from leverframe.features.point_in_time import training_set
+from leverframe.features.training_sets.point_in_time import training_set
 
 FUNCTIONS: tuple[Aggregation, ...] = ("count", "sum", "mean", "min", "max", "std")
 HOURS = (2, 24)

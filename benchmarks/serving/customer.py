@@ -9,8 +9,8 @@ from benchmarks.classifier import COLUMNS
 
 from leverframe.core.model import GOLDEN, SIGNATURE, Golden
 from leverframe.core.schema import InputColumn, OutputField, RequestField, Signature, ViewBinding
-from leverframe.features.online import EntityRows, ViewMeta, entity_keys
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online import EntityRows, ViewMeta, entity_keys
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 
 NAME, ENTITY, VIEW = "customer", "customer", "customer_facts"
 CUSTOMERS = tuple(f"customer-{number:06d}" for number in range(50_000))

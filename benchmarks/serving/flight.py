@@ -8,8 +8,8 @@ import numpy as np
 
 from leverframe.core.model import GOLDEN, SIGNATURE, Golden
 from leverframe.core.schema import InputColumn, OutputField, RequestField, Signature, ViewBinding
-from leverframe.features.online import EntityRows, ViewMeta, entity_keys
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online import EntityRows, ViewMeta, entity_keys
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 
 NAME = "flight"
 ORIGINS = ("EWR", "JFK", "LGA")

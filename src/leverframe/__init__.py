@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from leverframe.core.schema import OutputField as OutputField
     from leverframe.core.schema import RequestField as RequestField
     from leverframe.core.verdict import GateRule as GateRule
-    from leverframe.features.point_in_time import TrainingSet as TrainingSet
-    from leverframe.features.point_in_time import training_set as training_set
-    from leverframe.features.training_files import write_training_set as write_training_set
+    from leverframe.features.training_sets.point_in_time import TrainingSet as TrainingSet
+    from leverframe.features.training_sets.point_in_time import training_set as training_set
+    from leverframe.features.training_sets.training_files import write_training_set as write_training_set
     from leverframe.training.export_torch import export_torch as export_torch
 
 __version__ = "0.1.0"
@@ -52,8 +52,8 @@ _HOMES = {
     "leverframe.core.model": ("ModelSpec",),
     "leverframe.core.schema": ("InputColumn", "OutputField", "RequestField"),
     "leverframe.core.verdict": ("GateRule",),
-    "leverframe.features.point_in_time": ("TrainingSet", "training_set"),
-    "leverframe.features.training_files": ("write_training_set",),
+    "leverframe.features.training_sets.point_in_time": ("TrainingSet", "training_set"),
+    "leverframe.features.training_sets.training_files": ("write_training_set",),
     "leverframe.training.export_torch": ("export_torch",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -9,8 +9,8 @@ from leverframe.apps.platform.views.keeping import PartView, RetentionView, Snap
 from leverframe.core.actor import Actor
 from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import NotFound
-from leverframe.data.commands_erasure import ErasureRecord
-from leverframe.data.retention import Kept, Retention
+from leverframe.data.retention.commands_erasure import ErasureRecord
+from leverframe.data.retention.retention import Kept, Retention
 from leverframe.data.sources.registered import Source
 
 

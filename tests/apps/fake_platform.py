@@ -20,8 +20,8 @@ from leverframe.core.lineage import Graph, graph_of
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Fallback, Quota
 from leverframe.core.schema import RequestField
-from leverframe.data.consumers import Consumer
-from leverframe.features.jobs import JobRecord
+from leverframe.data.contract.consumers import Consumer
+from leverframe.features.materialization.jobs import JobRecord
 from leverframe.governance.own_policies import Proposal
 from leverframe.release.records import Review
 

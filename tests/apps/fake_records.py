@@ -21,10 +21,10 @@ from leverframe.core.model import Lineage, ModelSpec, ModelVersion
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import InputColumn, RequestField
 from leverframe.core.verdict import Verdict
-from leverframe.data.contract_file import read_contract
-from leverframe.features.distribution import distributions
-from leverframe.features.jobs import JobRecord
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.features.materialization.jobs import JobRecord
 from leverframe.features.parity_verdicts import FeatureVerdict, ParityRecord, SkewExample
+from leverframe.features.timelines.distribution import distributions
 from leverframe.release.plan import LABEL_HORIZON_US, STALL_US, WATCH_US, ReleasePlan, VersionRef, default_rules, default_stages
 
 NOW_US = us_from_iso("2013-06-14T09:30:00Z")

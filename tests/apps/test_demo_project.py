@@ -16,9 +16,9 @@ from leverframe.apps.demo.project import prepare
 from leverframe.apps.demo.project.features import VIEWS
 from leverframe.apps.demo.project.models import BAD_UNITS_PREPARE, CARRIERS, DESTINATIONS, FLIGHT_DELAY, ORIGINS, flight_delay
 from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, us_from_iso
-from leverframe.data.checks import check
-from leverframe.data.contract_file import read_contract
-from leverframe.data.contracts import Contract
+from leverframe.data.checks.checks import check
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.data.contract.contracts import Contract
 from leverframe.data.sources.files import read_rows
 
 Frames = dict[str, pl.DataFrame]

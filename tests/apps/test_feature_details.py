@@ -2,7 +2,7 @@
 
 from leverframe.apps.platform.feature_details import personal_features
 from leverframe.core.feature import Aggregate, Expression, FeatureView
-from leverframe.data.contracts import Column, Contract
+from leverframe.data.contract.contracts import Column, Contract
 
 SPENDING = Column(name="salary", logical_type="number", physical_type="float64", classification="personal")
 CONTRACT = Contract(name="c", version="1.0.0", dataset="d", owner="o", team="t", columns=(SPENDING,))

@@ -16,9 +16,9 @@ from leverframe.core.actor import Actor
 from leverframe.core.clock import DAY_US, HOUR_US, ManualClock
 from leverframe.core.errors import Conflict, Forbidden, NotFound, Refused
 from leverframe.data.commands import RecordSnapshot
-from leverframe.data.commands_retention import ExpireSnapshots
-from leverframe.data.retention import Retention
-from leverframe.data.snapshots import read_snapshot
+from leverframe.data.retention.commands_retention import ExpireSnapshots
+from leverframe.data.retention.retention import Retention
+from leverframe.data.snapshots.snapshots import read_snapshot
 
 ANA = Actor(subject="ana", roles=("admin",), teams=("*",))
 HEADER = "id,kind,miles,seats,rider,ended_at\n"

@@ -22,10 +22,10 @@ from leverframe.core.actor import Actor
 from leverframe.core.clock import DAY_US, iso_from_us, us_from_iso
 from leverframe.core.errors import Conflict, ContractViolation, InvalidInput, Refused, SchemaMismatch
 from leverframe.core.feature import Aggregate, Expression, FeatureView
-from leverframe.features.bindings import binding
-from leverframe.features.definitions import view_version
-from leverframe.features.jobs import JobRecord
-from leverframe.features.online import entity_keys
+from leverframe.features.declared.bindings import binding
+from leverframe.features.declared.definitions import view_version
+from leverframe.features.materialization.jobs import JobRecord
+from leverframe.features.online.online import entity_keys
 
 CONTRACT = """
 apiVersion: v3.1.0

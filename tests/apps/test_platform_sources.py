@@ -19,7 +19,7 @@ from leverframe.apps.wiring import open_platform
 from leverframe.core.actor import Actor
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, LeverframeError, NotFound, Refused, Unavailable
 from leverframe.data.commands import RecordSnapshot
-from leverframe.data.source_marks import KIND_MARK, SourceMark
+from leverframe.data.snapshots.source_marks import KIND_MARK, SourceMark
 from leverframe.data.sources.registered import Source
 from leverframe.governance.stored_objects import ForeignObjects
 

@@ -19,9 +19,9 @@ from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, 
 from leverframe.core.model import MODEL_LIGHTGBM, SIGNATURE, ModelVersion
 from leverframe.core.schema import Signature
 from leverframe.features.commands import KIND_VIEW
-from leverframe.features.online import entity_keys
-from leverframe.features.online_address import open_for_reading
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online import entity_keys
+from leverframe.features.online.online_address import open_for_reading
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.serving.batch.run import ROWS_PER_PART
 from leverframe.serving.commands import KIND_SCORING
@@ -69,8 +69,8 @@ def test_rows_of_the_past_are_scored_on_what_was_known_then(scoring, ana, questi
     import lightgbm
 
     from leverframe.core.feature import FeatureView
-    from leverframe.data.snapshots import read_snapshot
-    from leverframe.features.point_in_time import training_set
+    from leverframe.data.snapshots.snapshots import read_snapshot
+    from leverframe.features.training_sets.point_in_time import training_set
     from leverframe.training.matrix import input_matrix
 
     request = ScoreRequest(

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leverframe.core.clock import HOUR_US
-from leverframe.data.checks import check
-from leverframe.data.checks_scan import check_scan
-from leverframe.data.contract_file import read_contract
+from leverframe.data.checks.checks import check
+from leverframe.data.checks.checks_scan import check_scan
+from leverframe.data.contract.contract_file import read_contract
 
 NOW_US = 10 * HOUR_US
 VISITS = r"""

@@ -19,12 +19,12 @@ from tests.features import slow_reference
 
 from leverframe.core.errors import InvalidInput, SchemaMismatch
 from leverframe.core.feature import Aggregate, Expression, FeatureView
-from leverframe.features.bindings import binding
-from leverframe.features.online import entity_keys
-from leverframe.features.online_memory import MemoryOnlineStore
-from leverframe.features.point_in_time import training_set
-from leverframe.features.source_rows import source_rows
-from leverframe.features.stream import ViewStream
+from leverframe.features.declared.bindings import binding
+from leverframe.features.online.online import entity_keys
+from leverframe.features.online.online_memory import MemoryOnlineStore
+from leverframe.features.rows.source_rows import source_rows
+from leverframe.features.timelines.stream import ViewStream
+from leverframe.features.training_sets.point_in_time import training_set
 
 HOUR_US = 3_600_000_000
 DST_2013_US = int(datetime(2013, 3, 10, 7, tzinfo=UTC).timestamp()) * 1_000_000
@@ -303,8 +303,8 @@ def test_spark_gives_cell_for_cell_what_polars_gives(
     spark: Any, rows: pl.DataFrame, questions: pl.DataFrame, polars_answers: dict[str, Answers], tmp_path: Path
 ) -> None:
     """Every view in one training set, moments as timestamps this time, the source in two files."""
-    from leverframe.features.spark_rows import read_rows
-    from leverframe.features.spark_training_set import spark_training_set
+    from leverframe.features.spark.spark_rows import read_rows
+    from leverframe.features.spark.spark_training_set import spark_training_set
 
     stamped = rows.with_columns(pl.col("happened", "arrived").cast(pl.Datetime("us", "UTC")))
     stamped[:150].write_parquet(tmp_path / "first.parquet")
@@ -333,7 +333,7 @@ def test_what_is_carried_to_spark_gives_there_what_it_gives_in_polars(spark: Any
         }
     )
     exact, near = CARRIED_EXACTLY.split("; "), CARRIED_NEARLY.split("; ")
-    from leverframe.features.spark_rows import prepared_rows, read_rows
+    from leverframe.features.spark.spark_rows import prepared_rows, read_rows
 
     timed = frame.with_columns(pl.lit("A").alias("k"), happened=pl.int_range(pl.len()), arrived=pl.int_range(pl.len()))
     timed.write_parquet(tmp_path / "in.parquet")
@@ -353,8 +353,8 @@ def test_what_is_carried_to_spark_gives_there_what_it_gives_in_polars(spark: Any
 
 def test_spark_refuses_by_name_what_it_cannot_compute_alike(spark: Any, tmp_path: Path) -> None:
     """Rather no training set than one with other values."""
-    from leverframe.features.spark_rows import read_rows
-    from leverframe.features.spark_training_set import spark_training_set
+    from leverframe.features.spark.spark_rows import read_rows
+    from leverframe.features.spark.spark_training_set import spark_training_set
 
     nasty_rows().write_parquet(tmp_path / "rows.parquet")
     nasty_questions().write_parquet(tmp_path / "questions.parquet")

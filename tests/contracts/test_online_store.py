@@ -14,9 +14,9 @@ import pytest
 
 from leverframe.core.errors import Conflict, LimitExceeded, NotFound, SchemaMismatch, Unavailable
 from leverframe.core.schema import ViewBinding
-from leverframe.features.online import NEVER_US, EntityRows, OnlineStore, ViewMeta
-from leverframe.features.online_lmdb import LmdbOnlineStore
-from leverframe.features.online_memory import MemoryOnlineStore
+from leverframe.features.online.online import NEVER_US, EntityRows, OnlineStore, ViewMeta
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online_memory import MemoryOnlineStore
 
 BINDING = ViewBinding(view="w", view_version="v1", entity_fields=("k",), features=("a", "b"))
 META = ViewMeta(view="w", view_version="v1", features=("a", "b"), watermark_us=100, newest_event_us=90, newest_arrival_us=95)
@@ -43,7 +43,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineStor
     else:
         import redis
 
-        from leverframe.features.online_redis import RedisOnlineStore
+        from leverframe.features.online.online_redis import RedisOnlineStore
 
         server = request.getfixturevalue("redis_server")
         server.flushall()
@@ -180,8 +180,8 @@ _WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from leverframe.features.online import EntityRows, ViewMeta
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online import EntityRows, ViewMeta
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 
 store = LmdbOnlineStore(Path(sys.argv[1]))
 keys = [b"E%d" % i for i in range(200)]
@@ -227,8 +227,8 @@ _GROWN = """
 import sys
 from pathlib import Path
 import numpy as np
-from leverframe.features.online import EntityRows, ViewMeta
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online import EntityRows, ViewMeta
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 
 store = LmdbOnlineStore(Path(sys.argv[1]), map_bytes=1 << 26)
 keys = [b"E%d" % i for i in range(100_000)]

@@ -3,8 +3,8 @@
 import pytest
 
 from leverframe.core.digest import Digest, digest_bytes
-from leverframe.data.contract_file import read_contract
-from leverframe.data.contracts import Contract
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.data.contract.contracts import Contract
 from leverframe.governance.pseudonyms import Pseudonyms
 
 TRIPS = """

@@ -8,11 +8,11 @@ from tests.data.conftest import MemoryBlobs
 from leverframe.core.clock import HOUR_US
 from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import Integrity, Refused
-from leverframe.data import append
-from leverframe.data.contracts import Column, Contract
-from leverframe.data.ingest import ingest
-from leverframe.data.intake import Ingested, Intake
-from leverframe.data.snapshots import read_snapshot
+from leverframe.data.contract.contracts import Column, Contract
+from leverframe.data.intake.ingest import ingest
+from leverframe.data.intake.intake import Ingested, Intake
+from leverframe.data.snapshots import append
+from leverframe.data.snapshots.snapshots import read_snapshot
 
 NOW_US = 10 * HOUR_US
 HEADER = "id,kind,miles,seats,rider,ended_at\n"

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from leverframe.core.clock import HOUR_US
 from leverframe.core.dataset import RuleResult
 from leverframe.core.errors import InvalidInput
-from leverframe.data.checks import Checked, check
-from leverframe.data.contract_file import read_contract
-from leverframe.data.contracts import Column, Contract
-from leverframe.data.screen import repeats
+from leverframe.data.checks.checks import Checked, check
+from leverframe.data.checks.screen import repeats
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.data.contract.contracts import Column, Contract
 
 NOW_US = 10 * HOUR_US
 GOOD = {"id": "a", "kind": "short", "miles": 3.0, "seats": 2, "rider": "bob", "ended_at": NOW_US - 1}

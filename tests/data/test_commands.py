@@ -24,8 +24,8 @@ from leverframe.data.commands import (
     RecordQuarantine,
     RecordSnapshot,
 )
-from leverframe.data.contracts import Contract
-from leverframe.data.ingest import failed_rules, ingest
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.intake.ingest import failed_rules, ingest
 
 NOW_US = 10 * HOUR_US
 RUN = {handles.command: handles.run for handles in HANDLERS}

@@ -6,7 +6,7 @@ from leverframe.core.feature import Aggregate, Expression, FeatureView
 from leverframe.core.feature_service import FeatureService, ServedFeature
 from leverframe.core.model import ModelSpec
 from leverframe.core.schema import InputColumn, RequestField
-from leverframe.data.consumers import Declared, consumers_of
+from leverframe.data.contract.consumers import Declared, consumers_of
 
 WEATHER = FeatureView(
     name="weather",

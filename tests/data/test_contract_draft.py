@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from leverframe.core.clock import DAY_US, HOUR_US, us_from_iso
 from leverframe.core.errors import InvalidInput
-from leverframe.data.checks import check
-from leverframe.data.contract_draft import draft_contract
-from leverframe.data.contract_file import read_contract
-from leverframe.data.contract_guess import round_out
-from leverframe.data.contract_yaml import write_contract
-from leverframe.data.contracts import Contract
+from leverframe.data.checks.checks import check
+from leverframe.data.contract.contract_draft import draft_contract
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.data.contract.contract_guess import round_out
+from leverframe.data.contract.contract_yaml import write_contract
+from leverframe.data.contract.contracts import Contract
 
 NOW_US = us_from_iso("2013-06-01T00:00:00Z")
 WHO = {"dataset": "rides", "team": "taxi", "owner": "ana"}

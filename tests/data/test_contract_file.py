@@ -4,8 +4,8 @@ import pytest
 
 from leverframe.core.clock import HOUR_US
 from leverframe.core.errors import InvalidInput, LimitExceeded
-from leverframe.data.contract_file import read_contract
-from leverframe.data.contracts import Contract
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.data.contract.contracts import Contract
 
 
 def test_every_promise_of_the_file_is_in_the_contract(trips: Contract) -> None:

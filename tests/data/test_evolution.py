@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from leverframe.data.contracts import Column, Contract
-from leverframe.data.evolution import evolve
+from leverframe.data.contract.contracts import Column, Contract
+from leverframe.data.contract.evolution import evolve
 
 
 def changed(contract: Contract, column: str, *, version: str = "1.1.0", **facts: object) -> Contract:

@@ -8,9 +8,9 @@ from tests.data.conftest import MemoryBlobs
 
 from leverframe.core.clock import HOUR_US
 from leverframe.core.errors import LimitExceeded
-from leverframe.data.contracts import Contract
-from leverframe.data.ingest import failed_rules, ingest
-from leverframe.data.snapshots import read_snapshot
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.intake.ingest import failed_rules, ingest
+from leverframe.data.snapshots.snapshots import read_snapshot
 from leverframe.data.sources.files import Limits
 
 NOW_US = 10 * HOUR_US

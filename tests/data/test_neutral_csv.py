@@ -6,7 +6,7 @@ import io
 import polars as pl
 import pytest
 
-from leverframe.data.neutral_csv import FORMULA_STARTS, csv_bytes
+from leverframe.data.intake.neutral_csv import FORMULA_STARTS, csv_bytes
 
 
 @pytest.mark.parametrize("start", FORMULA_STARTS)

@@ -9,11 +9,11 @@ from tests.data.conftest import TRIPS, MemoryBlobs
 
 from leverframe.core.clock import HOUR_US
 from leverframe.core.errors import InvalidInput, Refused
-from leverframe.data.contract_file import read_contract
-from leverframe.data.contracts import Contract
-from leverframe.data.ingest import failed_rules, ingest
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.intake.ingest import failed_rules, ingest
 from leverframe.data.personal import MASK, hashed, treat
-from leverframe.data.snapshots import read_snapshot
+from leverframe.data.snapshots.snapshots import read_snapshot
 from leverframe.governance.pseudonyms import Pseudonyms
 
 NOW_US = 10 * HOUR_US

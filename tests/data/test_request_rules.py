@@ -1,8 +1,8 @@
 """From a contract's columns to what a request is held to."""
 
 from leverframe.core.schema import FieldRule, RequestField
-from leverframe.data.contracts import Column, Contract
-from leverframe.data.request_rules import field_rules
+from leverframe.data.checks.request_rules import field_rules
+from leverframe.data.contract.contracts import Column, Contract
 
 CONTRACT = Contract(
     name="flights",

@@ -6,7 +6,7 @@ import pytest
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import InvalidInput
-from leverframe.data.retention import Retention, check_retention, decide
+from leverframe.data.retention.retention import Retention, check_retention, decide
 
 NOW_US = 100 * DAY_US
 

@@ -11,9 +11,9 @@ from tests.data.conftest import MemoryBlobs
 from leverframe.core.clock import HOUR_US
 from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import Integrity, Refused
-from leverframe.data.checks import check
-from leverframe.data.contracts import Contract
-from leverframe.data.snapshots import canonical_rows, parquet_bytes, read_snapshot, take_snapshot
+from leverframe.data.checks.checks import check
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.snapshots.snapshots import canonical_rows, parquet_bytes, read_snapshot, take_snapshot
 
 NOW_US = 10 * HOUR_US
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leverframe.core.errors import InvalidInput, LeverframeError, LimitExceeded
-from leverframe.data.parquet_footer import declared_size
 from leverframe.data.sources.files import Limits, read_rows
+from leverframe.data.sources.parquet_footer import declared_size
 
 
 def parquet(frame: pl.DataFrame) -> bytes:

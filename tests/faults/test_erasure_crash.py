@@ -19,7 +19,7 @@ from leverframe.core.actor import Actor
 from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import LeverframeError
 from leverframe.data.commands import KIND_SNAPSHOT
-from leverframe.data.snapshots import read_snapshot
+from leverframe.data.snapshots.snapshots import read_snapshot
 
 ANA = Actor(subject="ana", roles=("admin",), teams=("*",))
 HEADER = "id,kind,miles,seats,rider,ended_at\n"

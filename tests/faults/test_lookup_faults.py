@@ -19,10 +19,10 @@ from tests.serving.installation import FLIGHT, Gateway, Installation, gateway, i
 from leverframe.core.errors import Unavailable
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import Signature
-from leverframe.features.online import EntityRows, OnlineStore, ViewMeta, entity_keys
-from leverframe.features.online_guarded import GuardedOnlineStore
-from leverframe.features.online_lmdb import LOOK_S, LmdbOnlineStore
-from leverframe.features.online_redis import RedisOnlineStore
+from leverframe.features.online.online import EntityRows, OnlineStore, ViewMeta, entity_keys
+from leverframe.features.online.online_guarded import GuardedOnlineStore
+from leverframe.features.online.online_lmdb import LOOK_S, LmdbOnlineStore
+from leverframe.features.online.online_redis import RedisOnlineStore
 
 RECOVERED_S_MAX = 5.0
 STALLED_S_MAX = 1.0
@@ -319,7 +319,7 @@ def test_a_reader_that_never_looks_reads_the_old_file_for_ever(tmp_path, monkeyp
     """The negative control of the look: without it a replaced store is never noticed."""
     seen = {}
     for look_s in (0.0, 3600.0):
-        monkeypatch.setattr("leverframe.features.online_lmdb.LOOK_S", look_s)
+        monkeypatch.setattr("leverframe.features.online.online_lmdb.LOOK_S", look_s)
         path = tmp_path / f"{look_s}"
         for folder, delay in ((path, 1.0), (tmp_path / f"new {look_s}", 2.0)):
             store = LmdbOnlineStore(folder)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from leverframe.core.feature import Expression, FeatureView
-from leverframe.features.bindings import binding
-from leverframe.features.online import OnlineStore, entity_keys
-from leverframe.features.online_address import open_for_writing
+from leverframe.features.declared.bindings import binding
+from leverframe.features.online.online import OnlineStore, entity_keys
+from leverframe.features.online.online_address import open_for_writing
 
 VIEW = FeatureView(name="w", source="s", entity=("k",), event_time="e", arrival_time="a", expressions=(Expression(name="v", sql="x"),))
 ENTITIES = 12_000
@@ -24,10 +24,10 @@ import sys
 from pathlib import Path
 import polars as pl
 from leverframe.core.feature import Expression, FeatureView
-from leverframe.features.materialize import materialize, write_slices
-from leverframe.features.online import NEVER_US
-from leverframe.features.online_address import open_for_writing
-from leverframe.features.slices import compute, key_ranges
+from leverframe.features.materialization.materialize import materialize, write_slices
+from leverframe.features.online.online import NEVER_US
+from leverframe.features.online.online_address import open_for_writing
+from leverframe.features.materialization.slices import compute, key_ranges
 
 view = FeatureView(name="w", source="s", entity=("k",), event_time="e", arrival_time="a", expressions=(Expression(name="v", sql="x"),))
 url, folder, how, first, entities = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])

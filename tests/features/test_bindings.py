@@ -7,8 +7,8 @@ from leverframe.core.errors import SchemaMismatch
 from leverframe.core.feature import Aggregate, Expression, FeatureView
 from leverframe.core.model import ModelSpec
 from leverframe.core.schema import InputColumn, RequestField, ViewBinding
-from leverframe.features.bindings import binding, signature
-from leverframe.features.definitions import view_version
+from leverframe.features.declared.bindings import binding, signature
+from leverframe.features.declared.definitions import view_version
 
 WEATHER = FeatureView(
     name="weather",

@@ -19,7 +19,7 @@ from leverframe.features.commands import (
     apply_view_facts,
     record_materialization,
 )
-from leverframe.features.definitions import view_version
+from leverframe.features.declared.definitions import view_version
 
 VIEW = FeatureView(
     name="w", source="s", entity=("k",), event_time="e", arrival_time="a", expressions=(Expression(name="v", sql="x"),), owner="ops"

@@ -6,7 +6,7 @@ import pytest
 
 from leverframe.core.errors import InvalidInput
 from leverframe.core.feature import Aggregate, Expression, FeatureView
-from leverframe.features.definitions import check_view, view_version
+from leverframe.features.declared.definitions import check_view, view_version
 
 SCHEMA = {"origin": pl.String(), "at": pl.Int64(), "known": pl.Int64(), "delay": pl.Float64(), "note": pl.String()}
 VIEW = FeatureView(

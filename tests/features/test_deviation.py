@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leverframe.features.deviation import deviation, deviations, square_limbs
+from leverframe.features.timelines.deviation import deviation, deviations, square_limbs
 
 
 def many(whole: list[int]) -> float:

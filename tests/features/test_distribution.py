@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from leverframe.core.feature import Expression, FeatureView
-from leverframe.features.distribution import BINS, distributions
+from leverframe.features.timelines.distribution import BINS, distributions
 
 VIEW = FeatureView(
     name="w",

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from leverframe.core.feature_service import Entity, FeatureService
-from leverframe.features.definitions import check_view
-from leverframe.features.feast_import import Carried, FeastRepository, carry
-from leverframe.features.feast_source import source_text
+from leverframe.features.declared.definitions import check_view
+from leverframe.features.feast.feast_import import Carried, FeastRepository, carry
+from leverframe.features.feast.feast_source import source_text
 from leverframe.features.services import check_entity, check_service
 
 RECORDED = Path(__file__).parent / "feast" / "recorded" / "repository.json"

@@ -2,7 +2,7 @@
 
 from leverframe.core.feature import FeatureView
 from leverframe.features.freshness import freshness
-from leverframe.features.online import NEVER_US, ViewMeta
+from leverframe.features.online.online import NEVER_US, ViewMeta
 
 VIEW = FeatureView(name="w", source="feed", entity=("k",), event_time="e", arrival_time="a", freshness_sla_us=10)
 META = ViewMeta(view="w", view_version="v", features=(), watermark_us=100, newest_event_us=80, newest_arrival_us=90)

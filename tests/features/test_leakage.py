@@ -6,9 +6,9 @@ import pytest
 
 from leverframe.core.feature import Aggregate, Expression, FeatureView
 from leverframe.core.training_set_report import Leak, TrainingSetReport
-from leverframe.features.leakage import training_set_report
-from leverframe.features.leakage_sources import Labelled
-from leverframe.features.point_in_time import training_set
+from leverframe.features.training_sets.leakage import training_set_report
+from leverframe.features.training_sets.leakage_sources import Labelled
+from leverframe.features.training_sets.point_in_time import training_set
 
 COLUMNS = Labelled(dataset="flights", asked_at="asked_at", label="late", known_at="known_at")
 ROWS = 400

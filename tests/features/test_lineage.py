@@ -4,7 +4,7 @@ import pytest
 
 from leverframe.apps.demo.project.features import VIEWS
 from leverframe.core.feature import Aggregate, Expression, FeatureView
-from leverframe.features.lineage import sql_columns, view_columns
+from leverframe.features.declared.lineage import sql_columns, view_columns
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import pytest
 
 from leverframe.core.errors import InvalidInput
 from leverframe.core.feature import Expression, FeatureView
-from leverframe.features.bindings import binding
-from leverframe.features.definitions import view_version
-from leverframe.features.materialize import materialize
-from leverframe.features.online import entity_keys
-from leverframe.features.online_lmdb import LmdbOnlineStore
-from leverframe.features.online_memory import MemoryOnlineStore
+from leverframe.features.declared.bindings import binding
+from leverframe.features.declared.definitions import view_version
+from leverframe.features.materialization.materialize import materialize
+from leverframe.features.online.online import entity_keys
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online_memory import MemoryOnlineStore
 
 VIEW = FeatureView(name="w", source="s", entity=("k",), event_time="e", arrival_time="a", expressions=(Expression(name="v", sql="x"),))
 SOURCE = pl.LazyFrame({"k": ["A", "B", "A"], "e": [1, 2, 8], "a": [1, 3, 9], "x": [1.0, 2.0, 3.0]})
@@ -51,8 +51,8 @@ import sys
 from pathlib import Path
 import polars as pl
 from leverframe.core.feature import Expression, FeatureView
-from leverframe.features.materialize import materialize
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.materialization.materialize import materialize
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 
 view = FeatureView(name="w", source="s", entity=("k",), event_time="e", arrival_time="a", expressions=(Expression(name="v", sql="x"),))
 store = LmdbOnlineStore(Path(sys.argv[1]))

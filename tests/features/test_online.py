@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leverframe.core.errors import InvalidInput
-from leverframe.features.online import MISSING_KEY, entity_key, entity_keys
+from leverframe.features.online.online import MISSING_KEY, entity_key, entity_keys
 
 part = st.one_of(st.text(max_size=8), st.text(alphabet="\x1b\x1fehnu", max_size=4))
 
@@ -47,7 +47,8 @@ def test_a_float_is_no_key() -> None:
 
 def test_the_read_path_does_not_load_polars() -> None:
     """Gateways import these files; Polars would cost them 80 MB and a quarter of a second at start."""
-    code = "import sys, leverframe.features.online_lmdb, leverframe.features.online_redis; print({'polars', 'pandas'} & {*sys.modules})"
+    imports = "import sys, leverframe.features.online.online_lmdb, leverframe.features.online.online_redis"
+    code = f"{imports}; print({{'polars', 'pandas'}} & {{*sys.modules}})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
 
 

@@ -11,14 +11,14 @@ import pytest
 
 from leverframe.core.errors import InvalidInput, NotFound, SchemaMismatch, Unavailable
 from leverframe.core.schema import ViewBinding
-from leverframe.features.bindings import binding
-from leverframe.features.feast_import import FeastRepository, carry
-from leverframe.features.feast_wire import feast_field, feast_number, murmur3
-from leverframe.features.online import NEVER_US, entity_keys
-from leverframe.features.online_address import open_for_reading, open_for_writing
-from leverframe.features.online_feast import FeastOnlineStore, FeastRedisRows, FeastSqliteRows
-from leverframe.features.online_lmdb import LmdbOnlineStore
-from leverframe.features.online_redis import RedisOnlineStore
+from leverframe.features.declared.bindings import binding
+from leverframe.features.feast.feast_import import FeastRepository, carry
+from leverframe.features.online.feast_wire import feast_field, feast_number, murmur3
+from leverframe.features.online.online import NEVER_US, entity_keys
+from leverframe.features.online.online_address import open_for_reading, open_for_writing
+from leverframe.features.online.online_feast import FeastOnlineStore, FeastRedisRows, FeastSqliteRows
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online_redis import RedisOnlineStore
 
 RECORDED = Path(__file__).parent / "feast" / "recorded"
 CARRIED = carry(msgspec.json.decode((RECORDED / "repository.json").read_bytes(), type=FeastRepository), "mobility")

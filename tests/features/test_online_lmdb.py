@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from leverframe.core.schema import ViewBinding
-from leverframe.features.online import EntityRows, ViewMeta
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online import EntityRows, ViewMeta
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 
 FEATURES = tuple(f"f{i}" for i in range(20))
 BINDING = ViewBinding(view="wide", view_version="v", entity_fields=("k",), features=FEATURES, ttl_us=10**12)

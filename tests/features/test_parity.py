@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 
 from leverframe.core.feature import Aggregate, Expression, FeatureView
-from leverframe.features.bindings import binding
-from leverframe.features.online import entity_keys
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.declared.bindings import binding
+from leverframe.features.online.online import entity_keys
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 from leverframe.features.parity import compare
 from leverframe.features.parity_verdicts import judge
-from leverframe.features.stream import ViewStream
-from leverframe.features.timeline import timeline
+from leverframe.features.timelines.stream import ViewStream
+from leverframe.features.timelines.timeline import timeline
 
 MINUTE = 60_000_000
 ENTITIES = [f"E{i}" for i in range(12)]

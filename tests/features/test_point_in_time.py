@@ -5,7 +5,7 @@ import pytest
 
 from leverframe.core.errors import SchemaMismatch
 from leverframe.core.feature import Expression, FeatureView
-from leverframe.features.point_in_time import training_set
+from leverframe.features.training_sets.point_in_time import training_set
 
 VIEW = FeatureView(
     name="w", source="s", entity=("k",), event_time="e", arrival_time="a", expressions=(Expression(name="v", sql="x"),), ttl_us=10

@@ -12,8 +12,8 @@ from leverframe.core.clock import HOUR_US
 from leverframe.core.errors import SchemaMismatch
 from leverframe.core.feature import Expression, FeatureView
 from leverframe.core.training_set_report import ViewMatch
-from leverframe.features.point_in_time import training_set
-from leverframe.features.questions import in_utc
+from leverframe.features.training_sets.point_in_time import training_set
+from leverframe.features.training_sets.questions import in_utc
 
 VALUE = (Expression(name="v", sql="x"),)
 VIEW = FeatureView(name="w", source="s", entity=("k",), event_time="e", arrival_time="a", expressions=VALUE, ttl_us=10)

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from leverframe.core.errors import InvalidInput
-from leverframe.features.row_sql import EXPRESSION_CHARS_MAX, row_sql_faults, select_row_sql
+from leverframe.features.declared.row_sql import EXPRESSION_CHARS_MAX, row_sql_faults, select_row_sql
 
 FRAME = pl.LazyFrame({"x": [1.0, 2.0, None], "name": ["it's", "b", None], "on": [True, False, None]})
 

@@ -9,8 +9,17 @@ from polars.testing import assert_frame_equal
 
 from leverframe.core.errors import LimitExceeded
 from leverframe.core.feature import Aggregate, Expression, FeatureView
-from leverframe.features.online import NEVER_US
-from leverframe.features.slices import PARTITIONS_MAX, Partition, compute, entity_rows, key_ranges, over_held, put_together, time_slices
+from leverframe.features.materialization.slices import (
+    PARTITIONS_MAX,
+    Partition,
+    compute,
+    entity_rows,
+    key_ranges,
+    over_held,
+    put_together,
+    time_slices,
+)
+from leverframe.features.online.online import NEVER_US
 
 BASE = {"name": "w", "source": "s", "entity": ("k",), "event_time": "e", "arrival_time": "a"}
 EXPRESSIONS = FeatureView(**BASE, expressions=(Expression(name="v", sql="x"), Expression(name="twice", sql="x * 2")))

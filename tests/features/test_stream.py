@@ -8,10 +8,10 @@ import pytest
 
 from leverframe.core.errors import InvalidInput, Unavailable
 from leverframe.core.feature import Aggregate, Expression, FeatureView
-from leverframe.features.bindings import binding
-from leverframe.features.online import EntityRows, ViewMeta, entity_keys
-from leverframe.features.online_memory import MemoryOnlineStore
-from leverframe.features.stream import ViewStream
+from leverframe.features.declared.bindings import binding
+from leverframe.features.online.online import EntityRows, ViewMeta, entity_keys
+from leverframe.features.online.online_memory import MemoryOnlineStore
+from leverframe.features.timelines.stream import ViewStream
 
 MEAN = FeatureView(
     name="m",

@@ -7,7 +7,7 @@ import pytest
 
 from leverframe.core.errors import InvalidInput
 from leverframe.core.feature import Aggregate, Expression, FeatureView
-from leverframe.features.timeline import timeline
+from leverframe.features.timelines.timeline import timeline
 
 NEWEST = FeatureView(
     name="w", source="s", entity=("k",), event_time="e", arrival_time="a", expressions=(Expression(name="v", sql="x"),), where="x > 0"

@@ -7,8 +7,8 @@ import pytest
 
 from leverframe.core.errors import Conflict, SchemaMismatch
 from leverframe.core.feature import Expression, FeatureView
-from leverframe.features.point_in_time import training_set
-from leverframe.features.training_files import write_training_set
+from leverframe.features.training_sets.point_in_time import training_set
+from leverframe.features.training_sets.training_files import write_training_set
 
 VIEW = FeatureView(
     name="w", source="s", entity=("k",), event_time="e", arrival_time="a", expressions=(Expression(name="v", sql="x"),), ttl_us=40

@@ -8,9 +8,9 @@ import pytest
 
 from leverframe.core.errors import InvalidInput
 from leverframe.core.feature import Expression, FeatureView
-from leverframe.features import transforms
-from leverframe.features.definitions import view_version
-from leverframe.features.timeline import timeline
+from leverframe.features.declared.definitions import view_version
+from leverframe.features.rows import transforms
+from leverframe.features.timelines.timeline import timeline
 
 CODE = """
 import polars as pl

@@ -11,7 +11,7 @@ from leverframe.apps.demo.project import features, models, prepare
 from leverframe.core.clock import DAY_US
 from leverframe.core.schema import Signature, ViewBinding
 from leverframe.core.statistics.binning import count_bins, total_variation
-from leverframe.features.point_in_time import training_set
+from leverframe.features.training_sets.point_in_time import training_set
 from leverframe.monitoring.budget import AlarmBudget, alarm_rate, extreme_quantile
 from leverframe.monitoring.drift import judge_window, thresholds
 from leverframe.monitoring.fold import Windows

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from tests.features import slow_reference
 
 from leverframe.core.feature import Aggregate, Expression, FeatureView
-from leverframe.features.bindings import binding
-from leverframe.features.materialize import materialize
-from leverframe.features.online import entity_keys
-from leverframe.features.online_memory import MemoryOnlineStore
-from leverframe.features.point_in_time import training_set
-from leverframe.features.stream import ViewStream
-from leverframe.features.timeline import timeline
+from leverframe.features.declared.bindings import binding
+from leverframe.features.materialization.materialize import materialize
+from leverframe.features.online.online import entity_keys
+from leverframe.features.online.online_memory import MemoryOnlineStore
+from leverframe.features.timelines.stream import ViewStream
+from leverframe.features.timelines.timeline import timeline
+from leverframe.features.training_sets.point_in_time import training_set
 
 ENTITIES = ["A", "B", "C"]
 ASKABLE = [*ENTITIES, "Z", None]

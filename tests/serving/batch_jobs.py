@@ -17,8 +17,8 @@ from leverframe.apps.scoring.features import OnlineFeatures
 from leverframe.apps.scoring.files import encode_part, open_files
 from leverframe.core.route import Arm
 from leverframe.core.schema import Signature
-from leverframe.features.online import EntityRows, ViewMeta, entity_keys
-from leverframe.features.online_memory import MemoryOnlineStore
+from leverframe.features.online.online import EntityRows, ViewMeta, entity_keys
+from leverframe.features.online.online_memory import MemoryOnlineStore
 from leverframe.serving.batch.output import Job, Manifest, OutputFolder
 from leverframe.serving.batch.parts import PartScorer
 from leverframe.serving.batch.run import run_batch

@@ -14,7 +14,7 @@ from leverframe.core.errors import LeverframeError
 from leverframe.core.prediction import LogRecord
 from leverframe.core.route import Arm, Endpoint, RouteTable
 from leverframe.core.segment import Counts
-from leverframe.features.online import entity_keys
+from leverframe.features.online.online import entity_keys
 from leverframe.serving.doors.rest import RestInference
 from leverframe.serving.engine.lane import NORMAL
 from leverframe.serving.engine.models import LoadedVersion, load_version

@@ -13,7 +13,7 @@ from leverframe.core.clock import ManualClock
 from leverframe.core.errors import LeverframeError
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import Signature
-from leverframe.features.online import entity_keys
+from leverframe.features.online.online import entity_keys
 from leverframe.serving.doors.rest import RestInference
 from leverframe.serving.engine.models import LoadedVersion
 from leverframe.serving.features.lookup import Lookup

@@ -17,7 +17,7 @@ from leverframe.core.clock import ManualClock
 from leverframe.core.errors import LeverframeError
 from leverframe.core.route import Caller, Endpoint
 from leverframe.core.schema import FieldRule
-from leverframe.features.online import entity_keys
+from leverframe.features.online.online import entity_keys
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.signing import TrustStore
 from leverframe.serving.doors import express

@@ -16,8 +16,8 @@ from leverframe.core.clock import ManualClock
 from leverframe.core.errors import LeverframeError
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import Signature
-from leverframe.features.online import EntityRows, ViewMeta, entity_keys
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online import EntityRows, ViewMeta, entity_keys
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.signing import TrustStore
 from leverframe.serving.doors import express_lookup

@@ -8,9 +8,9 @@ import pytest
 
 from leverframe.core.errors import Unavailable
 from leverframe.core.schema import ViewBinding
-from leverframe.features import online
-from leverframe.features.online import EntityRows, OnlineRows, ViewMeta, entity_keys
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online import online
+from leverframe.features.online.online import EntityRows, OnlineRows, ViewMeta, entity_keys
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 from leverframe.serving.features.lookup import NEVER_US, Lookup
 
 STEADY = ViewBinding(view="steady", view_version="1", entity_fields=("origin",), features=("a", "b"))

@@ -12,8 +12,8 @@ from tests.serving.installation import PLAIN
 from leverframe.core.assemble import assemble
 from leverframe.core.errors import Refused, Unavailable
 from leverframe.core.schema import InputColumn, RequestField, Signature, ViewBinding
-from leverframe.features.online import EntityRows, ViewMeta, entity_keys
-from leverframe.features.online_memory import MemoryOnlineStore
+from leverframe.features.online.online import EntityRows, ViewMeta, entity_keys
+from leverframe.features.online.online_memory import MemoryOnlineStore
 from leverframe.serving.engine.models import _without_defaults
 from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.features.missing import missing_policy

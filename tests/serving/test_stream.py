@@ -13,7 +13,7 @@ from tests.serving.installation import PLAIN, Installation, bundle_files, expect
 from leverframe.core.clock import ManualClock
 from leverframe.core.errors import Overloaded
 from leverframe.core.route import Endpoint, Fallback
-from leverframe.features.online import entity_keys
+from leverframe.features.online.online import entity_keys
 from leverframe.serving.engine.models import load_version
 from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog

@@ -16,8 +16,8 @@ from leverframe.apps.importing_feast import import_feast
 from leverframe.apps.platform.views import ProjectRequest
 from leverframe.apps.settings import Settings
 from leverframe.core.errors import Conflict, InvalidInput, NotFound
-from leverframe.features.online_address import open_for_reading
-from leverframe.features.online_feast import read_feast_store
+from leverframe.features.online.online_address import open_for_reading
+from leverframe.features.online.online_feast import read_feast_store
 
 FEAST = "feast[duckdb,redis]==0.67.0"
 FOLDER = Path(__file__).parents[1] / "features" / "feast"

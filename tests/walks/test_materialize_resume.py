@@ -10,8 +10,8 @@ from tests.whole_program import NOW_US, WholeProgram, whole_program
 from leverframe.apps.platform.views import MaterializeRequest
 from leverframe.core.clock import HOUR_US
 from leverframe.core.feature import FeatureView
-from leverframe.features.jobs import JobRecord
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.materialization.jobs import JobRecord
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 
 
 def start(running: WholeProgram, key: str) -> JobRecord:

@@ -13,9 +13,9 @@ from leverframe.apps.demo.project.models import FLIGHT_DELAY
 from leverframe.apps.demo.project.prepare import between, datasets, moment_us
 from leverframe.apps.platform.views import ParityView
 from leverframe.apps.replay.driver import request_bodies
-from leverframe.features.bindings import binding
-from leverframe.features.online import EntityRows, entity_keys
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.declared.bindings import binding
+from leverframe.features.online.online import EntityRows, entity_keys
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 
 VIEW = "origin_weather"
 QUESTIONS = 160

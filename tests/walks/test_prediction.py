@@ -14,8 +14,8 @@ from leverframe.core.clock import HOUR_US
 from leverframe.core.prediction import LabelRecord, PredictionRecord
 from leverframe.core.route import Endpoint, Fallback
 from leverframe.core.segment import Counts
-from leverframe.features.online import EntityRows, ViewMeta, entity_keys
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online import EntityRows, ViewMeta, entity_keys
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 
 NOW_US = 1_364_810_400_000_000
 NAN = float("nan")

@@ -15,7 +15,7 @@ from leverframe.core.actor import Actor
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused, SchemaMismatch
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import Entity, EntityKey, FeatureService, ServedFeature
-from leverframe.features.definitions import view_version
+from leverframe.features.declared.definitions import view_version
 
 replace = msgspec.structs.replace
 WEATHER: FeatureView = next(view for view in VIEWS if view.name == "origin_weather")

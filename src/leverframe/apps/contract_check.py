@@ -7,10 +7,10 @@ import polars as pl
 
 from leverframe.core.dataset import ContractReport
 from leverframe.core.errors import InvalidInput, LeverframeError, NotFound
-from leverframe.data.checks import check
-from leverframe.data.checks_scan import check_scan
-from leverframe.data.contract_file import read_contract
-from leverframe.data.contracts import Contract
+from leverframe.data.checks.checks import check
+from leverframe.data.checks.checks_scan import check_scan
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.data.contract.contracts import Contract
 from leverframe.data.sources.files import read_rows
 
 FILES_MAX = 1_000

@@ -37,8 +37,8 @@ from leverframe.core.model import (
 )
 from leverframe.core.route import Arm
 from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_SNAPSHOT, Dataset
-from leverframe.data.contracts import Contract
-from leverframe.data.snapshots import read_snapshot
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.snapshots.snapshots import read_snapshot
 from leverframe.evaluation.card import model_card
 from leverframe.evaluation.report import evaluate
 from leverframe.governance.artifacts import ArtifactStore

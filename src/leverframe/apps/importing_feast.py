@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 
 from leverframe.core.errors import Conflict, Fault, InvalidInput, LeverframeError, NotFound, Unavailable
-from leverframe.data.contract_draft import draft_contract
+from leverframe.data.contract.contract_draft import draft_contract
 from leverframe.data.sources.files import read_rows
-from leverframe.features import export_feast
-from leverframe.features.definitions import check_view
-from leverframe.features.feast_import import Carried, FeastRepository, FeastSource, carry
-from leverframe.features.feast_source import source_text
+from leverframe.features.declared.definitions import check_view
+from leverframe.features.feast import export_feast
+from leverframe.features.feast.feast_import import Carried, FeastRepository, FeastSource, carry
+from leverframe.features.feast.feast_source import source_text
 
 EXPORT_S_MAX = 300
 """A repository that takes longer to read is given up."""

@@ -23,14 +23,14 @@ from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import Conflict, LeverframeError, NotFound
 from leverframe.core.feature import FeatureView
 from leverframe.data.commands import KIND_SNAPSHOT
-from leverframe.data.snapshots import read_snapshot
+from leverframe.data.snapshots.snapshots import read_snapshot
 from leverframe.features.commands import KIND_VIEW, RecordMaterialization
-from leverframe.features.definitions import view_version
+from leverframe.features.declared.definitions import view_version
 from leverframe.features.job_commands import FinishMaterialization, RecordPartition, job_key
-from leverframe.features.jobs import KIND_JOB, JobRecord, JobRequest
-from leverframe.features.materialize import ATTEMPTS_MAX, Materialized, write_slices
-from leverframe.features.online import NEVER_US
-from leverframe.features.slices import Partition, Slice, compute, key_ranges, time_slices
+from leverframe.features.materialization.jobs import KIND_JOB, JobRecord, JobRequest
+from leverframe.features.materialization.materialize import ATTEMPTS_MAX, Materialized, write_slices
+from leverframe.features.materialization.slices import Partition, Slice, compute, key_ranges, time_slices
+from leverframe.features.online.online import NEVER_US
 from leverframe.governance.durable_files import write_durably
 
 SWITCH_RETRIES = 3

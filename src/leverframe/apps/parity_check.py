@@ -20,9 +20,9 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.model import SIGNATURE, ModelVersion
 from leverframe.core.prediction import LogRecord, PredictionRecord
 from leverframe.core.schema import Signature, ViewBinding
-from leverframe.features.definitions import ARRIVAL, EVENT, view_version
+from leverframe.features.declared.definitions import ARRIVAL, EVENT, view_version
 from leverframe.features.parity_verdicts import CELLS_MIN, KIND_PARITY, WRONG_SHARE_MAX, ParityRecord, RecordParity, judge
-from leverframe.features.timeline import timeline
+from leverframe.features.timelines.timeline import timeline
 from leverframe.governance.bundles import open_bundle
 from leverframe.training.commands import KIND_MODEL_VERSION, version_id_of
 

@@ -18,15 +18,15 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.model import MODEL_LIGHTGBM, SIGNATURE, ModelVersion
 from leverframe.core.schema import Signature
 from leverframe.data.commands import KIND_SNAPSHOT
-from leverframe.data.snapshots import read_snapshot
+from leverframe.data.snapshots.snapshots import read_snapshot
 from leverframe.evaluation.card import model_card
 from leverframe.evaluation.report import evaluate
 from leverframe.features.commands import KIND_VIEW
-from leverframe.features.definitions import view_version
-from leverframe.features.leakage import training_set_report
-from leverframe.features.leakage_sources import Labelled
-from leverframe.features.point_in_time import TrainingSet, training_set
-from leverframe.features.questions import in_utc
+from leverframe.features.declared.definitions import view_version
+from leverframe.features.training_sets.leakage import training_set_report
+from leverframe.features.training_sets.leakage_sources import Labelled
+from leverframe.features.training_sets.point_in_time import TrainingSet, training_set
+from leverframe.features.training_sets.questions import in_utc
 from leverframe.governance.bundles import open_bundle, write_bundle
 from leverframe.training.commands import (
     KIND_MODEL_VERSION,

@@ -10,7 +10,7 @@ from leverframe.apps.settings import Settings
 from leverframe.core.command import Handles
 from leverframe.data.handlers import HANDLERS as DATA
 from leverframe.features.handlers import HANDLERS as FEATURES
-from leverframe.features.online_address import open_for_writing
+from leverframe.features.online.online_address import open_for_writing
 from leverframe.features.services import HANDLERS as SERVICES
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.commands import HANDLERS as GOVERNANCE

@@ -60,7 +60,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
 
     A view is computed by every engine (Polars, Spark, streams), and SQL that one of them cannot compute as the others do is refused when
     the view is applied. ``embedded_only`` gives Spark up for the view: it may use all SQL that Polars has. ``transform`` names a function
-    of an installed package that prepares the source's rows (see ``features/transforms.py``); such a view is embedded only, too.
+    of an installed package that prepares the source's rows (see ``features/rows/transforms.py``); such a view is embedded only, too.
     """
 
     name: str

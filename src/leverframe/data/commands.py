@@ -9,11 +9,11 @@ from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest, check_digest
 from leverframe.core.errors import Conflict, Fault, NotFound, Refused
-from leverframe.data.consumers import Consumer, Declared, consumers_of, declared
-from leverframe.data.contracts import Contract
-from leverframe.data.evolution import Evolution, evolve
-from leverframe.data.snapshot_names import check_not_doomed
-from leverframe.data.source_marks import KIND_MARK, SourceMark
+from leverframe.data.contract.consumers import Consumer, Declared, consumers_of, declared
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.contract.evolution import Evolution, evolve
+from leverframe.data.snapshots.snapshot_names import check_not_doomed
+from leverframe.data.snapshots.source_marks import KIND_MARK, SourceMark
 
 KIND_CONTRACT = "contract"
 KIND_SNAPSHOT = "snapshot"

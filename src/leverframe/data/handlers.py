@@ -2,8 +2,8 @@
 
 from leverframe.core.command import Handles
 from leverframe.data.commands import HANDLERS as ROWS
-from leverframe.data.commands_erasure import HANDLERS as ERASURE
-from leverframe.data.commands_retention import HANDLERS as RETENTION
 from leverframe.data.commands_sources import HANDLERS as SOURCES
+from leverframe.data.retention.commands_erasure import HANDLERS as ERASURE
+from leverframe.data.retention.commands_retention import HANDLERS as RETENTION
 
 HANDLERS: tuple[Handles, ...] = (*ROWS, *RETENTION, *ERASURE, *SOURCES)

@@ -9,8 +9,8 @@ from typing import Protocol
 import polars as pl
 
 from leverframe.core.errors import Refused
-from leverframe.data.column_types import polars_type
-from leverframe.data.contracts import Column, Contract
+from leverframe.data.contract.column_types import polars_type
+from leverframe.data.contract.contracts import Column, Contract
 
 MASK = "***"
 HASH_BYTES = 16

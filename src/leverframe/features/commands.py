@@ -11,8 +11,8 @@ from leverframe.core.errors import Conflict, NotFound
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import KIND_SERVICE, FeatureService
 from leverframe.core.model import ModelSpec
-from leverframe.features.breaking import refuse_breaks, view_breaks
-from leverframe.features.definitions import check_view, view_version
+from leverframe.features.declared.breaking import refuse_breaks, view_breaks
+from leverframe.features.declared.definitions import check_view, view_version
 
 KIND_VIEW = "view"
 KIND_MATERIALIZATION = "materialization"

@@ -10,11 +10,11 @@ from leverframe.core.clock import us_from_iso
 from leverframe.core.errors import Fault, InvalidInput, LeverframeError
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_example import Difference, FeatureTest, FeatureTestResult
-from leverframe.features.bindings import binding
-from leverframe.features.online import entity_keys
-from leverframe.features.online_memory import MemoryOnlineStore
-from leverframe.features.point_in_time import training_set
-from leverframe.features.stream import ViewStream
+from leverframe.features.declared.bindings import binding
+from leverframe.features.online.online import entity_keys
+from leverframe.features.online.online_memory import MemoryOnlineStore
+from leverframe.features.timelines.stream import ViewStream
+from leverframe.features.training_sets.point_in_time import training_set
 
 AT = "at"
 ROWS_MAX = 10_000

@@ -1,7 +1,7 @@
 """How old a view's data is, against what its owner promised."""
 
 from leverframe.core.feature import FeatureView, Freshness
-from leverframe.features.online import NEVER_US, ViewMeta
+from leverframe.features.online.online import NEVER_US, ViewMeta
 
 
 def freshness(view: FeatureView, meta: ViewMeta | None, now_us: int) -> Freshness:

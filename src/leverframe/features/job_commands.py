@@ -7,7 +7,7 @@ import msgspec
 from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Conflict, NotFound
-from leverframe.features.jobs import KIND_JOB, KIND_LEASE, JobRecord, Lease, Mode
+from leverframe.features.materialization.jobs import KIND_JOB, KIND_LEASE, JobRecord, Lease, Mode
 
 JOBS_KEPT = 50
 """Finished jobs of a version of a view that stay in the list; older ones remain in the ledger's history."""

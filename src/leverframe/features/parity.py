@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from leverframe.core.feature import FeatureView
-from leverframe.features.point_in_time import join_timelines
+from leverframe.features.training_sets.point_in_time import join_timelines
 
 EXAMPLES_MAX = 5
 

@@ -10,8 +10,8 @@ import polars as pl
 from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.digest import Digest
 from leverframe.core.feature import FeatureView
-from leverframe.features.definitions import VALID_FROM
-from leverframe.features.point_in_time import join_timelines
+from leverframe.features.declared.definitions import VALID_FROM
+from leverframe.features.training_sets.point_in_time import join_timelines
 
 KIND_PARITY = "parity"
 CELLS_MIN = 50

@@ -10,8 +10,8 @@ from leverframe.core.errors import Conflict, Fault, InvalidInput, SchemaMismatch
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import KIND_SERVICE, Entity, FeatureService, service_version
 from leverframe.core.model import ModelSpec
-from leverframe.features.breaking import refuse_breaks, service_breaks
 from leverframe.features.commands import KIND_VIEW
+from leverframe.features.declared.breaking import refuse_breaks, service_breaks
 
 KIND_ENTITY = "entity"
 FEATURES_MAX = 2_000

@@ -9,8 +9,8 @@ import polars as pl
 
 from leverframe.core.feature import FeatureView
 from leverframe.features.definition_tests import AT, Engine, Values
-from leverframe.features.spark_rows import read_rows
-from leverframe.features.spark_training_set import spark_training_set
+from leverframe.features.spark.spark_rows import read_rows
+from leverframe.features.spark.spark_training_set import spark_training_set
 
 
 def spark_engine(session: Any, folder: Path) -> Engine:

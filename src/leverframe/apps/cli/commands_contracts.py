@@ -15,7 +15,7 @@ from leverframe.core.errors import InvalidInput, NotFound
 if TYPE_CHECKING:
     from leverframe.apps.platform.views import ContractCheckView
     from leverframe.core.dataset import ContractReport
-    from leverframe.data.consumers import Consumer
+    from leverframe.data.contract.consumers import Consumer
 
 contracts = typer.Typer(help="Data contracts (ODCS files): draft, check, apply.", no_args_is_help=True)
 
@@ -71,7 +71,7 @@ def draft(
     """Write a first contract from data, with every guess marked as one; correct it and keep it."""
     from leverframe.apps.clocks import SystemClock
     from leverframe.apps.contract_check import open_rows
-    from leverframe.data.contract_draft import dataset_name, draft_contract
+    from leverframe.data.contract.contract_draft import dataset_name, draft_contract
 
     rows = open_rows(data_file).collect()
     text = draft_contract(rows, dataset=dataset or dataset_name(data_file.stem), team=team, owner=owner, now_us=SystemClock().now_us())

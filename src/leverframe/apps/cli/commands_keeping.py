@@ -15,7 +15,7 @@ from leverframe.core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from leverframe.apps.platform.views.keeping import RetentionView
-    from leverframe.data.commands_erasure import ErasureRecord
+    from leverframe.data.retention.commands_erasure import ErasureRecord
 
 Dataset = Annotated[str, typer.Argument(help="Name of the dataset.")]
 AsOf = Annotated[str, typer.Option("--as-of", help="Rows as they were at this moment (ISO 8601).")]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from leverframe.apps.client import Client
-    from leverframe.features.jobs import JobRecord
+    from leverframe.features.materialization.jobs import JobRecord
 
 LOOK_SECONDS = 0.25
 STEPS_US = {"": 0, "hour": HOUR_US, "day": DAY_US, "week": 7 * DAY_US}

@@ -10,7 +10,7 @@ from leverframe.apps.transport import Transport
 from leverframe.core.errors import Unavailable
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import TrainingSetReport
-from leverframe.features.jobs import JobRecord
+from leverframe.features.materialization.jobs import JobRecord
 
 LOOK_S = 0.1
 

@@ -3,8 +3,8 @@
 from leverframe.apps.client.paths import path_of
 from leverframe.apps.platform.views.keeping import ForgetRequest, RetentionRequest, RetentionView, SnapshotView, VerifiedView
 from leverframe.apps.transport import Transport
-from leverframe.data.commands_erasure import ErasureRecord
-from leverframe.data.retention import Retention
+from leverframe.data.retention.commands_erasure import ErasureRecord
+from leverframe.data.retention.retention import Retention
 
 
 class KeepingClient:

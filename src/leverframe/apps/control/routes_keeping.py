@@ -4,8 +4,8 @@ import msgspec
 
 from leverframe.apps.control.route import Call, Route
 from leverframe.apps.platform.views.keeping import ForgetRequest, RetentionRequest, RetentionView, SnapshotView, VerifiedView
-from leverframe.data.commands_erasure import ErasureRecord
-from leverframe.data.retention import Retention
+from leverframe.data.retention.commands_erasure import ErasureRecord
+from leverframe.data.retention.retention import Retention
 
 
 class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

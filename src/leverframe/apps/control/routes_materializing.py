@@ -5,7 +5,7 @@ import msgspec
 from leverframe.apps.control.route import Call, Route
 from leverframe.apps.platform.views import MaterializeRequest
 from leverframe.core.errors import InvalidInput
-from leverframe.features.jobs import JobRecord
+from leverframe.features.materialization.jobs import JobRecord
 
 NAMES_MAX = 1000
 

@@ -24,7 +24,7 @@ from leverframe.apps.settings import Settings
 from leverframe.apps.supervisor import Supervisor
 from leverframe.apps.wiring import open_platform
 from leverframe.core.clock import DAY_US, SECOND_US
-from leverframe.features.online_address import open_for_writing
+from leverframe.features.online.online_address import open_for_writing
 
 ENDPOINT = "flight-delay"
 ENVIRONMENT = "prod"

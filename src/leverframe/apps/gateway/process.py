@@ -16,8 +16,8 @@ from leverframe.apps.gateway.place import join_fleet, listen, raise_file_limit, 
 from leverframe.apps.gateway.settings import GatewaySettings
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Refused
-from leverframe.features.online import entity_keys
-from leverframe.features.online_address import open_for_reading
+from leverframe.features.online.online import entity_keys
+from leverframe.features.online.online_address import open_for_reading
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.publication import Publication

@@ -15,9 +15,9 @@ from leverframe.core.errors import LeverframeError, NotFound
 from leverframe.core.feature import FeatureView
 from leverframe.core.lineage import Graph, graph_of
 from leverframe.data.commands import KIND_CONTRACT, RecordQuarantine, RecordSnapshot
-from leverframe.data.contracts import Contract
+from leverframe.data.contract.contracts import Contract
 from leverframe.features.commands import KIND_VIEW, RecordMaterialization
-from leverframe.features.lineage import ColumnUse, view_columns
+from leverframe.features.declared.lineage import ColumnUse, view_columns
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.ledger.chain import AuditEntry
 from leverframe.governance.ledger.store import Ledger

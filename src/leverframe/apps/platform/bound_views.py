@@ -10,7 +10,7 @@ from leverframe.core.model import SIGNATURE
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import Signature
 from leverframe.features.commands import KIND_VIEW
-from leverframe.features.definitions import view_version
+from leverframe.features.declared.definitions import view_version
 from leverframe.governance.bundles import open_bundle
 from leverframe.release.records import KIND_ENDPOINT
 

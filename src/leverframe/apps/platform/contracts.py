@@ -6,12 +6,12 @@ from leverframe.apps.platform.views import ContractCheckView
 from leverframe.core.actor import Actor
 from leverframe.core.dataset import ContractReport
 from leverframe.core.errors import NotFound
-from leverframe.data.checks_scan import check_scan
+from leverframe.data.checks.checks_scan import check_scan
 from leverframe.data.commands import KIND_CONTRACT, broken_consumers
-from leverframe.data.consumers import Consumer, declared
-from leverframe.data.contract_file import read_contract
-from leverframe.data.contracts import Contract
-from leverframe.data.evolution import evolve
+from leverframe.data.contract.consumers import Consumer, declared
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.contract.evolution import evolve
 from leverframe.data.stored_rules import stored_contract
 from leverframe.governance.decision import require
 

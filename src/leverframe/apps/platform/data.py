@@ -12,9 +12,9 @@ from leverframe.core.actor import Actor
 from leverframe.core.dataset import ContractReport, Snapshot
 from leverframe.core.digest import digest_bytes, digest_record
 from leverframe.data.commands import KIND_CONTRACT, KIND_QUARANTINE, KIND_SNAPSHOT, ApplyContract, Quarantine
-from leverframe.data.contract_file import read_contract
-from leverframe.data.contracts import Contract
-from leverframe.data.ingest import take_file
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.intake.ingest import take_file
 
 REPORTS_MAX = 50
 

@@ -6,8 +6,8 @@ from leverframe.apps.platform.parts import Parts
 from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import NotFound
 from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_SNAPSHOT, Dataset
-from leverframe.data.contracts import Contract
-from leverframe.data.snapshots import read_snapshot
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.snapshots.snapshots import read_snapshot
 
 
 def contract_of(parts: Parts, dataset: str) -> Contract:

@@ -11,9 +11,9 @@ from leverframe.core.actor import Actor
 from leverframe.core.dataset import ContractReport, Snapshot
 from leverframe.core.digest import Digest
 from leverframe.data.commands import KIND_DELIVERY, KIND_SNAPSHOT, Delivery, RecordQuarantine, RecordSnapshot
-from leverframe.data.contracts import Contract
-from leverframe.data.intake import Ingested, Intake
-from leverframe.data.source_marks import SourceMark
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.intake.intake import Ingested, Intake
+from leverframe.data.snapshots.source_marks import SourceMark
 
 Offer = Callable[[Intake], Ingested]
 """Feeds an intake and says what became of it."""

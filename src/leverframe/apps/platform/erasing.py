@@ -13,7 +13,8 @@ from leverframe.core.digest import Digest, digest_record
 from leverframe.core.errors import Conflict, NotFound
 from leverframe.core.feature import FeatureView
 from leverframe.data.commands import KIND_CONTRACT, KIND_QUARANTINE, KIND_SNAPSHOT, Quarantine
-from leverframe.data.commands_erasure import (
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.retention.commands_erasure import (
     KIND_ERASURE,
     KIND_ERASURE_DUE,
     AskErasure,
@@ -23,11 +24,10 @@ from leverframe.data.commands_erasure import (
     RecordErased,
     Replaced,
 )
-from leverframe.data.contracts import Contract
-from leverframe.data.erasure import Person, Searched, columns_of_person, rewrite, split, subject_of
-from leverframe.data.snapshots import parquet_bytes
+from leverframe.data.retention.erasure import Person, Searched, columns_of_person, rewrite, split, subject_of
+from leverframe.data.snapshots.snapshots import parquet_bytes
 from leverframe.features.commands import KIND_VIEW
-from leverframe.features.online import entity_key
+from leverframe.features.online.online import entity_key
 
 PARTS_A_COMMAND_MAX = 4_000
 SEARCHES_MAX = 5

@@ -13,12 +13,12 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.feature_page import AgePoint, EndpointReader, FeatureDistribution
 from leverframe.core.feature_service import KIND_SERVICE, FeatureService
 from leverframe.core.schema import Signature
-from leverframe.data.consumers import sql_columns
-from leverframe.data.contracts import Contract
+from leverframe.data.contract.consumers import sql_columns
+from leverframe.data.contract.contracts import Contract
 from leverframe.features.commands import KIND_MATERIALIZATION, KIND_VIEW, Materialization
-from leverframe.features.definitions import view_version
-from leverframe.features.distribution import distributions
+from leverframe.features.declared.definitions import view_version
 from leverframe.features.freshness import freshness
+from leverframe.features.timelines.distribution import distributions
 
 AGES_MAX = 60
 KEPT_MAX = 64

@@ -7,7 +7,7 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import KIND_SERVICE, Entity, FeatureService, service_version, with_service
 from leverframe.core.model import ModelSpec
 from leverframe.data.commands import KIND_CONTRACT
-from leverframe.data.contracts import Contract
+from leverframe.data.contract.contracts import Contract
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.services import KIND_ENTITY, ApplyEntity, ApplyService, check_keys
 from leverframe.training.commands import KIND_MODEL

@@ -7,7 +7,7 @@ from leverframe.apps.platform.views import FeatureViewView
 from leverframe.core.actor import Actor
 from leverframe.core.feature import FeatureView, Freshness
 from leverframe.features.commands import KIND_VIEW, ApplyView
-from leverframe.features.definitions import view_version
+from leverframe.features.declared.definitions import view_version
 from leverframe.features.freshness import freshness
 
 

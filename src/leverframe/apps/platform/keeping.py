@@ -15,12 +15,18 @@ from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import digest_bytes
 from leverframe.core.errors import Integrity, InvalidInput, LimitExceeded, NotFound
 from leverframe.data.commands import KIND_DATASET, KIND_SNAPSHOT, Dataset
-from leverframe.data.commands_retention import BLOBS_A_COMMAND_MAX, SNAPSHOTS_A_COMMAND_MAX, ExpireSnapshots, RecordCollected, SetRetention
-from leverframe.data.manifest import read_manifest
-from leverframe.data.neutral_csv import csv_bytes
-from leverframe.data.retention import KIND_RETENTION, Kept, Retention, decide
-from leverframe.data.snapshot_names import KIND_DOOMED, Doomed
-from leverframe.data.snapshots import erased, read_snapshot
+from leverframe.data.intake.neutral_csv import csv_bytes
+from leverframe.data.retention.commands_retention import (
+    BLOBS_A_COMMAND_MAX,
+    SNAPSHOTS_A_COMMAND_MAX,
+    ExpireSnapshots,
+    RecordCollected,
+    SetRetention,
+)
+from leverframe.data.retention.retention import KIND_RETENTION, Kept, Retention, decide
+from leverframe.data.snapshots.manifest import read_manifest
+from leverframe.data.snapshots.snapshot_names import KIND_DOOMED, Doomed
+from leverframe.data.snapshots.snapshots import erased, read_snapshot
 
 SNAPSHOTS_SHOWN_MAX = 1_000
 EXPORT_ROWS_MAX = 5_000_000

@@ -9,10 +9,10 @@ from leverframe.core.errors import InvalidInput, NotFound
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import TrainingSetReport
 from leverframe.features.commands import KIND_VIEW
-from leverframe.features.leakage import training_set_report
-from leverframe.features.leakage_sources import Labelled
-from leverframe.features.point_in_time import training_set
-from leverframe.features.questions import in_utc
+from leverframe.features.training_sets.leakage import training_set_report
+from leverframe.features.training_sets.leakage_sources import Labelled
+from leverframe.features.training_sets.point_in_time import training_set
+from leverframe.features.training_sets.questions import in_utc
 
 QUESTIONS_MAX = 1_000_000
 """The newest labelled questions; older ones are not looked at, which bounds what one request costs."""

@@ -15,7 +15,7 @@ from leverframe.core.lineage import Change, Graph
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.data.commands import KIND_CONTRACT
-from leverframe.data.contracts import Contract
+from leverframe.data.contract.contracts import Contract
 from leverframe.features.commands import KIND_VIEW
 from leverframe.release.records import KIND_ENDPOINT
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION

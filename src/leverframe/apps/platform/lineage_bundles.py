@@ -11,7 +11,7 @@ from leverframe.core.errors import Integrity
 from leverframe.core.feature import FeatureView
 from leverframe.core.model import IMPORTED, LINEAGE, SIGNATURE, SPEC, Lineage, ModelSpec, ModelVersion, Signature
 from leverframe.features.commands import KIND_VIEW
-from leverframe.features.definitions import view_version
+from leverframe.features.declared.definitions import view_version
 from leverframe.governance.bundles import open_bundle
 
 KEPT_MAX = 512

@@ -13,9 +13,9 @@ from leverframe.core.lineage import NODES_MAX, Edge, Graph, Node, NodeKind, Role
 from leverframe.core.model import IMPORTED, ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import InputColumn
-from leverframe.data.contracts import Contract
-from leverframe.features.definitions import view_version
-from leverframe.features.lineage import sql_columns, view_columns
+from leverframe.data.contract.contracts import Contract
+from leverframe.features.declared.definitions import view_version
+from leverframe.features.declared.lineage import sql_columns, view_columns
 
 DIGEST_CHARS = 12
 

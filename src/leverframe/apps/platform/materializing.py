@@ -10,12 +10,12 @@ from leverframe.core.digest import canonical_json, digest_bytes
 from leverframe.core.errors import InvalidInput, NotFound
 from leverframe.core.feature import FeatureView
 from leverframe.features.commands import KIND_VIEW
-from leverframe.features.definitions import view_version
+from leverframe.features.declared.definitions import view_version
 from leverframe.features.job_commands import StartMaterialization, job_key
-from leverframe.features.jobs import KIND_JOB, JobRecord, JobRequest, Mode
-from leverframe.features.materialize import check_forward
-from leverframe.features.online import NEVER_US
-from leverframe.features.slices import PARTITIONS_MAX, time_slices
+from leverframe.features.materialization.jobs import KIND_JOB, JobRecord, JobRequest, Mode
+from leverframe.features.materialization.materialize import check_forward
+from leverframe.features.materialization.slices import PARTITIONS_MAX, time_slices
+from leverframe.features.online.online import NEVER_US
 
 WORKFLOW = "materialize"
 JOB_ID_DIGITS = 12

@@ -12,10 +12,10 @@ from leverframe.core.actor import Actor
 from leverframe.core.errors import InvalidInput, LimitExceeded, NotFound, Refused
 from leverframe.core.feature import FeatureView
 from leverframe.features.commands import KIND_VIEW
-from leverframe.features.definitions import EVENT, view_version
-from leverframe.features.online import entity_key
+from leverframe.features.declared.definitions import EVENT, view_version
+from leverframe.features.materialization.slices import Partition, compute
+from leverframe.features.online.online import entity_key
 from leverframe.features.online_commands import DropVersion, ForgetEntity
-from leverframe.features.slices import Partition, compute
 
 EXPORT_ROWS_MAX = 5_000_000
 KEY_COLUMN = "entity"

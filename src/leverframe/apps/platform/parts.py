@@ -7,7 +7,7 @@ from leverframe.apps.gateway_view.probe import GatewayProbe
 from leverframe.apps.publishing import Publisher
 from leverframe.apps.settings import Settings
 from leverframe.core.clock import Clock
-from leverframe.features.online import OnlineStore
+from leverframe.features.online.online import OnlineStore
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.ledger.store import Ledger
 from leverframe.governance.policy import Policy

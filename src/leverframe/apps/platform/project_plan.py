@@ -14,13 +14,13 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import Entity, FeatureService, service_version, with_service
 from leverframe.core.model import ModelSpec
 from leverframe.core.schema import Signature
-from leverframe.data.consumers import Declared, consumers_of
-from leverframe.data.contract_file import read_contract
-from leverframe.data.contracts import Contract
-from leverframe.data.evolution import evolve
-from leverframe.features.bindings import signature
-from leverframe.features.breaking import Break, feature_readers, service_breaks, view_losses
-from leverframe.features.definitions import check_view, view_version
+from leverframe.data.contract.consumers import Declared, consumers_of
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.contract.evolution import evolve
+from leverframe.features.declared.bindings import signature
+from leverframe.features.declared.breaking import Break, feature_readers, service_breaks, view_losses
+from leverframe.features.declared.definitions import check_view, view_version
 from leverframe.features.services import check_entity, check_service
 from leverframe.training.spec_check import check_spec
 

@@ -22,13 +22,13 @@ from leverframe.core.model import SIGNATURE, ModelSpec
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import Signature
 from leverframe.data.commands import KIND_CONTRACT, broken_consumers
-from leverframe.data.consumers import declared as declared_now
-from leverframe.data.contract_file import read_contract
-from leverframe.data.contracts import Contract
-from leverframe.features.breaking import refuse_breaks
+from leverframe.data.contract.consumers import declared as declared_now
+from leverframe.data.contract.contract_file import read_contract
+from leverframe.data.contract.contracts import Contract
 from leverframe.features.commands import KIND_VIEW, ApplyView
-from leverframe.features.definitions import view_version
-from leverframe.features.jobs import KIND_JOB, JobRecord
+from leverframe.features.declared.breaking import refuse_breaks
+from leverframe.features.declared.definitions import view_version
+from leverframe.features.materialization.jobs import KIND_JOB, JobRecord
 from leverframe.features.services import KIND_ENTITY
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.decision import require

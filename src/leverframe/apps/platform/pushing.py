@@ -18,11 +18,11 @@ from leverframe.core.digest import Digest, digest_bytes, digest_record
 from leverframe.core.errors import Conflict, ContractViolation, Fault, LimitExceeded, NotFound, SchemaMismatch
 from leverframe.core.feature import FeatureView
 from leverframe.data.commands import KIND_DATASET, KIND_SNAPSHOT, Dataset
-from leverframe.data.contracts import Contract
-from leverframe.data.ingest import failed_rules, take_file
-from leverframe.data.snapshots import part_bytes
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.intake.ingest import failed_rules, take_file
+from leverframe.data.snapshots.snapshots import part_bytes
 from leverframe.features.commands import KIND_VIEW
-from leverframe.features.push import push_rows
+from leverframe.features.materialization.push import push_rows
 
 ROWS_MAX = 10_000
 """Rows of one push: it is answered when they can be read back."""

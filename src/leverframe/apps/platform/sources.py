@@ -20,9 +20,9 @@ from leverframe.core.dataset import ContractReport
 from leverframe.core.digest import digest_record
 from leverframe.core.errors import NotFound, Refused, Unavailable
 from leverframe.data.commands_sources import DeclareSource, RemoveSource
-from leverframe.data.contracts import Contract
-from leverframe.data.intake import Ingested, Intake
-from leverframe.data.source_marks import KIND_MARK, SourceMark
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.intake.intake import Ingested, Intake
+from leverframe.data.snapshots.source_marks import KIND_MARK, SourceMark
 from leverframe.data.sources.objects import batches, unread
 from leverframe.data.sources.registered import KIND_SOURCE, Source, check_allowed, check_source
 from leverframe.governance.decision import require

@@ -14,10 +14,10 @@ from leverframe.core.feature_service import KIND_SERVICE, FeatureService, with_s
 from leverframe.core.model import CARD, EVALUATION, IMPORTED, LINEAGE, SPEC, Lineage, ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import Signature
-from leverframe.data.request_rules import field_rules
-from leverframe.features.bindings import signature
+from leverframe.data.checks.request_rules import field_rules
 from leverframe.features.commands import KIND_VIEW
-from leverframe.features.definitions import view_version
+from leverframe.features.declared.bindings import signature
+from leverframe.features.declared.definitions import view_version
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.decision import require
 from leverframe.release.records import KIND_ENDPOINT

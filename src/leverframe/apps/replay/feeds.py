@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from leverframe.core.feature import FeatureView
-from leverframe.features.online import OnlineStore
-from leverframe.features.stream import ViewStream
+from leverframe.features.online.online import OnlineStore
+from leverframe.features.timelines.stream import ViewStream
 
 
 class SourceFeed:

@@ -9,9 +9,9 @@ import polars as pl
 from leverframe.core.errors import Unavailable
 from leverframe.core.feature import FeatureView
 from leverframe.core.schema import Signature
-from leverframe.features.online import entity_keys
-from leverframe.features.point_in_time import join_timelines
-from leverframe.features.timeline import timeline
+from leverframe.features.online.online import entity_keys
+from leverframe.features.timelines.timeline import timeline
+from leverframe.features.training_sets.point_in_time import join_timelines
 from leverframe.serving.batch.parts import Part
 from leverframe.serving.features.lookup import Lookup, OnlineStore
 

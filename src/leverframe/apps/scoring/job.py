@@ -24,11 +24,11 @@ from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Arm
 from leverframe.core.schema import Signature
 from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_SNAPSHOT, Dataset
-from leverframe.data.contracts import Contract
-from leverframe.data.snapshots import read_snapshot
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.snapshots.snapshots import read_snapshot
 from leverframe.features.commands import KIND_VIEW
-from leverframe.features.definitions import view_version
-from leverframe.features.online_address import open_for_reading, open_for_writing
+from leverframe.features.declared.definitions import view_version
+from leverframe.features.online.online_address import open_for_reading, open_for_writing
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.decision import require

@@ -7,7 +7,7 @@ import polars as pl
 
 from leverframe.apps.scoring.files import CODE
 from leverframe.core.schema import ViewBinding
-from leverframe.features.online import EntityRows, OnlineStore, ViewMeta, entity_keys
+from leverframe.features.online.online import EntityRows, OnlineStore, ViewMeta, entity_keys
 from leverframe.serving.batch.output import Manifest
 
 SCORES_VERSION = "scores/1"

@@ -20,8 +20,8 @@ from leverframe.apps.streaming.address import Address, read_address
 from leverframe.apps.streaming.broker import BATCH_MAX, REDELIVER_S, Consumer, Sink, Source
 from leverframe.core.digest import Digest
 from leverframe.core.errors import InvalidInput, LeverframeError, NotFound, Unavailable
-from leverframe.features.online import entity_keys
-from leverframe.features.online_lmdb import LmdbOnlineStore
+from leverframe.features.online.online import entity_keys
+from leverframe.features.online.online_lmdb import LmdbOnlineStore
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.publication import Publication

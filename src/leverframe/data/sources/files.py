@@ -10,8 +10,8 @@ import msgspec
 import polars as pl
 
 from leverframe.core.errors import Fault, InvalidInput, LimitExceeded
-from leverframe.data.parquet_footer import declared_size
-from leverframe.data.parquet_probe import probe
+from leverframe.data.sources.parquet_footer import declared_size
+from leverframe.data.sources.parquet_probe import probe
 
 Format = Literal["parquet", "csv", "jsonl"]
 NAME_CHARACTERS_MAX = 128

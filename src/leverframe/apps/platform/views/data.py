@@ -4,7 +4,7 @@ import msgspec
 
 from leverframe.core.dataset import ContractReport, Snapshot
 from leverframe.core.errors import Fault
-from leverframe.data.consumers import Consumer
+from leverframe.data.contract.consumers import Consumer
 
 
 class IngestView(msgspec.Struct, frozen=True, kw_only=True):

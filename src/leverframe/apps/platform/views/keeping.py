@@ -4,7 +4,7 @@ import msgspec
 
 from leverframe.core.dataset import Erasure, Snapshot
 from leverframe.core.digest import Digest
-from leverframe.data.retention import Kept, Retention
+from leverframe.data.retention.retention import Kept, Retention
 
 
 class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):

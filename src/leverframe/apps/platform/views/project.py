@@ -9,7 +9,7 @@ from leverframe.core.errors import Fault
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import Entity, FeatureService
 from leverframe.core.model import ModelSpec
-from leverframe.features.breaking import Break
+from leverframe.features.declared.breaking import Break
 
 
 class Declarations(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""Coming from Feast: its definitions become ours. Start reading at ``feast_import.py``."""

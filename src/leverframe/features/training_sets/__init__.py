@@ -1,0 +1,1 @@
+"""What could have been known, question by question, at any size. Start reading at ``point_in_time.py``."""
