@@ -20,6 +20,8 @@ from leverframe.features.materialization.slices import (
     time_slices,
 )
 from leverframe.features.online.online import NEVER_US
+from leverframe.features.rows import transforms
+from leverframe.features.timelines.timeline import timeline
 
 BASE = {"name": "w", "source": "s", "entity": ("k",), "event_time": "e", "arrival_time": "a"}
 EXPRESSIONS = FeatureView(**BASE, expressions=(Expression(name="v", sql="x"), Expression(name="twice", sql="x * 2")))
@@ -54,7 +56,9 @@ def frame(rows: list[tuple[str, int, int, int | None]]) -> pl.LazyFrame:
 
 
 def whole(view: FeatureView, source: pl.LazyFrame, to_us: int) -> pl.DataFrame:
-    return compute(view, source, Partition(name="all", to_us=to_us)).latest.sort("k")
+    """The timeline's end, which has no notion of parts."""
+    line = timeline(view, source).filter(pl.col("valid_from_us") <= to_us).drop("valid_from_us")
+    return line.unique("k", keep="last", maintain_order=True).sort("k")
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
@@ -100,6 +104,16 @@ def test_a_span_reads_only_what_can_decide_it() -> None:
     source = frame([("A", at, 0, 1) for at in range(100)])
     assert compute(EXPRESSIONS, source, Partition(name="p", from_us=90, to_us=95)).rows_read == 5
     assert compute(WINDOWS, source, Partition(name="p", from_us=90, to_us=95)).rows_read == 25
+
+
+def test_a_transform_sees_all_rows_before_any_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A difference to the row before would be another one if the row before had been cut off."""
+    monkeypatch.setattr(transforms, "_transform", lambda name: lambda rows: rows.with_columns(pl.col("x").diff().over("k")))
+    view = msgspec.structs.replace(EXPRESSIONS, transform="difference")
+    source = frame([("A", at, 0, at % 5) for at in range(20)])
+    latest = compute(view, source, Partition(name="p", from_us=10, to_us=12)).latest
+    assert latest.select("event_us", "v").rows() == [(12, 1.0)]
+    assert compute(view, source, Partition(name="p", from_us=9, to_us=10)).latest.select("event_us", "v").rows() == [(10, -4.0)]
 
 
 def test_cuts_lie_on_whole_steps_and_are_bounded() -> None:

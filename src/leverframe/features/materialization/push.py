@@ -33,13 +33,19 @@ def push_rows(view: FeatureView, fresh: pl.DataFrame, source: pl.LazyFrame, stor
     InvalidInput: the view does not fit the rows.    Unavailable: the store cannot be written, or is written by others without end.
     """
     version = view_version(view)
-    check_view(view, dict(fresh.schema))
-    rows = _of_the_same_entities(view, fresh, source) if view.aggregates else fresh.lazy()
+    if view.transform:
+        # Which of its rows come of the new ones is known to the transform alone: all are prepared again.
+        rows = source
+    else:
+        check_view(view, dict(fresh.schema))
+        rows = _of_the_same_entities(view, fresh, source) if view.aggregates else fresh.lazy()
     for _ in range(ATTEMPTS_MAX):
         revision, held = store.revision(view.name, version), store.meta(view.name, version)
         if held is None:
             return None
-        found = compute(view, rows, Partition(name="push", from_us=_known_from(view, fresh) - 1, to_us=now_us))
+        found = compute(
+            view, rows, Partition(name="push", from_us=held.watermark_us if view.transform else _known_from(view, fresh) - 1, to_us=now_us)
+        )
         new = entity_rows(view, found.latest)
         binding = ViewBinding(view=view.name, view_version=version, entity_fields=view.entity, features=view.features)
         there = store.read(binding, new.keys, now_us)

@@ -19,7 +19,8 @@ from leverframe.core.errors import LimitExceeded
 from leverframe.core.feature import FeatureView
 from leverframe.features.declared.definitions import ARRIVAL, EVENT, VALID_FROM, check_view, windows
 from leverframe.features.online.online import NEVER_US, EntityRows, entity_keys
-from leverframe.features.rows.source_rows import entity_key_type, moment
+from leverframe.features.rows.source_rows import entity_key_type, moment, source_rows
+from leverframe.features.rows.transforms import transformed
 from leverframe.features.timelines.timeline import timeline
 
 PARTITIONS_MAX = 1_000
@@ -73,6 +74,7 @@ def key_ranges(view: FeatureView, source: pl.LazyFrame, to_us: int, parts: int =
     ----------
     parts: how many, at most ``PARTITIONS_MAX``; 0: as many as ``RANGE_ROWS`` asks for.
     """
+    view, source = _prepared(view, source)
     key = view.entity[0]
     schema = source.collect_schema()
     check_view(view, dict(schema))
@@ -99,11 +101,40 @@ def compute(view: FeatureView, source: pl.LazyFrame, part: Partition) -> Slice:
     ------
     InvalidInput: the view does not fit the source.
     """
+    view, source = _prepared(view, source)
     rows = _deciding(view, source, part).collect()
+    if view.expressions:
+        latest = _newest_rows(view, source_rows(view, rows.lazy()))
+        newest = latest.select(pl.col(EVENT, ARRIVAL).max()).row(0)
+        return Slice(latest=latest, rows_read=rows.height, newest_us=(_or_never(newest[0]), _or_never(newest[1])))
     line = timeline(view, rows.lazy()).filter((pl.col(VALID_FROM) > part.from_us) & (pl.col(VALID_FROM) <= part.to_us))
     newest = line.select(pl.col(EVENT, ARRIVAL).max()).row(0)
     latest = line.drop(VALID_FROM).unique(list(view.entity), keep="last", maintain_order=True)
     return Slice(latest=latest, rows_read=rows.height, newest_us=(_or_never(newest[0]), _or_never(newest[1])))
+
+
+def _prepared(view: FeatureView, source: pl.LazyFrame) -> tuple[FeatureView, pl.LazyFrame]:
+    """The view over rows that went through its transform, which may need all of them: no row may be left out before."""
+    return (msgspec.structs.replace(view, transform=""), transformed(view, source)) if view.transform else (view, source)
+
+
+def _newest_rows(view: FeatureView, rows: pl.DataFrame) -> pl.DataFrame:
+    """The row of each entity with the newest (event, arrival), of equals the later one, ordered by key: where its timeline ends.
+
+    The timeline itself is not needed for that. Only times and keys are sorted; features are gathered once, in the order they are stored.
+    """
+    keys = list(view.entity)
+    times = rows.select(*keys, EVENT, ARRIVAL).with_row_index("__row").lazy()
+    if not _in_order(rows):
+        times = times.sort(EVENT, ARRIVAL, maintain_order=True)
+    last = times.group_by(keys).agg(pl.col("__row").last()).sort(keys).select("__row").collect()
+    return rows.select(*keys, EVENT, ARRIVAL, *view.features)[last["__row"]]
+
+
+def _in_order(rows: pl.DataFrame) -> bool:
+    """Whether rows come by event, and of one event by arrival, as a feed delivers them."""
+    event, arrival = rows[EVENT].to_numpy(), rows[ARRIVAL].to_numpy()
+    return bool(((event[1:] > event[:-1]) | ((event[1:] == event[:-1]) & (arrival[1:] >= arrival[:-1]))).all())
 
 
 def _deciding(view: FeatureView, source: pl.LazyFrame, part: Partition) -> pl.LazyFrame:
