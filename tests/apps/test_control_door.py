@@ -63,15 +63,15 @@ def test_loopback_names_with_any_port_are_answered(api, host):
 
 def test_a_missing_idempotency_key_is_made_and_returned(api, platform):
     body = {"names": ["origin_weather"]}
-    made = api.post("/api/v1/views/materialize", headers=ADMIN, json=body).headers["idempotency-key"]
-    kept = api.post("/api/v1/views/materialize", headers=ADMIN | {"Idempotency-Key": "mine-1"}, json=body).headers["idempotency-key"]
+    made = api.post("/api/v1/materializations", headers=ADMIN, json=body).headers["idempotency-key"]
+    kept = api.post("/api/v1/materializations", headers=ADMIN | {"Idempotency-Key": "mine-1"}, json=body).headers["idempotency-key"]
     assert kept == "mine-1"
     assert [call[2] for call in platform.calls.made] == [made, "mine-1"], "the ledger must see the key the caller sees"
 
 
 @pytest.mark.parametrize("key", ["x" * 129, "a b", "a\x7fb", "schlüssel".encode()])
 def test_a_strange_idempotency_key_is_refused(api, key):
-    answer = api.post("/api/v1/views/materialize", headers=ADMIN | {"Idempotency-Key": key}, json={})
+    answer = api.post("/api/v1/materializations", headers=ADMIN | {"Idempotency-Key": key}, json={})
     assert answer.status_code == 400
     assert answer.json()["where"] == "Idempotency-Key"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,3 +144,65 @@ def test_a_scan_of_files_has_the_report_of_their_rows(tmp_path: Path) -> None:
     assert (key.failing_rows, key.examples) == (0, ()), "7 and 500 have no common factor: 3,500 keys, each once"
     assert found["exclusive_maximum", "fee"].failing_rows == 4, "1001 and 1002 come twice"
     assert found["exclusive_maximum", "fee"].example_rows == ("clinic=c0, number=1", "clinic=c1, number=2")
+
+
+NASTY = [
+    dict(zip(TYPED, values, strict=True))
+    for values in (
+        ("ab", 1, "eve", "a", 1.5, True, date(2013, 3, 10), datetime(1970, 1, 1, 2), NOW_US),
+        ("ab", 1, "eve", "a", -0.0, False, date(2013, 3, 10), None, NOW_US),
+        ("ab\n", 2**40, "x", "z", math.nan, None, None, datetime(1969, 12, 31), None),
+        ("äö", 2, "seventy", "ü", math.inf, True, date(1969, 12, 31), datetime(2262, 1, 1), 0),
+        (None, 3, None, None, 1000.5, True, None, None, None),
+        ("", None, "bob", "b'c", -1e300, True, None, None, 5),
+        ("ab", 1, "bob", "b'c", None, None, None, None, 5),
+        ("toolong", -1, "ann", "a", 0.1, True, date(2013, 3, 10), None, 5),
+    )
+]
+TEXT_VALUES: dict[str, list[str | None]] = {
+    "clinic": ["ab", "cd", "ab\r\n", None],
+    "number": ["1", "+3", " 1", "2.0", "4e0", "9999999999", "-0", "\u0661", "", None],
+    "patient": ["eve", "bob", None],
+    "ward": ["a", "b'c", "nowhere", None],
+    "fee": ["1.5", ".5", "5.", "+1", "1e2", "1e400", "nan", "inf", "1_0", "0x1", "1d", "1.5f", " 2", "2 ", "--1", "", "e1", None],
+    "paid": ["true", "FALSE", "True", "t", "yes", "1", "0", "", None],
+    "day": ["2013-03-10", "2013-02-29", "2013-03-10 00:00:00", "20130310", "2013-3-1", "", None],
+    "seen_at": [
+        *("1970-01-01T01:00:00Z", "1970-01-01 03:00:00+02:00", "1970-01-01T02:00:00.5"),
+        *("1970-01-01", "never", "1970-13-01T00:00:00", "1970-1-1T1:2:3", None),
+    ],
+    "noted_at": ["0", "1970-01-01T10:00:00Z", "1970-01-01T05:00:00-05:00", "soon", None],
+}  # fmt: skip
+
+
+def as_spark(spark: Any, frame: pl.DataFrame, folder: Path) -> Any:
+    """The rows as a Spark table, through a Parquet file, as a cluster would read them."""
+    path = folder / f"{len(list(folder.iterdir()))}.parquet"
+    frame.write_parquet(path)
+    return spark.read.parquet(str(path))
+
+
+@pytest.mark.slow
+def test_spark_has_the_same_report_of_nasty_values(spark: Any, tmp_path: Path) -> None:
+    from leverframe.data.checks.checks_spark import check_spark
+
+    frame = table(NASTY, TYPED)
+    for rows in (frame, frame.head(0), frame.drop("ward", "number").with_columns(extra=pl.lit(1))):
+        whole = check(rows, CONTRACT, NOW_US, PARENTS).report
+        found = check_spark(as_spark(spark, rows, tmp_path), CONTRACT, NOW_US, {"wards": as_spark(spark, WARDS, tmp_path)})
+        assert list(found.results) == list(whole.results)
+        assert found == whole
+    alone = check_spark(as_spark(spark, frame, tmp_path), CONTRACT, NOW_US)
+    assert alone == check(frame, CONTRACT, NOW_US).report, "references without their parent"
+
+
+@pytest.mark.slow
+def test_spark_reads_text_as_the_other_engines_do(spark: Any, tmp_path: Path) -> None:
+    from leverframe.data.checks.checks_spark import check_spark
+
+    longest = max(len(values) for values in TEXT_VALUES.values())
+    frame = table([{name: values[i % len(values)] for name, values in TEXT_VALUES.items()} for i in range(longest)], {})
+    parents = {"wards": as_spark(spark, WARDS, tmp_path)}
+    found = {(r.rule, r.column): r for r in check_spark(as_spark(spark, frame, tmp_path), CONTRACT, NOW_US, parents).results}
+    for result in check(frame, CONTRACT, NOW_US, PARENTS).report.results:
+        assert found[result.rule, result.column] == result

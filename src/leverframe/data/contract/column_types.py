@@ -36,6 +36,8 @@ _SYNONYMS: Mapping[str, str] = {
 }
 _INTEGERS = frozenset({"int8", "int16", "int32", "int64"})
 _FLOATS = frozenset({"float32", "float64"})
+_DAY_CHARACTERS = len("2013-03-10")
+_MOMENT = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.|[+-]|$)"
 PATTERN_CHARACTERS_MAX = 1_000
 
 PHYSICAL_OF_LOGICAL: Mapping[str, frozenset[str]] = {
@@ -108,7 +110,7 @@ def _parsed(text: pl.Expr, column: Column, promised: pl.DataType) -> pl.Expr:
     if promised == pl.Boolean:
         return text.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
     if promised == pl.Date:
-        return text.str.to_date("%Y-%m-%d", strict=False)
+        return pl.when(text.str.len_bytes() == _DAY_CHARACTERS).then(text).str.to_date("%Y-%m-%d", strict=False)
     if isinstance(promised, pl.Datetime):
         return _moment(text)
     number = text.cast(promised, strict=False)
@@ -120,6 +122,7 @@ def _parsed(text: pl.Expr, column: Column, promised: pl.DataType) -> pl.Expr:
 def _moment(text: pl.Expr) -> pl.Expr:
     """ISO 8601 with or without a zone (none means UTC) as a naive UTC datetime."""
     plain = text.str.replace("Z$", "+00:00").str.replace("T", " ", literal=True)
+    plain = pl.when(plain.str.contains(_MOMENT)).then(plain)  # the parser alone would also take 2013-3-1 1:2:3
     zoned = pl.when(plain.str.contains(r"[+-]\d{2}:\d{2}$")).then(plain).otherwise(plain + "+00:00")
     return zoned.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False).dt.replace_time_zone(None)
 
