@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from grpc._cython import cygrpc
@@ -183,8 +184,11 @@ class GrpcServer:
     # ---- on the library's thread ------------------------------------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        self._accepting += 1
-        self._server.request_call(self._queue, self._queue, None)
+        # The library refuses to be asked for calls once a stop has begun, which the other thread may have done since this one last looked:
+        # an exception here would end the thread, and every call under way would wait for the end of the grace.
+        with suppress(ValueError):
+            self._server.request_call(self._queue, self._queue, None)
+            self._accepting += 1
 
     def _wait_for_events(self) -> None:
         poll, stopping = self._queue.poll, False
