@@ -8,8 +8,8 @@ from benchmarks.release.worlds import ALPHA, MARGINS, SHARE
 from scipy import stats
 
 from leverframe.core.statistics.intervals import delong
-from leverframe.release.paths import Traffic
-from leverframe.release.plan import Metric
+from leverframe.release.evidence.paths import Traffic
+from leverframe.release.plans.plan import Metric
 
 POWER = 0.9
 POINT_ROWS = 200

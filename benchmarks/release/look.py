@@ -8,9 +8,9 @@ from benchmarks.release.worlds import CANARY, RULES, World, draw
 
 from leverframe.core.digest import digest_bytes
 from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord
-from leverframe.release.evidence import StageEvidence
-from leverframe.release.paths import Traffic
-from leverframe.release.plan import ReleasePlan, Stage, VersionRef
+from leverframe.release.evidence.evidence import StageEvidence
+from leverframe.release.evidence.paths import Traffic
+from leverframe.release.plans.plan import ReleasePlan, Stage, VersionRef
 
 ENDPOINT = "flight-delay"
 LOOKS = 300

@@ -1,7 +1,8 @@
 """Do releases decide soundly, and how soon? Thousands of simulated ones from fixed seeds, with what other tools do in the same run.
 
-The evidence of every request is computed by the product's own functions (``leverframe.release.paths``), which a test compares look by look
-with the stage that production runs; rollout-hours and the cost of a look are measured on that stage itself. ``--quick``: a tenth of it.
+The evidence of every request is computed by the product's own functions (``leverframe.release.evidence.paths``), which a test compares
+look by look with the stage that production runs; rollout-hours and the cost of a look are measured on that stage itself. ``--quick``: a
+tenth of it.
 """
 
 import argparse
@@ -28,9 +29,9 @@ from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.digest import digest_bytes
 from leverframe.core.statistics.auc import NEGATIVES, POSITIVES, auc_blocks
 from leverframe.core.statistics.rates import rate_bets, rate_blocks
-from leverframe.release.judge import beyond
-from leverframe.release.paths import evidence_paths, first_harm, first_proof
-from leverframe.release.plan import Metric, ReleasePlan, VersionRef, default_rules, default_stages
+from leverframe.release.evidence.judge import beyond
+from leverframe.release.evidence.paths import evidence_paths, first_harm, first_proof
+from leverframe.release.plans.plan import Metric, ReleasePlan, VersionRef, default_rules, default_stages
 from leverframe.release.simulate import World as RolloutWorld
 from leverframe.release.simulate import simulate
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leverframe.release.paths import Traffic
-from leverframe.release.plan import FALSE_ABORT_BUDGET, Metric, MetricRule, Stage
+from leverframe.release.evidence.paths import Traffic
+from leverframe.release.plans.plan import FALSE_ABORT_BUDGET, Metric, MetricRule, Stage
 
 SHARE = 0.05
 LABEL_LAG = 600

@@ -25,7 +25,7 @@ from leverframe.data.contract.contract_file import read_contract
 from leverframe.features.materialization.jobs import JobRecord
 from leverframe.features.parity_verdicts import FeatureVerdict, ParityRecord, SkewExample
 from leverframe.features.timelines.distribution import distributions
-from leverframe.release.plan import LABEL_HORIZON_US, STALL_US, WATCH_US, ReleasePlan, VersionRef, default_rules, default_stages
+from leverframe.release.plans.plan import LABEL_HORIZON_US, STALL_US, WATCH_US, ReleasePlan, VersionRef, default_rules, default_stages
 
 NOW_US = us_from_iso("2013-06-14T09:30:00Z")
 CARRIERS = ("UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E")

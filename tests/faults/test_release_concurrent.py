@@ -10,7 +10,7 @@ from leverframe.core.route import Endpoint
 from leverframe.governance.ledger.memory import AllowEverything
 from leverframe.governance.ledger.store import Ledger
 from leverframe.release.commands import HANDLERS, ApplyPlan, PlanRelease
-from leverframe.release.controller import Controller
+from leverframe.release.control.controller import Controller
 from leverframe.release.records import KIND_ENDPOINT, KIND_GENERATION, KIND_RELEASE, Generation, Release
 
 

@@ -9,7 +9,7 @@ from leverframe.core.actor import Actor
 from leverframe.core.command import Command, Receipt
 from leverframe.core.errors import Unavailable
 from leverframe.core.route import check_endpoint
-from leverframe.release.controller import Controller
+from leverframe.release.control.controller import Controller
 
 
 class Crash(Exception):
@@ -132,8 +132,8 @@ def test_a_second_release_cannot_start_while_one_is_under_way_even_across_a_cras
 
 def test_negative_control_without_stage_guards_a_repeated_decision_climbs_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Switch the idempotency key's meaning and the stage guard off: then a write of unknown outcome, tried again, does climb twice."""
-    from leverframe.release import rollout
     from leverframe.release.commands import AdvanceRelease
+    from leverframe.release.rollout import rollout
 
     rig = Rig(seed=2)
     id = rig.release("flight-delay@v2", stages=None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.release.harness import Rig, plan_of
 
-from leverframe.release.plan import ReleasePlan
+from leverframe.release.plans.plan import ReleasePlan
 from leverframe.release.simulate import World, simulate
 
 

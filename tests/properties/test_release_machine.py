@@ -26,7 +26,7 @@ from leverframe.release.commands import (
     Unkill,
     Unpin,
 )
-from leverframe.release.controller import Controller
+from leverframe.release.control.controller import Controller
 from leverframe.release.machine import ACTIVE
 from leverframe.release.records import KIND_RELEASE, Release
 

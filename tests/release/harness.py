@@ -13,8 +13,8 @@ from leverframe.core.route import Endpoint
 from leverframe.governance.decision import Decides
 from leverframe.governance.ledger.memory import AllowEverything, MemoryJournal
 from leverframe.release.commands import HANDLERS, ApplyPlan, PlanRelease
-from leverframe.release.controller import Controller
-from leverframe.release.plan import KIND_PLAN, ReleasePlan, Stage
+from leverframe.release.control.controller import Controller
+from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan, Stage
 from leverframe.release.records import KIND_ENDPOINT, KIND_MODEL_VERSION, KIND_RELEASE, Release
 
 ALICE = Actor(subject="alice", roles=("engineer",), teams=("delays",))

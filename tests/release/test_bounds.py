@@ -7,8 +7,8 @@ from leverframe.core.actor import Actor
 from leverframe.core.errors import Forbidden, InvalidInput, NotFound
 from leverframe.core.route import Quota
 from leverframe.governance.policy import Policy
-from leverframe.release.bounds import SetLimits, SetTenantQuota, tenant_quotas
-from leverframe.release.routes import route_table
+from leverframe.release.levers.bounds import SetLimits, SetTenantQuota, tenant_quotas
+from leverframe.release.rollout.routes import route_table
 
 AT = {"environment": ENV, "endpoint": NAME, "owner_team": TEAM, "reason": "drill"}
 

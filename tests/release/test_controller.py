@@ -5,7 +5,7 @@ from tests.release.harness import ALICE, ENV, NAME, TEAM, Rig
 from leverframe.core.clock import HOUR_US
 from leverframe.core.prediction import PredictionRecord
 from leverframe.release.commands import DisableFeature, FreezeReleases, Kill, PauseRelease, Pin, ResumeRelease, UnfreezeReleases
-from leverframe.release.controller import NOTE_EVERY_US, Controller
+from leverframe.release.control.controller import NOTE_EVERY_US, Controller
 from leverframe.release.records import KIND_EVIDENCE, EvidenceNote
 
 

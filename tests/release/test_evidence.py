@@ -8,10 +8,10 @@ from tests.release.harness import Rig, plan_of
 
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.prediction import LabelRecord, PredictionRecord
-from leverframe.release.decide import decide
-from leverframe.release.evidence import PATH_POINTS_MAX, StageEvidence
+from leverframe.release.control.decide import decide
+from leverframe.release.evidence.evidence import PATH_POINTS_MAX, StageEvidence
 from leverframe.release.machine import Progress
-from leverframe.release.plan import LABEL_HORIZON_US, MetricRule, ReleasePlan
+from leverframe.release.plans.plan import LABEL_HORIZON_US, MetricRule, ReleasePlan
 
 V1, V2 = "flight-delay@v1", "flight-delay@v2"
 NOW = 50 * DAY_US

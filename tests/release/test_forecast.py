@@ -5,8 +5,8 @@ import pytest
 
 from leverframe.core.errors import InvalidInput
 from leverframe.core.statistics.rates import PairedRateDifference
-from leverframe.release.forecast import Today, forecast
-from leverframe.release.plan import MetricRule, Stage
+from leverframe.release.evidence.forecast import Today, forecast
+from leverframe.release.plans.plan import MetricRule, Stage
 
 CANARY = Stage(name="canary 10 %", role="canary", weight=10.0, mirror=True)
 ERRORS = MetricRule(metric="errors", margin=0.02, alpha=0.0005)

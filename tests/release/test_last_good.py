@@ -6,8 +6,8 @@ from tests.release.harness import ALICE, ENV, NAME, TEAM, Rig, version
 from leverframe.core.errors import InvalidInput
 from leverframe.core.route import Condition, Rule
 from leverframe.release.commands import AbortRelease, Kill, Rollback, SetFallback, Unkill
-from leverframe.release.last_good import came_before
 from leverframe.release.records import KIND_RELEASE, Release
+from leverframe.release.rollout.last_good import came_before
 
 AT = {"environment": ENV, "endpoint": NAME, "owner_team": TEAM, "reason": "drill"}
 V1, V2, V3 = (f"{NAME}@v{number}" for number in (1, 2, 3))

@@ -18,7 +18,7 @@ from leverframe.release.commands import (
     Unpin,
 )
 from leverframe.release.history import live_at, timeline
-from leverframe.release.routes import needs_publish, route_table
+from leverframe.release.rollout.routes import needs_publish, route_table
 
 AT = {"environment": ENV, "endpoint": NAME, "owner_team": TEAM, "reason": "drill"}
 

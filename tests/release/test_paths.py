@@ -7,9 +7,9 @@ from tests.release.harness import Rig, plan_of
 from tests.release.test_evidence import NOW, V1, V2, answer, label
 
 from leverframe.core.errors import InvalidInput
-from leverframe.release.evidence import StageEvidence
-from leverframe.release.paths import Traffic, evidence_paths, first_harm, first_proof
-from leverframe.release.plan import MetricRule, ReleasePlan, Stage
+from leverframe.release.evidence.evidence import StageEvidence
+from leverframe.release.evidence.paths import Traffic, evidence_paths, first_harm, first_proof
+from leverframe.release.plans.plan import MetricRule, ReleasePlan, Stage
 
 STAGE = Stage(name="canary 5 %", role="canary", weight=5.0, mirror=True, rows_min=1)
 RULES = (

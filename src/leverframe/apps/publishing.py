@@ -10,7 +10,7 @@ from leverframe.core.route import RouteTable
 from leverframe.governance.identity import callers
 from leverframe.governance.publication import Publication
 from leverframe.governance.signing import SigningKey, TrustStore
-from leverframe.release.routes import route_table
+from leverframe.release.rollout.routes import route_table
 
 ROUTES_TYPE = "application/vnd.leverframe.routes+json"
 

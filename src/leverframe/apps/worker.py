@@ -24,7 +24,7 @@ from leverframe.apps.settings import Settings
 from leverframe.apps.training_workflow import TrainingWorkflow
 from leverframe.apps.wiring import open_parts
 from leverframe.core.errors import Conflict, LeverframeError
-from leverframe.release.controller import Controller
+from leverframe.release.control.controller import Controller
 from leverframe.release.records import KIND_RELEASE, Release
 
 EXECUTOR = "worker-1"

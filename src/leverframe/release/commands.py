@@ -1,9 +1,11 @@
 """Every command of the room, bound to the function that carries it out and to the facts its policy decides on."""
 
 from leverframe.core.command import Handles
-from leverframe.release import bounds, operate, planning, reviews, rollout
-from leverframe.release.bounds import SetLimits, SetTenantQuota
-from leverframe.release.operate import (
+from leverframe.release.approvals import reviews
+from leverframe.release.approvals.reviews import CloseReview
+from leverframe.release.levers import bounds, operate
+from leverframe.release.levers.bounds import SetLimits, SetTenantQuota
+from leverframe.release.levers.operate import (
     DisableFeature,
     EnableFeature,
     ExpireLever,
@@ -15,9 +17,10 @@ from leverframe.release.operate import (
     Unkill,
     Unpin,
 )
-from leverframe.release.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval
-from leverframe.release.reviews import CloseReview
-from leverframe.release.rollout import (
+from leverframe.release.planning import planning
+from leverframe.release.planning.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval
+from leverframe.release.rollout import rollout
+from leverframe.release.rollout.rollout import (
     AbortRelease,
     AdvanceRelease,
     CompleteRelease,

@@ -5,7 +5,7 @@ import msgspec
 from leverframe.core.digest import Digest
 from leverframe.core.route import Quota
 from leverframe.core.verdict import Verdict
-from leverframe.release.evidence import Counts, Point
+from leverframe.release.evidence.evidence import Counts, Point
 from leverframe.release.machine import ACTIVE, Progress, State
 
 KIND_APPROVAL = "approval"

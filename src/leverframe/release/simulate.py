@@ -13,10 +13,10 @@ import numpy as np
 from leverframe.core.clock import HOUR_US
 from leverframe.core.digest import canonical_json
 from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord
-from leverframe.release.decide import decide
-from leverframe.release.evidence import StageEvidence
+from leverframe.release.control.decide import decide
+from leverframe.release.evidence.evidence import StageEvidence
 from leverframe.release.machine import ENDED, Progress, State, step
-from leverframe.release.plan import ReleasePlan
+from leverframe.release.plans.plan import ReleasePlan
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import msgspec
 
 from leverframe.apps.console.words import duration, moment, short
 from leverframe.apps.platform.views import PlanView
-from leverframe.release.plan import MetricRule, ReleasePlan, Stage, VersionRef, applies
+from leverframe.release.plans.plan import MetricRule, ReleasePlan, Stage, VersionRef, applies
 
 STRATEGY_WORDS = {
     "initial": "initial: the endpoint's first version, at once",
@@ -96,7 +96,7 @@ def _rule(rule: MetricRule, stages: tuple[Stage, ...]) -> tuple[str, ...]:
 def _margin(rule: MetricRule) -> tuple[str, str]:
     """What is compared, and how much worse is tolerated.
 
-    >>> from leverframe.release.plan import MetricRule
+    >>> from leverframe.release.plans.plan import MetricRule
     >>> _margin(MetricRule(metric="latency_budget", margin=0.05, alpha=0.001))
     ('share of answers slower than 100 ms', '5 points more')
     """

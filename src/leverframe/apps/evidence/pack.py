@@ -16,7 +16,7 @@ from leverframe.governance.ledger.chain import AuditEntry
 from leverframe.governance.ledger.checkpoints import read_checkpoint
 from leverframe.governance.ledger.store import Ledger
 from leverframe.governance.signing import SigningKey, TrustStore
-from leverframe.release.plan import KIND_PLAN, ReleasePlan, VersionRef
+from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan, VersionRef
 from leverframe.release.records import KIND_APPROVAL, KIND_EVIDENCE, KIND_RELEASE, Approval, EvidenceNote, Release
 
 PACK_TYPE = "application/vnd.leverframe.evidence+json"

@@ -13,8 +13,8 @@ from leverframe.core.model import SIGNATURE
 from leverframe.core.route import Condition, Endpoint, Rule
 from leverframe.core.schema import InputColumn, Signature
 from leverframe.governance.bundles import open_bundle
-from leverframe.release.bounds import SetLimits, SetTenantQuota, tenant_quotas
-from leverframe.release.operate import SetFallback
+from leverframe.release.levers.bounds import SetLimits, SetTenantQuota, tenant_quotas
+from leverframe.release.levers.operate import SetFallback
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release, TenantQuota
 
 MATCHES_MAX = 3

@@ -13,7 +13,7 @@ from leverframe.governance.decision import OWN_POLICY, OwnPolicy
 from leverframe.governance.own_policies import KIND_PROPOSAL, ApprovePolicy, Proposal, ProposePolicy
 from leverframe.governance.policy import shipped_policies
 from leverframe.governance.policy_cases import PlainFact, PolicyCase, run_case
-from leverframe.release.planning import ApplyPlan, plan_facts
+from leverframe.release.planning.planning import ApplyPlan, plan_facts
 
 T = TypeVar("T", bound=msgspec.Struct)
 

@@ -30,8 +30,9 @@ from leverframe.core.schema import Signature
 from leverframe.features.commands import KIND_VIEW
 from leverframe.governance.bundles import open_bundle
 from leverframe.release import history
-from leverframe.release.approvals import freeze_at
-from leverframe.release.operate import (
+from leverframe.release.approvals.approvals import freeze_at
+from leverframe.release.approvals.reviews import CloseReview
+from leverframe.release.levers.operate import (
     DisableFeature,
     EnableFeature,
     FreezeReleases,
@@ -41,8 +42,8 @@ from leverframe.release.operate import (
     Unkill,
     Unpin,
 )
-from leverframe.release.plan import KIND_PLAN, MetricRule, ReleasePlan, Stage
-from leverframe.release.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval, version_id
+from leverframe.release.planning.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval, version_id
+from leverframe.release.plans.plan import KIND_PLAN, MetricRule, ReleasePlan, Stage
 from leverframe.release.records import (
     KIND_APPROVAL,
     KIND_ENDPOINT,
@@ -58,8 +59,7 @@ from leverframe.release.records import (
     Release,
     Review,
 )
-from leverframe.release.reviews import CloseReview
-from leverframe.release.rollout import AbortRelease, PauseRelease, ResumeRelease, Rollback
+from leverframe.release.rollout.rollout import AbortRelease, PauseRelease, ResumeRelease, Rollback
 
 NOTE_CHARS_MAX = 2000
 """A longer note is cut."""

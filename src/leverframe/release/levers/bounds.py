@@ -8,9 +8,9 @@ from leverframe.core.command import Command, Journal, Transaction
 from leverframe.core.errors import InvalidInput, NotFound
 from leverframe.core.quotas import quota_of
 from leverframe.core.route import Quota
-from leverframe.release.operate import Operate, endpoint_of, require_reason
+from leverframe.release.levers.operate import Operate, endpoint_of, require_reason
 from leverframe.release.records import KIND_TENANT_QUOTA, TenantQuota
-from leverframe.release.routes import next_value, put_endpoint
+from leverframe.release.rollout.routes import next_value, put_endpoint
 
 DEADLINE_MS_MAX = 600_000
 """Longest deadline of an endpoint; a longer one is refused (a caller waiting that long has no use for a fallback)."""

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from leverframe.core.statistics.auc import NEGATIVES, POSITIVES
 from leverframe.core.statistics.multinomial import ShareSequence
 from leverframe.core.verdict import Answer, Verdict
-from leverframe.release.plan import Metric, MetricRule
+from leverframe.release.plans.plan import Metric, MetricRule
 
 NAMES: dict[Metric, str] = {
     "errors": "failing answers",

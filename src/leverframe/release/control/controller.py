@@ -18,13 +18,13 @@ from leverframe.core.digest import digest_record
 from leverframe.core.errors import Conflict, NotFound, Refused
 from leverframe.core.prediction import LogRecord
 from leverframe.core.route import Endpoint
-from leverframe.release.decide import Decision, decide
-from leverframe.release.evidence import StageEvidence
+from leverframe.release.control.decide import Decision, decide
+from leverframe.release.evidence.evidence import StageEvidence
+from leverframe.release.levers.operate import ExpireLever
 from leverframe.release.machine import Event
-from leverframe.release.operate import ExpireLever
-from leverframe.release.plan import KIND_PLAN, ReleasePlan
+from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
 from leverframe.release.records import KIND_ENDPOINT, KIND_LEVER, KIND_RELEASE, Lever, Release
-from leverframe.release.rollout import AdvanceRelease, CompleteRelease, HoldRelease, NoteEvidence, Rollback
+from leverframe.release.rollout.rollout import AdvanceRelease, CompleteRelease, HoldRelease, NoteEvidence, Rollback
 
 RECORDS_MAX = 50_000
 """Log records read in one tick. When there are more, this tick judges as of the last record read, and the next one reads on."""

@@ -3,7 +3,7 @@
 import msgspec
 
 from leverframe.core.verdict import Verdict
-from leverframe.release.evidence import StageEvidence
+from leverframe.release.evidence.evidence import StageEvidence
 from leverframe.release.machine import Event, Progress
 
 _SENTENCES_MAX = 4

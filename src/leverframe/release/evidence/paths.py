@@ -1,7 +1,7 @@
 """The evidence of a mirrored canary after *every* request at once, from arrays: what calibration by thousands of releases needs.
 
 Not a second judge: the same functions of :mod:`leverframe.core.statistics` that the sequences of a stage add up row by row, added up for
-all rows in one go, and :func:`leverframe.release.judge.beyond` decides in both. A test folds the same traffic, record by record, into
+all rows in one go, and :func:`.judge.beyond` decides in both. A test folds the same traffic, record by record, into
 :class:`.evidence.StageEvidence` and compares every look.
 """
 
@@ -19,8 +19,8 @@ from leverframe.core.statistics.bounded import HARM_BETS, harm_bets, proof_bets
 from leverframe.core.statistics.means import mean_log_evidence, trusted
 from leverframe.core.statistics.rates import paired_bets, rate_bets, rate_blocks
 from leverframe.core.statistics.sequential import BURN_IN_ROWS
-from leverframe.release.judge import beyond
-from leverframe.release.plan import Metric, MetricRule, Stage
+from leverframe.release.evidence.judge import beyond
+from leverframe.release.plans.plan import Metric, MetricRule, Stage
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -15,7 +15,7 @@ from leverframe.core.statistics.margins import Averaged, MarginTest, TwoSided
 from leverframe.core.statistics.means import DifferenceMargin, MeanMargin
 from leverframe.core.statistics.quantiles import QuantileMargin
 from leverframe.core.statistics.rates import PairedRateDifference, RateDifference
-from leverframe.release.plan import MetricRule, Stage
+from leverframe.release.plans.plan import MetricRule, Stage
 
 ROWS_WAITING_MAX = 4_096
 """Rows folded into a sequence at the latest, whether anybody looks or not."""

@@ -11,9 +11,9 @@ import msgspec
 from leverframe.core.command import Journal, Transaction
 from leverframe.core.errors import Refused, Unavailable
 from leverframe.core.route import Arm, Caller, Endpoint, RouteTable, check_endpoint
-from leverframe.release.last_good import keep_last_good
-from leverframe.release.plan import ReleasePlan, Stage, VersionRef
+from leverframe.release.plans.plan import ReleasePlan, Stage, VersionRef
 from leverframe.release.records import KIND_ENDPOINT, KIND_GENERATION, KIND_TENANT_QUOTA, Generation, Release, TenantQuota
+from leverframe.release.rollout.last_good import keep_last_good
 
 _READS_MAX = 10
 

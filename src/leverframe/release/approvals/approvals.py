@@ -2,7 +2,7 @@
 
 from leverframe.core.command import Journal, Transaction
 from leverframe.governance.identity import holds_role
-from leverframe.release.plan import ReleasePlan
+from leverframe.release.plans.plan import ReleasePlan
 from leverframe.release.records import KIND_APPROVAL, KIND_FREEZE, Approval, Freeze
 
 APPROVER_ROLE = "approver"

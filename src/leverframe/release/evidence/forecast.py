@@ -8,9 +8,9 @@ from leverframe.core.errors import InvalidInput
 from leverframe.core.statistics.auc import NEGATIVES, POSITIVES
 from leverframe.core.statistics.power import mean_harm_rows, mean_proof_rows, rate_harm_rows, rate_proof_rows, time_to_detect
 from leverframe.core.statistics.rates import nearest_worse_chance
-from leverframe.release.judge import NAMES
-from leverframe.release.plan import MetricRule, Stage
-from leverframe.release.sequences import paired_in
+from leverframe.release.evidence.judge import NAMES
+from leverframe.release.evidence.sequences import paired_in
+from leverframe.release.plans.plan import MetricRule, Stage
 
 
 class Today(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +88,7 @@ def forecast(rule: MetricRule, stage: Stage, today: Today, effect: float) -> For
     ------
     InvalidInput: of quantiles and of the split nothing can be said without the distribution itself.
 
-    >>> from leverframe.release.plan import default_stages
+    >>> from leverframe.release.plans.plan import default_stages
     >>> rule = MetricRule(metric="errors", margin=0.02, alpha=0.0005)
     >>> print(forecast(rule, default_stages("canary")[0], Today(requests_per_hour=150.0), 0.06).sentence)
     with 150 requests an hour, canary 10 % can see +6.0 points of failing answers in about 5.3 h and prove an equal version in about 2.6 h

@@ -2,7 +2,7 @@
 
 import math
 
-from leverframe.release.plan import MetricRule
+from leverframe.release.plans.plan import MetricRule
 
 SCORE_FLOOR = 1e-6
 """A score of exactly 0 or 1 that is wrong costs as much as this one, not infinitely much."""

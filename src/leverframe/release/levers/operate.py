@@ -11,12 +11,12 @@ import msgspec
 from leverframe.core.command import Command, Transaction
 from leverframe.core.errors import Fault, InvalidInput, NotFound, Refused
 from leverframe.core.route import Condition, Endpoint, Fallback, Rule
-from leverframe.release.approvals import freeze_id
-from leverframe.release.last_good import LAST_GOOD_LEVER, last_good_lever
+from leverframe.release.approvals.approvals import freeze_id
 from leverframe.release.machine import allowed
 from leverframe.release.records import KIND_ENDPOINT, KIND_FREEZE, KIND_LEVER, KIND_RELEASE, Freeze, Lever, Release
-from leverframe.release.rollout import get_release, require_team, transition
-from leverframe.release.routes import put_endpoint
+from leverframe.release.rollout.last_good import LAST_GOOD_LEVER, last_good_lever
+from leverframe.release.rollout.rollout import get_release, require_team, transition
+from leverframe.release.rollout.routes import put_endpoint
 
 DISABLED_MAX = 200
 """Features of one endpoint that can be switched off at once."""

@@ -11,8 +11,9 @@ from leverframe.core.digest import Digest, canonical_json
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
-from leverframe.release.approvals import frozen, valid_approvals
-from leverframe.release.plan import (
+from leverframe.release.approvals.approvals import frozen, valid_approvals
+from leverframe.release.approvals.reviews import open_review
+from leverframe.release.plans.plan import (
     KIND_PLAN,
     LABEL_HORIZON_US,
     STALL_US,
@@ -35,9 +36,8 @@ from leverframe.release.records import (
     Approval,
     Release,
 )
-from leverframe.release.reviews import open_review
-from leverframe.release.rollout import begin, require_team, transition
-from leverframe.release.routes import next_value
+from leverframe.release.rollout.rollout import begin, require_team, transition
+from leverframe.release.rollout.routes import next_value
 
 APPROVAL_EXPIRES_US = 7 * DAY_US
 """How long an approval is good when its approver does not say."""

@@ -1,8 +1,8 @@
 """What a stage has shown so far: prediction-log records folded, one by one, into a sequence per rule.
 
 Evidence is never stored to decide by: it is recomputable from the log, from the stage's first route generation on, so a controller that
-died anywhere comes back to the same numbers. Memory is bounded (see :mod:`leverframe.release.cohort`), and a look costs the same whatever
-number of records was folded before.
+died anywhere comes back to the same numbers. Memory is bounded (see :mod:`leverframe.release.evidence.cohort`), and a look costs the same
+whatever number of records was folded before.
 """
 
 import math
@@ -16,11 +16,11 @@ from leverframe.core.statistics.margins import more_needed
 from leverframe.core.statistics.multinomial import ShareSequence
 from leverframe.core.statistics.sequential import EVERYTHING
 from leverframe.core.verdict import Verdict
-from leverframe.release.cohort import PENDING_MAX, Cohort, Request
-from leverframe.release.judge import Reading, judge, judge_split
-from leverframe.release.losses import outcome_loss
-from leverframe.release.plan import Metric, MetricRule, ReleasePlan, applies
-from leverframe.release.sequences import judged_by, paired_in
+from leverframe.release.evidence.cohort import PENDING_MAX, Cohort, Request
+from leverframe.release.evidence.judge import Reading, judge, judge_split
+from leverframe.release.evidence.losses import outcome_loss
+from leverframe.release.evidence.sequences import judged_by, paired_in
+from leverframe.release.plans.plan import Metric, MetricRule, ReleasePlan, applies
 
 PATH_POINTS_MAX = 60
 """Points kept of each interval's path; at the bound every second one goes."""

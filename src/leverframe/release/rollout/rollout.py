@@ -8,10 +8,10 @@ from leverframe.core.command import Command, Transaction
 from leverframe.core.errors import Conflict, Forbidden, NotFound, Refused
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.verdict import Verdict, combine
-from leverframe.release.approvals import frozen, valid_approvals
-from leverframe.release.evidence import Counts, Point
+from leverframe.release.approvals.approvals import frozen, valid_approvals
+from leverframe.release.evidence.evidence import Counts, Point
 from leverframe.release.machine import ENDED, Event, Progress, step
-from leverframe.release.plan import KIND_PLAN, ReleasePlan, applies
+from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan, applies
 from leverframe.release.records import (
     KIND_ENDPOINT,
     KIND_EVIDENCE,
@@ -21,7 +21,7 @@ from leverframe.release.records import (
     Release,
     StageEntry,
 )
-from leverframe.release.routes import back_arms, live_arm, put_endpoint, stage_arms
+from leverframe.release.rollout.routes import back_arms, live_arm, put_endpoint, stage_arms
 
 
 def require_team(claimed: str, owner: str, *, where: str) -> None:

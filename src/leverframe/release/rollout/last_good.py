@@ -11,7 +11,7 @@ import msgspec
 from leverframe.core.command import Transaction
 from leverframe.core.route import Arm, Endpoint
 from leverframe.release.machine import State
-from leverframe.release.plan import KIND_PLAN, ReleasePlan
+from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
 from leverframe.release.records import KIND_LEVER, KIND_RELEASE, Lever, Release
 
 LAST_GOOD_LEVER = "last-good"

@@ -1,0 +1,1 @@
+"""Whose yes counts, and who looks afterwards. Start reading at ``approvals.py``."""
