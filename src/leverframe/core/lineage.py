@@ -1,4 +1,4 @@
-"""Where values come from and who lives by them: one graph from dataset columns to the endpoints that answer with them.
+"""Where values come from and who lives by them: one graph from registered sources and dataset columns to the endpoints that answer.
 
 An edge points downstream, the way values flow. Two edges that share a node do not always belong to one flow: a version is joined to the
 features it was *trained* with, a model to those its declaration names *today*, so neither leads to the other.
@@ -11,11 +11,12 @@ from typing import Literal
 
 import msgspec
 
-NodeKind = Literal["column", "feature", "service_feature", "input", "model", "version", "endpoint"]
-KINDS: tuple[NodeKind, ...] = ("column", "feature", "service_feature", "input", "model", "version", "endpoint")
+NodeKind = Literal["source", "column", "feature", "service_feature", "input", "model", "version", "endpoint"]
+KINDS: tuple[NodeKind, ...] = ("source", "column", "feature", "service_feature", "input", "model", "version", "endpoint")
 """Every kind of node, upstream first."""
 
 Role = Literal[
+    "fetch",
     "expression",
     "aggregate",
     "filter",
@@ -38,7 +39,7 @@ NODES_MAX = 50_000
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing in the graph. ``id`` is ``<kind>/<name>``; ``group`` is what it belongs to (dataset, view, service, model, endpoint).
+    """One thing in the graph. ``id`` is ``<kind>/<name>``; ``group`` is what it belongs to (source, dataset, view, service …).
 
     ``note`` says what a reader must know, for instance that a version was trained on a definition that has changed since.
     ``gone``: something uses it, and nothing declares it.
@@ -57,7 +58,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 class Edge(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """``target`` uses ``source`` in ``role``; ``how`` is the text of it: the expression, the window, the share of traffic.
 
-    ``column`` is the model's input column it becomes, where the target is a version; ``weight`` the percent of an endpoint's traffic.
+    ``column`` is the model's input column it becomes, where the target is a version, and the source's own column where it is fetched from
+    one; ``weight`` the percent of an endpoint's traffic.
     """
 
     source: str

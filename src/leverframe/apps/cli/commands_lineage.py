@@ -28,7 +28,8 @@ At = Annotated[str, typer.Option(help="Moment (ISO 8601); default: now.")]
 @lineage.command("show")
 def show(
     thing: Annotated[
-        str, typer.Argument(help="dataset, dataset.column, view, view.feature, service, model, model@v3, endpoint; or KIND/NAME.")
+        str,
+        typer.Argument(help="source:NAME, dataset, dataset.column, view, view.feature, service, model, model@v3, endpoint; or KIND/NAME."),
     ],
     at: At = "",
     json_output: Json = False,
@@ -51,7 +52,7 @@ def show(
 
 @lineage.command("impact")
 def impact(
-    columns: Annotated[list[str], typer.Argument(help="Columns as dataset.column.")],
+    columns: Annotated[list[str], typer.Argument(help="Columns as dataset.column or source:NAME.column; source:NAME for all of it.")],
     remove: Annotated[bool, typer.Option("--remove", help="The column goes (the default).")] = False,
     rename: Annotated[bool, typer.Option("--rename", help="The column gets another name.")] = False,
     retype: Annotated[bool, typer.Option("--retype", help="The column gets another type.")] = False,

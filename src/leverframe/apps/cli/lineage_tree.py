@@ -12,6 +12,7 @@ LINES_MAX = 400
 """A longer tree says how much it leaves out; ``--json`` has all of it."""
 
 KIND_WORDS = {
+    "source": "source",
     "column": "column",
     "feature": "feature",
     "service_feature": "service feature",
@@ -42,13 +43,13 @@ class _Grower:
         for edge in self.next(id):
             other = edge.source if self._up else edge.target
             words = edge.how or edge.column or edge.role.replace("_", " ")
-            if self.next(other) or self._graph.nodes[other].kind != "column":
+            node = self._graph.nodes[other]
+            if node.kind != "column" or (self.next(other) and not self._up):
                 onward.setdefault(other, []).append(words)
             else:
-                node = self._graph.nodes[other]
                 leaves.setdefault(node.group, {}).setdefault(node.name, []).append(words)
         for group, named in leaves.items():
-            self._hang(branch, _leaf_line(group, named))
+            self.leaf(branch, group, named)
         for other, said in onward.items():
             again = other in self._seen
             self._seen.add(other)
@@ -57,6 +58,14 @@ class _Grower:
             child = self._hang(branch, line + ("  [dim](above)[/dim]" if again else ""))
             if child is not None and not again:
                 self.grow(child, other)
+
+    def leaf(self, branch: "Tree", group: str, named: dict[str, list[str]]) -> None:
+        """Hang columns of one dataset on one line, and below it the sources they are fetched from."""
+        line = self._hang(branch, _leaf_line(group, named))
+        fetched = dict.fromkeys(edge.source for name in named for edge in self._graph.entering(f"column/{name}")) if self._up else ()
+        if line is not None:
+            for source in fetched:
+                self._hang(line, node_words(self._graph.nodes[source]))
 
     def _hang(self, branch: "Tree", line: str) -> "Tree | None":
         self.lines += 1
@@ -99,7 +108,13 @@ def trees(view: LineageView) -> "tuple[tuple[Tree, ...], int]":
     for direction, title in (("up", "made from"), ("down", "used by")):
         grower = _Grower(graph, "up" if direction == "up" else "down")
         root = Tree(f"[bold]{escaped(view.thing)}[/bold] is {title}")
+        columns = [id for id in view.focus if direction == "up" and len(view.focus) > 1 and graph.nodes[id].kind == "column"]
+        fetched = [id for id in columns if grower.next(id)]
+        for group in dict.fromkeys(graph.nodes[id].group for id in fetched):
+            grower.leaf(root, group, {graph.nodes[id].name: [] for id in fetched if graph.nodes[id].group == group})
         for id in view.focus:
+            if id in columns:
+                continue
             beyond = grower.next(id)
             if len(view.focus) > 1 and not beyond:
                 continue

@@ -16,8 +16,17 @@ BOX_WIDTH, LAYER_GAP = 196, 84
 ROW_HEIGHT, HEAD_HEIGHT, BOX_GAP, MARGIN = 24, 30, 18, 14
 SWEEPS = 6
 
-LAYER_OF: Mapping[NodeKind, int] = {"column": 0, "feature": 1, "service_feature": 2, "input": 3, "model": 4, "version": 4, "endpoint": 5}
-LAYER_WORDS = ("Datasets", "Feature views", "Services", "Inputs", "Models", "Endpoints")
+LAYER_OF: Mapping[NodeKind, int] = {
+    "source": 0,
+    "column": 1,
+    "feature": 2,
+    "service_feature": 3,
+    "input": 4,
+    "model": 5,
+    "version": 5,
+    "endpoint": 6,
+}
+LAYER_WORDS = ("Sources", "Datasets", "Feature views", "Services", "Inputs", "Models", "Endpoints")
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ _STROKES = {
     "filter": "filter",
     "prepare": "filter",
     "serves": "serves",
+    "fetch": "fetch",
 }
 
 
@@ -128,6 +129,8 @@ def _words(graph: Graph, node: Node) -> tuple[str, str]:
         return node.name.removeprefix(f"{node.group}@"), serves
     if node.kind == "endpoint":
         return node.name.partition("/")[2], ""
+    if node.kind == "source":
+        return node.name, ""
     short = node.name.removeprefix(f"{node.group}.")
     kind = node.note if node.kind == "column" and not node.gone else ""
     return short, kind if len(kind) + len(short) < ROW_CHARS - 1 else ""
@@ -142,7 +145,13 @@ def _page_of(box: Box) -> str:
     if box.rows[0].id.partition("/")[0] in _INDEXES:
         return _INDEXES[box.rows[0].id.partition("/")[0]]
     kind, name = box.rows[0].kind, quote(box.title, safe="@:/")
-    pages = {"column": f"/data/{name}", "feature": f"/features/{name}", "service_feature": "/services", "endpoint": f"/endpoints/{name}"}
+    pages = {
+        "source": "/data",
+        "column": f"/data/{name}",
+        "feature": f"/features/{name}",
+        "service_feature": "/services",
+        "endpoint": f"/endpoints/{name}",
+    }
     return pages.get(kind, f"/models/{name}" if box.rows[0].group == box.rows[0].name.partition("@")[0] else "/models")
 
 

@@ -12,6 +12,7 @@ CHANGES: dict[Change, str] = {"remove": "removed", "rename": "renamed", "retype"
 ROWS_MAX = 1_000
 _GROUP_WORDS = {"column": "dataset", "feature": "view", "service_feature": "service", "input": "model", "model": "model"}
 _GROUP_TITLES = {
+    "source": "sources",
     "column": "datasets",
     "feature": "views",
     "service_feature": "services",

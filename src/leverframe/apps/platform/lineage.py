@@ -16,6 +16,8 @@ from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.data.commands import KIND_CONTRACT
 from leverframe.data.contract.contracts import Contract
+from leverframe.data.snapshots.source_marks import KIND_MARK, SourceMark
+from leverframe.data.sources.registered import KIND_SOURCE, Source
 from leverframe.features.commands import KIND_VIEW
 from leverframe.release.records import KIND_ENDPOINT
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION
@@ -26,7 +28,7 @@ SUGGESTIONS_MAX = 5
 
 _GROUPS = {"dataset": "column", "view": "feature", "service": "service_feature"}
 """Things that are a group of nodes: how a person names them, and the kind of the nodes."""
-_SINGLE = ("column", "feature", "input", "version", "endpoint")
+_SINGLE = ("source", "column", "feature", "input", "version", "endpoint")
 
 
 class Lineage:
@@ -40,7 +42,10 @@ class Lineage:
         """The whole graph as of ``at_us`` (None: now), and whether it was cut at its bound."""
         ledger = self._parts.ledger
         builder = GraphBuilder()
-        builder.add_contracts(ledger.find(KIND_CONTRACT, Contract, at_us=at_us))
+        contracts = ledger.find(KIND_CONTRACT, Contract, at_us=at_us)
+        builder.add_contracts(contracts)
+        sources, marks = ledger.find(KIND_SOURCE, Source, at_us=at_us), ledger.find(KIND_MARK, SourceMark, at_us=at_us)
+        builder.add_sources(sources, marks, contracts)
         for view in ledger.find(KIND_VIEW, FeatureView, at_us=at_us):
             builder.add_view(view)
         for service in ledger.find(KIND_SERVICE, FeatureService, at_us=at_us):
@@ -70,8 +75,8 @@ class Lineage:
 
         Parameters
         ----------
-        thing: a dataset, dataset.column, view, view.feature, service, service.feature, model, model@v3, or environment/endpoint; where one
-            word names several, with its kind before it: ``model/flight-delay``, ``endpoint/prod/flight-delay``.
+        thing: a source, dataset, dataset.column, view, view.feature, service, service.feature, model, model@v3, or environment/endpoint;
+            where one word names several, with its kind before it: ``source:landing``, ``endpoint/prod/flight-delay``.
 
         Raises
         ------
@@ -84,14 +89,14 @@ class Lineage:
         return LineageView(thing=thing, at_us=moment_us, focus=focus, nodes=tuple(part.nodes.values()), edges=part.edges, cut=cut)
 
     def impact(self, columns: tuple[str, ...], change: Change = "remove", at_us: int | None = None) -> ImpactView:
-        """What breaks if these columns (``dataset.column``) are removed, renamed or get another type.
+        """What breaks if these columns (``dataset.column``, ``source:NAME.column``, or a whole ``source:NAME``) go or change.
 
         Raises
         ------
         NotFound: a column is not known; the closest are named.
         """
         graph, _ = self.graph(at_us)
-        starts = tuple(dict.fromkeys(_column(graph, column) for column in columns))
+        starts = tuple(dict.fromkeys(start for column in columns for start in _changed(graph, column)))
         return impact_view(graph, starts, change, self._parts.clock.now_us() if at_us is None else at_us)
 
 
@@ -103,6 +108,7 @@ def focus_of(graph: Graph, thing: str) -> tuple[str, ...]:
     NotFound: none.    InvalidInput: it may mean several things.
     """
     named = _named(graph)
+    thing = _spelled(thing)
     kind, _, rest = thing.partition("/")
     exact = [(what, ids) for (what, name), ids in named.items() if thing in (name, f"{what}/{name}")]
     # An endpoint of this installation's environment is also known by its name alone.
@@ -117,9 +123,15 @@ def focus_of(graph: Graph, thing: str) -> tuple[str, ...]:
     raise NotFound(
         "there is no such thing to trace",
         where=thing[:200],
-        expected=", ".join(close) or "a dataset, dataset.column, view, view.feature, service, model, model@v3 or endpoint",
+        expected=", ".join(close) or "a source, dataset, dataset.column, view, view.feature, service, model, model@v3 or endpoint",
         next_step=f"lever lineage {close[0]}" if close else "lever data list; lever features list; lever models list",
     )
+
+
+def _spelled(thing: str) -> str:
+    """``kind:name`` is ``kind/name``."""
+    kind, colon, name = thing.partition(":")
+    return f"{kind}/{name}" if colon and kind in (*_GROUPS, *_SINGLE, "model") else thing
 
 
 def spelling(what: str, name: str) -> str:
@@ -141,15 +153,29 @@ def _named(graph: Graph) -> dict[tuple[str, str], tuple[str, ...]]:
     return {key: tuple(ids) for key, ids in found.items()}
 
 
+def _changed(graph: Graph, named: str) -> tuple[str, ...]:
+    """The node ids of what changes: a dataset's column, a whole source, or what is fetched from one of its columns."""
+    spelled = _spelled(named)
+    if spelled in graph.nodes and spelled.startswith("source/"):
+        return (spelled,)
+    source, _, column = spelled.rpartition(".")
+    if source.startswith("source/") and source in graph.nodes:
+        fed = tuple(edge.target for edge in graph.leaving(source) if edge.column == column)
+        if fed:
+            return fed
+    return (_column(graph, named),)
+
+
 def _column(graph: Graph, column: str) -> str:
     id = f"column/{column}"
     if id in graph.nodes:
         return id
     known = [node.name for node in graph.nodes.values() if node.kind == "column"]
+    known += [f"source:{edge.source.partition('/')[2]}.{edge.column}" for edge in graph.edges if edge.role == "fetch"]
     close = difflib.get_close_matches(column, known, n=SUGGESTIONS_MAX, cutoff=0.5)
     raise NotFound(
         "no contract and no definition names this column",
         where=column[:200],
-        expected=", ".join(close) or "<dataset>.<column>",
+        expected=", ".join(close) or "<dataset>.<column>, source:<name> or source:<name>.<column>",
         next_step=f"lever lineage impact {close[0]}" if close else "lever data list",
     )

@@ -1,7 +1,8 @@
 """The lineage graph of an installation, built from what the ledger declared at a moment and from what each bundle froze.
 
-Declared things (columns, features, services, a model's inputs) come from the ledger as of the moment asked about. A version is joined to
-what its bundle says it was trained on: its own columns, and the definitions its views had *then*, found again in the ledger's history.
+Declared things (sources, columns, features, services, a model's inputs) come from the ledger as of the moment asked about. A version is
+joined to what its bundle says it was trained on: its own columns, and the definitions its views had *then*, found again in the ledger's
+history.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,8 @@ from leverframe.core.model import IMPORTED, ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import InputColumn
 from leverframe.data.contract.contracts import Contract
+from leverframe.data.snapshots.source_marks import SourceMark
+from leverframe.data.sources.registered import Source
 from leverframe.features.declared.definitions import view_version
 from leverframe.features.declared.lineage import sql_columns, view_columns
 
@@ -27,6 +30,17 @@ def past_name(feature: str, version: str) -> str:
     'weather.temp@0123456789ab'
     """
     return f"{feature}@{version.removeprefix('sha256:')[:DIGEST_CHARS]}"
+
+
+def _place(source: Source) -> str:
+    """What a reader sees of where a source is: no address, no name of a secret."""
+    return f"{source.kind} {source.table or ('a declared query' if source.query else source.location)}"
+
+
+def _reach(mark: SourceMark) -> str:
+    if mark.objects:
+        return f"{len(mark.objects)} objects"
+    return f"up to {mark.position}" if mark.position else "whole"
 
 
 class GraphBuilder:
@@ -72,6 +86,26 @@ class GraphBuilder:
                     team=contract.team,
                     note=column.physical_type,
                 )
+
+    def add_sources(self, sources: Iterable[Source], marks: Iterable[SourceMark], contracts: Iterable[Contract]) -> None:
+        """Registered sources and the columns that were fetched from each: a source is read by the names of the contract's columns.
+
+        A source that was taken back is still where its rows came from.
+        """
+        declared = {source.name: source for source in sources}
+        columns = {contract.dataset: [column.name for column in contract.columns] for contract in contracts}
+        read: dict[str, list[SourceMark]] = {name: [] for name in declared}
+        for mark in marks:
+            read.setdefault(mark.source, []).append(mark)
+        for name, into in read.items():
+            source = declared.get(name)
+            told = "; ".join(f"{mark.dataset} read {_reach(mark)}" for mark in into) or "nothing was fetched from it yet"
+            note = f"{_place(source)}; {told}" if source is not None else f"was taken back; {told}"
+            node = self._node("source", name, name, team=source.team if source is not None else "", note=note, gone=source is None)
+            for mark in into:
+                for column in columns.get(mark.dataset, ()):
+                    how = f"{source.table}.{column}" if source is not None and source.table else column
+                    self._join(node, self._column(mark.dataset, column), "fetch", how, column=column)
 
     def add_view(self, view: FeatureView, *, past: bool = False) -> None:
         """A view's features and the columns they are made from; ``past``: by a definition that was replaced."""

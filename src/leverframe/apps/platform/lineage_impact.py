@@ -7,6 +7,7 @@ from leverframe.apps.platform.views.lineage import ImpactView, Served
 from leverframe.core.lineage import Change, Graph, Hit, NodeKind, impact
 
 _WORDS: dict[NodeKind, tuple[str, str]] = {
+    "column": ("column", "columns"),
     "feature": ("feature", "features"),
     "service_feature": ("service feature", "service features"),
     "model": ("model", "models"),
@@ -29,7 +30,7 @@ def impact_view(graph: Graph, starts: Sequence[str], change: Change, at_us: int)
         hits=hits,
         endpoints=endpoints,
         owners=_owners(hits),
-        commands=_commands(columns, hits, endpoints),
+        commands=_commands(starts, hits, endpoints),
     )
 
 
@@ -80,12 +81,12 @@ def _owners(hits: Sequence[Hit]) -> dict[str, tuple[str, ...]]:
     return {owner: tuple(things) for owner, things in sorted(told.items())}
 
 
-def _commands(columns: Sequence[str], hits: Sequence[Hit], endpoints: Sequence[Served]) -> tuple[str, ...]:
+def _commands(starts: Sequence[str], hits: Sequence[Hit], endpoints: Sequence[Served]) -> tuple[str, ...]:
     """What to type, in the order that keeps endpoints answering; empty where nothing is reached."""
     if not hits:
         return ()
     models = sorted({hit.node.group for hit in hits if hit.node.kind == "model"})
-    lines = [f"lever lineage column/{column}" for column in columns]
+    lines = [f"lever lineage {start}" for start in starts]
     lines += ["lever plan PROJECT_DIR", "lever apply PROJECT_DIR"]
     lines += [f"lever train {model}" for model in models]
     lines += [f"lever release plan {model}@vN" for model in models]
