@@ -1,4 +1,7 @@
-"""Who uses a snapshot: versions by the lineage in their bundles, runs by what was newest when they began."""
+"""Who uses a snapshot: versions and releases by the lineage in their bundles, runs by what was newest when they began, materialisations
+by what they pinned."""
+
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -9,9 +12,15 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.model import LINEAGE, Lineage, ModelSpec, ModelVersion
 from leverframe.data.commands import KIND_DATASET, Dataset
 from leverframe.features.commands import KIND_VIEW
+from leverframe.features.materialization.jobs import KIND_JOB, JobRecord
 from leverframe.governance.bundles import open_bundle
+from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
+from leverframe.release.records import KIND_RELEASE, Release
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION
 from leverframe.training.runs import KIND_RUN, RunRecord
+
+Use = tuple[Digest, str]
+"""A snapshot, and what uses it."""
 
 
 def uses(parts: Parts, dataset: str) -> dict[Digest, tuple[str, ...]]:
@@ -19,27 +28,77 @@ def uses(parts: Parts, dataset: str) -> dict[Digest, tuple[str, ...]]:
 
     A version whose bundle cannot be opened is taken to use whatever was newest when it was registered: nothing is deleted on a doubt.
     """
-    found: dict[Digest, list[str]] = {}
+    bundles = _Bundles(parts, dataset)
+    found: dict[Digest, set[str]] = {}
+    for digest, user in (*_versions(parts, bundles), *_releases(parts, bundles), *_runs(parts, dataset), *_jobs(parts, dataset)):
+        found.setdefault(digest, set()).add(user)
+    return {digest: tuple(sorted(users)) for digest, users in found.items()}
+
+
+class _Bundles:
+    """Which snapshot of one dataset each bundle was made from; read once a bundle."""
+
+    def __init__(self, parts: Parts, dataset: str) -> None:
+        self._parts, self._dataset = parts, dataset
+        self._known: dict[Digest, tuple[Digest, ...]] = {}
+
+    def snapshots(self, bundle: Digest, envelope: Digest, at_us: int) -> tuple[Digest, ...]:
+        """The snapshot, or none; in doubt what was newest at ``at_us``."""
+        if bundle not in self._known:
+            try:
+                opened = open_bundle(self._parts.artifacts, self._parts.trust, bundle, envelope)
+                used = msgspec.json.decode(opened.read(LINEAGE), type=Lineage).snapshots.get(self._dataset)
+                self._known[bundle] = (used,) if used else ()
+            except (LeverframeError, msgspec.MsgspecError):
+                return tuple(_newest_at(self._parts, self._dataset, at_us))
+        return self._known[bundle]
+
+
+def _versions(parts: Parts, bundles: _Bundles) -> Iterator[Use]:
     for version in parts.ledger.find(KIND_MODEL_VERSION, ModelVersion):
-        for digest in _of_version(parts, version, dataset):
-            found.setdefault(digest, []).append(f"version {version.name}")
+        for digest in bundles.snapshots(version.bundle, version.envelope, version.created_at_us):
+            yield digest, f"version {version.name}"
+
+
+def _releases(parts: Parts, bundles: _Bundles) -> Iterator[Use]:
+    """Both versions of every release: while it is under way, and afterwards because its evidence is about them."""
+    for release in parts.ledger.find(KIND_RELEASE, Release):
+        plan = parts.ledger.get(KIND_PLAN, release.plan, ReleasePlan)
+        for version in (plan.candidate, plan.champion) if plan is not None else ():
+            if version is not None:
+                user = f"release {release.id}, under way" if release.active else f"evidence of release {release.id}"
+                for digest in bundles.snapshots(version.bundle, version.envelope, release.started_us):
+                    yield digest, user
+
+
+def _runs(parts: Parts, dataset: str) -> Iterator[Use]:
     for run in parts.ledger.find(KIND_RUN, RunRecord):
         if run.status != "failed" and dataset in _read_by(parts, run.model):
-            pointer = parts.ledger.get(KIND_DATASET, dataset, Dataset, at_us=run.started_at_us)
-            if pointer is not None:
-                found.setdefault(pointer.snapshot, []).append(f"run {run.id}")
-    return {digest: tuple(sorted(set(names))) for digest, names in found.items()}
+            for digest in _newest_at(parts, dataset, run.started_at_us):
+                yield digest, f"run {run.id}"
 
 
-def _of_version(parts: Parts, version: ModelVersion, dataset: str) -> tuple[Digest, ...]:
-    try:
-        bundle = open_bundle(parts.artifacts, parts.trust, version.bundle, version.envelope)
-        lineage = msgspec.json.decode(bundle.read(LINEAGE), type=Lineage)
-    except (LeverframeError, msgspec.MsgspecError):
-        pointer = parts.ledger.get(KIND_DATASET, dataset, Dataset, at_us=version.created_at_us)
-        return (pointer.snapshot,) if pointer is not None else ()
-    used = lineage.snapshots.get(dataset)
-    return (used,) if used else ()
+def _jobs(parts: Parts, dataset: str) -> Iterator[Use]:
+    """Materialisations under way, and the last one that was finished of each version of a view: what the store holds came from there."""
+    jobs = [job for job in parts.ledger.find(KIND_JOB, JobRecord) if job.source == dataset]
+    for job in jobs:
+        if job.status == "running":
+            yield job.snapshot, f"materialisation {job.id} of {job.view}, under way"
+    for job in _last_done(jobs):
+        yield job.snapshot, f"last materialisation of {job.view}"
+
+
+def _last_done(jobs: Iterable[JobRecord]) -> Iterable[JobRecord]:
+    last: dict[tuple[str, Digest], JobRecord] = {}
+    for job in sorted((job for job in jobs if job.status == "done"), key=lambda job: (job.finished_at_us or 0, job.id)):
+        last[job.view, job.view_version] = job
+    return last.values()
+
+
+def _newest_at(parts: Parts, dataset: str, at_us: int) -> Iterator[Digest]:
+    pointer = parts.ledger.get(KIND_DATASET, dataset, Dataset, at_us=at_us)
+    if pointer is not None:
+        yield pointer.snapshot
 
 
 def _read_by(parts: Parts, model: str) -> set[str]:
