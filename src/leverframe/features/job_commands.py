@@ -98,13 +98,14 @@ def job_key(view: str, job_id: str) -> str:
 
 
 def start_materialization(command: StartMaterialization, tx: Transaction) -> dict[str, str]:
-    """Put the job and its lease.
+    """Put the job and its lease; says which job it took the lease from (empty: none).
 
     Raises
     ------
     Conflict: another job fills this version, and nobody said to take over.
     """
     lease = tx.get(KIND_LEASE, lease_id(command.view, command.view_version), Lease)
+    superseded = lease.job_id if lease is not None else ""
     if lease is not None:
         other = _job(tx, command.view, lease.job_id)
         if not command.take_over:
@@ -131,7 +132,7 @@ def start_materialization(command: StartMaterialization, tx: Transaction) -> dic
     tx.put(KIND_JOB, job_key(command.view, command.job_id), record)
     tx.put(KIND_LEASE, lease_id(command.view, command.view_version), Lease(job_id=command.job_id))
     _forget_old(command.view, tx)
-    return {"job": command.job_id}
+    return {"job": command.job_id, "superseded": superseded}
 
 
 def _forget_old(view: str, tx: Transaction) -> None:
