@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.serving.installation import PLAIN, TOKEN, Installation, gateway, infer_body, read_log, table
 
+from leverframe.core.assignment import Assigner, Assignment
 from leverframe.core.clock import ManualClock
 from leverframe.core.errors import LeverframeError
 from leverframe.core.route import Caller, Endpoint
@@ -63,15 +65,19 @@ class Way:
 RULES = (FieldRule(field="x3", maximum=1e300), FieldRule(field="x2", minimum=-1e250, severity="warn"))
 
 
-@pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Way, Way]]:
+HALF = Assignment(experiment="x", salt="own", layer_salt="layer", low=0, high=5_000, shares=(80.0,), hash_field="x1")
+"""The same weights, by an experiment that half of the callers take part in."""
+
+
+@pytest.fixture(scope="module", params=[None, HALF], ids=["weights", "experiment"])
+def ways(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[tuple[Way, Way]]:
     home = tmp_path_factory.mktemp("express")
     installation = Installation(home)
     arms = (
         installation.arm("m@v1", 1, signature=msgspec.structs.replace(PLAIN, contract="c 1.0.0", rules=RULES), weight=60.0),
         installation.arm("m@v2", 2, signature=PLAIN, role="canary", weight=40.0),
     )
-    routes_table = table(Endpoint(name="m", arms=arms, hash_field="x1", salt="s"))
+    routes_table = table(Endpoint(name="m", arms=arms, hash_field="x1", salt="s", experiment=request.param))
 
     def load(endpoint: str, arm: Any) -> Any:
         opened = open_bundle(installation.artifacts, TrustStore.from_folder(home / "keys"), arm.bundle, arm.envelope)
@@ -140,6 +146,10 @@ def test_records_and_counts(ways):
         seen.append(([msgspec.structs.replace(record, latency_us=0) for record in records], counts))
     assert seen[0] == seen[1], "the log could tell the two ways apart"
     assert {record.version for record in seen[0][0]} == {"m@v1", "m@v2"}, "one arm was never asked"
+    experiment = ways[0].routes.endpoints["m"].record.experiment
+    for record in seen[0][0] if experiment is not None else ():
+        met, exposure = Assigner(experiment).assign(str(float(np.frombuffer(record.features)[1])))
+        assert (record.version, record.exposure) == (("m@v1", "m@v2")[met], exposure), "the log names another arm than the key's"
     short, general = (
         [(s.ok, s.refused, s.errors, s.missing, s.warned) for s in (a.stats for a in w.routes.endpoints["m"].arms)] for w in ways
     )

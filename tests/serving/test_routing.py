@@ -6,9 +6,10 @@ from itertools import pairwise
 import pytest
 from tests.serving.installation import PLAIN, bundle_files
 
+from leverframe.core.assignment import position
 from leverframe.core.route import Arm, Endpoint
 from leverframe.serving.engine.models import load_version
-from leverframe.serving.routes.routing import _compile_endpoint, position
+from leverframe.serving.routes.routing import _compile_endpoint
 from leverframe.serving.telemetry.counts import Telemetry
 
 LOADED = load_version("m", Arm(version="m@v1", bundle="b", envelope="e", role="live", weight=100.0), bundle_files(PLAIN, 1))
@@ -24,7 +25,7 @@ def compiled(*weights: float, salt: str = "s"):
 
 
 def assignment(endpoint) -> list[str]:
-    return [endpoint.pick(key).version for key in KEYS]
+    return [endpoint.pick(key)[0].version for key in KEYS]
 
 
 @pytest.mark.parametrize("steps", [[(5,), (50,), (100,)], [(10, 10), (20, 10), (20, 30)], [(10, 10, 10), (10, 10, 30)]])

@@ -10,6 +10,7 @@ import pytest
 from tests.serving.brokers import Nats, Redis, Worker, row, settings_for, wait_until, worker
 from tests.serving.installation import PLAIN, Installation, bundle_files, expected_scores, infer_body, read_log, table
 
+from leverframe.core.assignment import position
 from leverframe.core.clock import ManualClock
 from leverframe.core.errors import Overloaded
 from leverframe.core.route import Endpoint, Fallback
@@ -17,7 +18,7 @@ from leverframe.features.online.online import entity_keys
 from leverframe.serving.engine.models import load_version
 from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog
-from leverframe.serving.routes.routing import compile_routes, position
+from leverframe.serving.routes.routing import compile_routes
 from leverframe.serving.stream import scorer as stream
 from leverframe.serving.stream.message import Incoming
 from leverframe.serving.stream.scorer import ATTEMPTS_MAX, RETRIES_MAX, StreamScorer

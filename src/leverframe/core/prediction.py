@@ -17,6 +17,13 @@ FRAME = struct.Struct("<II")
 Status = Literal["ok", "fallback", "error", "refused"]
 
 
+class Exposure(msgspec.Struct, frozen=True, array_like=True):
+    """Somebody met an arm of an experiment: its id, and the caller's sticky value hashed under the experiment's own salt (64 bits)."""
+
+    experiment: str
+    key: int
+
+
 class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, tag="p", array_like=True):
     """One answer to one request (all rows of it), by one arm.
 
@@ -26,6 +33,7 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, tag="p", array
     ``disabled`` those switched off by an operator. ``asked_at_us`` is the gateway's clock when the request came in; ``latency_us`` runs
     from the last byte in to the first byte out. ``more_outputs`` are the other columns of a model with several, little-endian float64,
     row by row. ``routed`` is false when the caller named the version: such answers say nothing of an arm's share of the traffic.
+    ``exposure`` is there when the caller took part in an experiment; readers older than that field pass over it.
     """
 
     id: str
@@ -45,6 +53,7 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, tag="p", array
     code: str = ""
     more_outputs: bytes = b""
     routed: bool = True
+    exposure: Exposure | None = None
 
 
 class LabelRecord(msgspec.Struct, frozen=True, kw_only=True, tag="l", array_like=True):

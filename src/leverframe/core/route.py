@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from leverframe.core.assignment import LAYER_BUCKETS, Assignment
 from leverframe.core.digest import Digest
 from leverframe.core.errors import InvalidInput
 
@@ -66,7 +67,8 @@ Priority = Literal["high", "normal", "low"]
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One addressable model. ``arms`` weights sum to 100. ``hash_field`` is the request field whose value sticks to an arm
     (empty: the request id). ``disabled_features`` (``view.feature`` or ``view.*``) are fed as missing on purpose.
-    ``deadline_ms`` is how long an answer may take; past it the fallback answers (0: as long as the caller waits)."""
+    ``deadline_ms`` is how long an answer may take; past it the fallback answers (0: as long as the caller waits). While an ``experiment``
+    runs, it decides who meets which arm; weights then say what share of all callers that comes to."""
 
     name: str
     arms: tuple[Arm, ...]
@@ -80,6 +82,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = "default"
     deadline_ms: int = 0
     quota: Quota | None = None
+    experiment: Assignment | None = None
 
     @property
     def live(self) -> Arm | None:
@@ -124,7 +127,7 @@ def check_endpoint(endpoint: Endpoint) -> Endpoint:
 
     Raises
     ------
-    InvalidInput: weights do not sum to 100, two live arms, a version twice, or a shadow arm with weight.
+    InvalidInput: weights do not sum to 100, two live arms, a version twice, a shadow arm with weight, or an experiment of other arms.
     """
     weight = sum(arm.weight for arm in endpoint.arms)
     if abs(weight - 100.0) > 1e-9:
@@ -136,4 +139,15 @@ def check_endpoint(endpoint: Endpoint) -> Endpoint:
     for arm in endpoint.arms:
         if not 0.0 <= arm.weight <= 100.0 or (arm.role == "shadow" and arm.weight):
             raise InvalidInput("arm weight out of range", where=f"{endpoint.name}/{arm.version}", got=f"{arm.weight:g}")
+    if endpoint.experiment is not None:
+        _check_assignment(endpoint, endpoint.experiment)
     return endpoint
+
+
+def _check_assignment(endpoint: Endpoint, assignment: Assignment) -> None:
+    others = [arm.weight for arm in endpoint.arms if arm.role == "canary"]
+    wanted = [share * assignment.traffic / 100.0 for share in assignment.shares]
+    if not 0 <= assignment.low < assignment.high <= LAYER_BUCKETS:
+        raise InvalidInput("an experiment's buckets are out of range", where=endpoint.name, got=f"{assignment.low}..{assignment.high}")
+    if len(others) != len(wanted) or any(abs(a - b) > 1e-9 for a, b in zip(others, wanted, strict=True)):
+        raise InvalidInput("arms are not those of the experiment", where=endpoint.name, expected=str(wanted), got=str(others))

@@ -97,10 +97,10 @@ class Express:
         self, endpoint: CompiledEndpoint, row: Sequence[float], packed: bytes, prediction_id: str, asked_at_us: int, arrived_ns: int
     ) -> tuple[CompiledArm, float] | None:
         """The arm that answers and its score of one ``row`` (``packed``: as little-endian float64), logged and counted; None: decline."""
-        arm = endpoint.live
+        arm, exposure = endpoint.live, None
         if endpoint.intervals:
-            sticky = arm.model.inputs.positions.get(endpoint.record.hash_field)
-            arm = endpoint.pick(prediction_id if sticky is None else str(row[sticky]))
+            sticky = arm.model.inputs.positions.get(endpoint.sticky)
+            arm, exposure = endpoint.pick(prediction_id if sticky is None else str(row[sticky]))
         model = arm.model
         if model.contract and not model.contract.keeps(row):
             return None
@@ -124,6 +124,7 @@ class Express:
                 status="ok",
                 outputs=(score,),
                 features=packed,
+                exposure=exposure,
             )
         )
         arm.stats.ok += 1

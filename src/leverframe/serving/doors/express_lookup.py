@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from leverframe.core.errors import LeverframeError
-from leverframe.core.prediction import PredictionRecord
+from leverframe.core.prediction import Exposure, PredictionRecord
 from leverframe.core.request_time import SCALAR_FUNCTIONS, request_time_function
 from leverframe.core.schema import InputColumn, RequestField
 from leverframe.serving.doors.express import USUAL_BYTES_MAX
@@ -179,19 +179,26 @@ class ExpressLookup:
             return None
         values = [tensor.data[0] for tensor in document.inputs]
         prediction_id = document.id or self._next_id()
-        arm = endpoint.live
+        arm, exposure = endpoint.live, None
         if endpoint.intervals:
-            arm = endpoint.pick(prediction_id if plan.sticky < 0 else str(values[plan.sticky]))
+            arm, exposure = endpoint.pick(prediction_id if plan.sticky < 0 else str(values[plan.sticky]))
         contract = arm.model.contract
         if contract and not contract.keeps(values):
             return None
         try:
-            return self._answer(endpoint, plan.arms[id(arm)], values, prediction_id, asked_at_us, request.arrived_ns)
+            return self._answer(endpoint, plan.arms[id(arm)], values, prediction_id, asked_at_us, request.arrived_ns, exposure)
         except LeverframeError:
             return None
 
     def _answer(
-        self, endpoint: CompiledEndpoint, plan: _ArmPlan, values: list[Any], prediction_id: str, asked_at_us: int, arrived_ns: int
+        self,
+        endpoint: CompiledEndpoint,
+        plan: _ArmPlan,
+        values: list[Any],
+        prediction_id: str,
+        asked_at_us: int,
+        arrived_ns: int,
+        exposure: Exposure | None,
     ) -> Response | None:
         flat: list[Any] = [step(values[index]) for index, step in plan.steps]
         ages = []
@@ -234,6 +241,7 @@ class ExpressLookup:
                 features=packed,
                 entities={name: str(values[index]) for name, index in plan.entities},
                 missing=lacks,
+                exposure=exposure,
             )
         )
         stats = arm.stats
@@ -259,5 +267,5 @@ class ExpressLookup:
         if decode is None or len(plans) < len(arms):
             return None
         names = [field.name for field in fields]
-        sticky = endpoint.record.hash_field
+        sticky = endpoint.sticky
         return _EndpointPlan(decode, names.index(sticky) if sticky in names else -1, plans)

@@ -1,53 +1,19 @@
-"""Who answers: a published route table compiled into one immutable object, and the sticky choice of an arm.
+"""Who answers: a published route table compiled into one immutable object. Which arm a caller meets: :mod:`leverframe.core.assignment`."""
 
-Every caller value hashes to a point in [0, 100). Arms own intervals of that line, laid out so that a change of weights moves only the share
-that changed (P24): the live arm is the rest of the line, the first other arm grows up from 0, the second grows down from 100, further ones
-follow the first.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
+from leverframe.core.assignment import Assigner, intervals, points
 from leverframe.core.errors import LeverframeError
+from leverframe.core.prediction import Exposure
 from leverframe.core.route import Arm, Caller, Endpoint, Fallback, RouteTable
 from leverframe.serving.engine.lane import Lane
 from leverframe.serving.engine.models import LoadedVersion
 from leverframe.serving.features.missing import MissingPolicy, missing_policy
 from leverframe.serving.telemetry.counts import ArmStats, Telemetry
-
-_SCALE = 100.0 / 2**64
-
-
-def points(salt: str) -> Callable[[str], float]:
-    """Caller values to their points in [0, 100): evenly spread, the same in every process. The salt is hashed once, here.
-
-    >>> 0.0 <= points("salt")("customer-1") < 100.0
-    True
-    """
-    start, number = blake2b(f"{salt}\0".encode("utf-8", "surrogatepass"), digest_size=8).copy, int.from_bytes
-
-    def point(key: str) -> float:
-        hashed = start()
-        try:
-            hashed.update(key.encode())
-        except UnicodeEncodeError:
-            hashed.update(key.encode("utf-8", "surrogatepass"))
-        return number(hashed.digest(), "big") * _SCALE
-
-    return point
-
-
-def position(salt: str, key: str) -> float:
-    """The point of one ``key``.
-
-    >>> position("salt", "customer-1") == points("salt")("customer-1")
-    True
-    """
-    return points(salt)(key)
 
 
 @dataclass(frozen=True)
@@ -72,7 +38,10 @@ class CompiledArm:
 
 @dataclass(frozen=True)
 class CompiledEndpoint:
-    """An endpoint ready to answer. ``intervals`` are (from, to, arm) in percent; whatever they leave is the live arm's."""
+    """An endpoint ready to answer. ``intervals`` are (from, to, arm) in percent; whatever they leave is the live arm's.
+
+    Where they are empty, the live arm answers everyone and nobody is hashed. While an experiment runs it assigns instead of them.
+    """
 
     record: Endpoint
     generation: int
@@ -87,16 +56,23 @@ class CompiledEndpoint:
     """Whose word is asked before a request is read: the only model's, when a refusal of it is all there would be."""
     usual: bool
     """Whether :mod:`leverframe.serving.doors.express` may be asked first."""
+    sticky: str
+    """The request field that identifies a caller (empty: the request's id)."""
+    assigner: Assigner | None = None
+    assigned: tuple[CompiledArm, ...] = ()
+    """The arms that ``assigner`` counts, the live one first."""
 
-    def pick(self, key: str) -> CompiledArm:
-        """The arm that answers the caller value ``key``."""
-        if not self.intervals:
-            return self.live
-        point = self.point(key)
-        for low, high, arm in self.intervals:
-            if low <= point < high:
-                return arm
-        return self.live
+    def pick(self, key: str) -> tuple[CompiledArm, Exposure | None]:
+        """The arm that answers the caller value ``key``, and what the log keeps when that was an experiment's doing."""
+        if self.assigner is not None:
+            index, exposure = self.assigner.assign(key)
+            return self.assigned[index], exposure
+        if self.intervals:
+            point = self.point(key)
+            for low, high, arm in self.intervals:
+                if low <= point < high:
+                    return arm, None
+        return self.live, None
 
     def named(self, version: str) -> CompiledArm | None:
         """The answering arm whose version is ``version`` (``flight-delay@v2``, ``v2`` or ``2``)."""
@@ -106,23 +82,6 @@ class CompiledEndpoint:
             if version in (full, short, short.removeprefix("v")) and arm.arm.role != "shadow":
                 return arm
         return None
-
-
-def intervals(weights: Sequence[float]) -> list[tuple[float, float]]:
-    """The interval of each arm that is not live, in table order.
-
-    >>> intervals([5.0, 10.0, 20.0])
-    [(0.0, 5.0), (90.0, 100.0), (5.0, 25.0)]
-    """
-    placed: list[tuple[float, float]] = []
-    low = 0.0
-    for index, weight in enumerate(weights):
-        if index == 1:
-            placed.append((100.0 - weight, 100.0))
-        else:
-            placed.append((low, low + weight))
-            low += weight
-    return placed
 
 
 @dataclass(frozen=True)
@@ -178,8 +137,21 @@ def _compile_endpoint(
     placed = [(low, high, arm) for (low, high), arm in zip(intervals([a.arm.weight for a in others]), others, strict=True) if high > low]
     unseen = tuple(compiled for compiled in arms if compiled.arm.role == "shadow" or compiled.arm.mirror)
     usual = not unseen and not endpoint.killed and all(_usual(arm) for arm in arms)
+    experiment = endpoint.experiment
     return CompiledEndpoint(
-        endpoint, generation, live, tuple(arms), tuple(placed), unseen, last_good, points(endpoint.salt), _gate(endpoint, live), usual
+        endpoint,
+        generation,
+        live,
+        tuple(arms),
+        tuple(placed),
+        unseen,
+        last_good,
+        points(endpoint.salt),
+        _gate(endpoint, live),
+        usual,
+        sticky=endpoint.hash_field if experiment is None else experiment.hash_field,
+        assigner=Assigner(experiment) if experiment is not None else None,
+        assigned=(live, *others),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from leverframe.core.errors import LeverframeError
+from leverframe.core.prediction import Exposure
 from leverframe.serving.engine.lane import NORMAL
 from leverframe.serving.protocol.tensors import Column
 from leverframe.serving.telemetry.trace import Trace
@@ -17,7 +18,7 @@ class Ask(msgspec.Struct):
     """One request as an arm sees it.
 
     ``deadline_ns`` is on the clock of ``time.perf_counter_ns``; 0: none. ``warned`` are the rules of the data contract that it breaks and
-    that only warn, as ``field.rule``.
+    that only warn, as ``field.rule``. ``exposure`` is there when the caller takes part in an experiment.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Ask(msgspec.Struct):
     priority: int = NORMAL
     trace: Trace | None = None
     warned: tuple[str, ...] = ()
+    exposure: Exposure | None = None
 
 
 class Outcome(msgspec.Struct, gc=False):

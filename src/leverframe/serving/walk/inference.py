@@ -10,6 +10,7 @@ from time import perf_counter_ns
 
 from leverframe.core.clock import Clock
 from leverframe.core.errors import Refused
+from leverframe.core.prediction import Exposure
 from leverframe.serving.engine.lane import NORMAL, Lane
 from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.log_segments import SegmentLog
@@ -78,7 +79,7 @@ class Inference:
         asked_at_us = self.clock.now_us()
         prediction_id = document.id or self.next_id()
         columns, rows = endpoint.live.model.inputs.read(document)
-        arm = self._arm(endpoint, columns, prediction_id, version)
+        arm, exposure = self._arm(endpoint, columns, prediction_id, version)
         model = arm.model
         if not arm.reads_as_live:
             columns, rows = model.inputs.read(document)
@@ -97,6 +98,7 @@ class Inference:
             rows=rows,
             entities=_entities(arm, columns) if rows == 1 and model.entity_fields else _EMPTY,
             routed=not version,
+            exposure=exposure,
             deadline_ns=deadline_ns,
             priority=priority,
             trace=trace,
@@ -125,15 +127,17 @@ class Inference:
             outcome = recover(self.lookup, endpoint, arm, ask, inputs, outcome)
         return self._finish(endpoint, arm, ask, inputs, outcome, document)
 
-    def _arm(self, endpoint: CompiledEndpoint, columns: Mapping[str, Column], prediction_id: str, version: str) -> CompiledArm:
+    def _arm(
+        self, endpoint: CompiledEndpoint, columns: Mapping[str, Column], prediction_id: str, version: str
+    ) -> tuple[CompiledArm, Exposure | None]:
         """The arm for this request: the version it names, or the sticky choice by its first row (else by its id)."""
         if version:
             named = endpoint.named(version)
             assert named is not None, "the door has checked the version"
-            return named
+            return named, None
         if not endpoint.intervals:
-            return endpoint.live
-        sticky = columns.get(endpoint.record.hash_field)
+            return endpoint.live, None
+        sticky = columns.get(endpoint.sticky)
         return endpoint.pick(prediction_id if sticky is None or sticky[0] is None else str(sticky[0]))
 
     async def _later(

@@ -42,6 +42,7 @@ def prediction(
         code=outcome.code,
         more_outputs=more,
         routed=ask.routed,
+        exposure=ask.exposure,
     )
 
 
