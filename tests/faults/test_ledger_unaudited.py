@@ -187,14 +187,3 @@ def test_durability_is_on(ledger: Ledger) -> None:
     with ledger._sessions.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
-
-
-def test_live_at_is_answered_from_an_index(ledger: Ledger) -> None:
-    """Would be wrong if "what was live on date X" ever read the whole table."""
-    from sqlalchemy.dialects import sqlite
-
-    query = sql.live_query(KIND_LEVER, "a", 5).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
-    with ledger._sessions.reading() as connection:
-        plan = " ".join(str(row[-1]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all())
-    assert "SEARCH record USING INDEX" in plan
-    assert "SCAN" not in plan

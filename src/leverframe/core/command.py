@@ -107,6 +107,10 @@ class Journal(Protocol):
         """Every state the record was in, oldest first."""
         ...
 
+    def revision_at(self, kind: str, id: str, type: type[T], at_us: int, *, known_us: int | None = None) -> Revision[T] | None:
+        """The state the record was in at ``at_us``, as known at ``known_us`` of the machine's clock (None: as known now)."""
+        ...
+
 
 class Handles(msgspec.Struct, frozen=True, kw_only=True):
     """Binds a command to the plain function that carries it out, and to the facts the policy decides on.

@@ -101,6 +101,18 @@ class MemoryJournal:
                 for row in self._revisions.get((kind, id), [])
             ]
 
+    def revision_at(self, kind: str, id: str, type: type[T], at_us: int, *, known_us: int | None = None) -> Revision[T] | None:
+        """The state the record was in at ``at_us``, as known at ``known_us`` (None: as known now)."""
+        with self._lock:
+            known = [entry for entry in self._entries if known_us is None or entry.recorded_at_us <= known_us]
+            last = max(known, key=lambda entry: (entry.recorded_at_us, entry.seq), default=None)
+            known_seq = len(self._entries) if known_us is None else last.seq if last is not None else 0
+            row = live_at([row for row in self._revisions.get((kind, id), []) if row.from_seq <= known_seq], at_us)
+            if row is None:
+                return None
+            entry = self._entries[row.from_seq - 1]
+        return revision(row, entry.actor, entry.action, type)
+
     def audit(self, *, after: int = 0, limit: int = 100, newest_first: bool = False) -> list[AuditEntry]:
         """Up to ``limit`` entries beyond ``after`` in reading direction (newest first: below it; 0 means from the end)."""
         with self._lock:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from leverframe.governance.ledger.buffer import Row
 from leverframe.governance.ledger.chain import AuditEntry, Change
@@ -47,17 +47,6 @@ def _named(kind: str, prefix: str) -> list[ColumnElement[bool]]:
 
 def _live(at_us: int) -> list[ColumnElement[bool]]:
     return [record.c.from_us <= at_us, (record.c.to_us.is_(None)) | (record.c.to_us > at_us)]
-
-
-def live_query(kind: str, id: str, at_us: int) -> Select[Any]:
-    """The newest written revision among those whose time holds ``at_us``."""
-    return select(record).where(record.c.kind == kind, record.c.id == id, *_live(at_us)).order_by(record.c.revision.desc()).limit(1)
-
-
-def row_at(connection: Connection, kind: str, id: str, at_us: int) -> Row | None:
-    """The revision live at ``at_us``, or None."""
-    found = connection.execute(live_query(kind, id, at_us)).all()
-    return row_of(found[0]) if found else None
 
 
 def rows_at(connection: Connection, kind: str, prefix: str, at_us: int) -> list[Row]:

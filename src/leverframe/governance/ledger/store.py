@@ -27,6 +27,7 @@ from leverframe.governance.ledger.checkpoints import Checkpoint, sign_checkpoint
 from leverframe.governance.ledger.copies import export_lines, verify_connection
 from leverframe.governance.ledger.engines import Sessions
 from leverframe.governance.ledger.migrate import migrate
+from leverframe.governance.ledger.moments import row_at, seq_known_at, written_by
 from leverframe.governance.ledger.verify import AuditReport
 from leverframe.governance.signing import SigningKey, TrustStore
 
@@ -99,7 +100,7 @@ class Ledger:
     def get(self, kind: str, id: str, type: type[T], *, at_us: int | None = None) -> T | None:
         """The record as of ``at_us`` (None: as last written)."""
         with self._sessions.reading() as connection:
-            row = sql.SqlRows(connection).current(kind, id) if at_us is None else sql.row_at(connection, kind, id, at_us)
+            row = sql.SqlRows(connection).current(kind, id) if at_us is None else row_at(connection, kind, id, at_us)
         return None if row is None else _record(row, type)
 
     def find(self, kind: str, type: type[T], *, prefix: str = "", at_us: int | None = None) -> list[T]:
@@ -114,6 +115,15 @@ class Ledger:
         with self._sessions.reading() as connection:
             found = sql.revisions(connection, kind, id)
         return [revision(row, actor, action, type) for row, actor, action in found]
+
+    def revision_at(self, kind: str, id: str, type: type[T], at_us: int, *, known_us: int | None = None) -> Revision[T] | None:
+        """The state the record was in at ``at_us``, as known at ``known_us`` of the machine's clock (None: as known now)."""
+        with self._sessions.reading() as connection:
+            row = row_at(connection, kind, id, at_us, None if known_us is None else seq_known_at(connection, known_us))
+            if row is None:
+                return None
+            actor, action = written_by(connection, row.from_seq)
+        return revision(row, actor, action, type)
 
     def audit(self, *, after: int = 0, limit: int = 100, newest_first: bool = False) -> list[AuditEntry]:
         """Up to ``limit`` (at most 10,000) entries beyond ``after`` in reading direction (newest first: below it; 0: from the end)."""
