@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.apps import fake_records as records
+from tests.apps.fake_governance import FakeHistory
 from tests.apps.fake_keeping import FakeErasing, FakeKeeping, FakeSources
 
 from leverframe.apps.platform import views
@@ -366,21 +367,6 @@ class FakeRelease:
         self._calls.write(self._access, actor, "Release.Operate", key, environment, endpoint, lever, argument, reason)
         return records.endpoint_view(killed=lever == "kill", disabled_features=(argument,) if lever == "disable-feature" else ())
 
-    def history(self, environment: str, endpoint: str, at_us: int | None) -> tuple[views.HistoryEntry, ...]:
-        entry = views.HistoryEntry(
-            from_us=records.NOW_US - 3_600_000_000,
-            to_us=None,
-            version="flight-delay@v2",
-            arms=("flight-delay@v2 live 95 %", "flight-delay@v3 canary 5 %"),
-            release="rel-0004",
-            actor="platform",
-            action="Release.Advance",
-            reason="shadow answers agree",
-            approvals=("bo", "ana"),
-            seq=55,
-        )
-        return (entry,)
-
 
 class FakeOperating:
     def __init__(self, calls: Calls, access: FakeAccess) -> None:
@@ -498,6 +484,7 @@ class FakePlatform:
         self.projects = FakeProjects(self.calls, access)
         self.training = FakeTraining(self.calls, access)
         self.release = FakeRelease(self.calls, access)
+        self.history = FakeHistory(self.calls, access)
         self.operating = FakeOperating(self.calls, access)
         self.serving = FakeServing()
         self.monitoring = FakeMonitoring()

@@ -42,7 +42,7 @@ def test_reads_come_back_as_the_records_the_platform_gave(client, platform):
         (client.release.list(), platform.release.releases()),
         (client.release.get("rel-0003"), platform.release.release("rel-0003")),
         (client.release.endpoints(), platform.release.endpoints()),
-        (client.release.history("prod", "flight-delay"), platform.release.history("prod", "flight-delay", None)),
+        (client.release.history("prod", "flight-delay"), platform.history.of("prod", "flight-delay")),
         (client.monitoring.alerts(), platform.monitoring.alerts()),
         (client.monitoring.diagnose("flight-delay"), platform.monitoring.diagnose("flight-delay")),
         (client.monitoring.monitor("flight-delay"), platform.monitoring.monitor("flight-delay")),

@@ -77,7 +77,9 @@ def test_on_postgresql_too(postgresql_url: str) -> None:
         connection.exec_driver_sql("ANALYZE record")
         for query in (moments.newest_query(NAMED, 70), moments.newest_query(NAMED, None), moments.dated_query(NAMED, 50_000, 19_000)):
             text = query.limit(1).compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
-            plan = "\n".join(str(row[0]) for row in connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS) {text}".replace("%", "%%")).all())
+            plan = "\n".join(
+                str(row[0]) for row in connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS) {text}".replace("%", "%%")).all()
+            )
             assert "Index Scan" in plan
             assert "  Sort " not in plan, "an incremental sort, of revisions of one date, is all there may be"
             assert "Seq Scan" not in plan

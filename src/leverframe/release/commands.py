@@ -3,8 +3,9 @@
 from leverframe.core.command import Handles
 from leverframe.release.approvals import reviews
 from leverframe.release.approvals.reviews import CloseReview
-from leverframe.release.levers import bounds, operate
+from leverframe.release.levers import bounds, corrections, operate
 from leverframe.release.levers.bounds import SetLimits, SetTenantQuota
+from leverframe.release.levers.corrections import CorrectHistory
 from leverframe.release.levers.operate import (
     DisableFeature,
     EnableFeature,
@@ -45,6 +46,7 @@ HANDLERS: tuple[Handles, ...] = (
     Handles(command=ResumeRelease, run=rollout.resume_release),
     Handles(command=AbortRelease, run=rollout.abort_release),
     Handles(command=Rollback, run=rollout.rollback),
+    Handles(command=CorrectHistory, run=corrections.correct_history),
     Handles(command=Pin, run=operate.pin),
     Handles(command=Unpin, run=operate.unpin),
     Handles(command=Kill, run=operate.kill),
@@ -66,6 +68,7 @@ __all__ = [
     "CloseReview",
     "ApprovePlan",
     "CompleteRelease",
+    "CorrectHistory",
     "DisableFeature",
     "EnableFeature",
     "ExpireLever",

@@ -1,10 +1,15 @@
-"""What was live at a moment, and why: read off the ledger, never remembered separately."""
+"""What was live at a moment, and why; also as it was believed at an earlier moment. Read off the ledger, never remembered separately.
+
+Two times: *when it was so* (the installation's clock, ``at_us``) and *when it was written down* (the machine's, ``known_us``). A correction
+told later changes the answer about the past from then on; asked as known before, the answer stays what it was.
+"""
 
 import msgspec
 
 from leverframe.core.command import Journal, Revision
 from leverframe.core.errors import NotFound
 from leverframe.core.route import Endpoint
+from leverframe.release.levers.corrections import KIND_CORRECTION, Correction, correction_at
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release, StageEntry
 
 
@@ -34,6 +39,8 @@ class LiveRecord(msgspec.Struct, frozen=True, kw_only=True):
     killed: bool
     pinned: bool
     disabled_features: tuple[str, ...]
+    corrected: bool = False
+    """Told later by a correction, and not read off the route."""
 
 
 def timeline(journal: Journal, environment: str, endpoint: str) -> tuple[LiveRecord, ...]:
@@ -50,19 +57,56 @@ def timeline(journal: Journal, environment: str, endpoint: str) -> tuple[LiveRec
     return tuple(_explain(journal, environment, revision, releases) for revision in revisions if revision.record is not None)
 
 
-def live_at(journal: Journal, environment: str, endpoint: str, at_us: int) -> LiveRecord:
-    """What was live at ``at_us``, and why.
+def live_at(journal: Journal, environment: str, endpoint: str, at_us: int, *, known_us: int | None = None) -> LiveRecord:
+    """What was live at ``at_us``, and why, as known at ``known_us`` (None: as known now).
 
     Raises
     ------
-    NotFound: nothing was live then.
+    NotFound: nothing was live then, or nothing was known of it yet.
     """
-    revisions = journal.history(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint)
-    # Of those that began by then the newest written, as the ledger itself answers when a clock went back.
-    found = next((revision for revision in reversed(revisions) if revision.from_us <= at_us), None)
+    found = journal.revision_at(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint, at_us, known_us=known_us)
+    told = correction_at(journal, environment, endpoint, at_us, known_us)
+    if told is not None:
+        return _corrected(*told)
     if found is not None and found.record is not None:
         return _explain(journal, environment, found, {})
-    raise NotFound("nothing was live here at that moment", where=f"{environment}/{endpoint}", next_step=f"lever history {endpoint}")
+    raise NotFound(
+        "nothing was live here at that moment" + (", as far as was known" if known_us is not None else ""),
+        where=f"{environment}/{endpoint}",
+        next_step=f"lever history {endpoint}",
+    )
+
+
+def corrections(journal: Journal, environment: str, endpoint: str) -> tuple[LiveRecord, ...]:
+    """What was told later of this endpoint, in the order told."""
+    told = journal.find(KIND_CORRECTION, Correction, prefix=f"{environment}/{endpoint}/")
+    revisions = [journal.history(KIND_CORRECTION, each.id, Correction)[0] for each in told]
+    return tuple(_corrected(revision.record, revision.seq) for revision in revisions if revision.record is not None)
+
+
+def _corrected(correction: Correction, seq: int) -> LiveRecord:
+    return LiveRecord(
+        environment=correction.environment,
+        endpoint=correction.endpoint,
+        version=correction.version,
+        bundle="",
+        arms=(f"{correction.version} live 100 %",) if correction.version else (),
+        from_us=correction.from_us,
+        to_us=correction.until_us,
+        seq=seq,
+        actor=correction.by,
+        action="Release.Operate",
+        release="",
+        plan="",
+        author="",
+        approvals=(),
+        entry=None,
+        reason=correction.reason,
+        killed=False,
+        pinned=False,
+        disabled_features=(),
+        corrected=True,
+    )
 
 
 def _explain(journal: Journal, environment: str, revision: Revision[Endpoint], releases: dict[str, Release | None]) -> LiveRecord:

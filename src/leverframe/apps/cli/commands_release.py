@@ -1,4 +1,4 @@
-"""``lever release``, ``rollback``, ``history`` and the operator's levers."""
+"""``lever release``, ``rollback`` and the operator's levers."""
 
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leverframe.apps.cli.connection import connect
-from leverframe.apps.cli.moments import moment_us
 from leverframe.apps.cli.output import Environment, Json, print_facts, print_json, print_table, say
 from leverframe.core.errors import InvalidInput, NotFound
 
@@ -263,34 +262,6 @@ def rollback(endpoint: EndpointName, reason: Reason = "", environment: Environme
     print_endpoint(shown, json_output)
 
 
-def history(
-    endpoint: EndpointName,
-    at: Annotated[str, typer.Option(help="Moment (ISO 8601); default: the whole history.")] = "",
-    environment: Environment = "prod",
-    json_output: Json = False,
-) -> None:
-    """What was live, when, by whose decision, on what approvals."""
-    from leverframe.apps.console.words import duration, moment
-
-    with connect() as client:
-        found = client.release.history(environment, endpoint, moment_us(at, "--at"))
-    if json_output:
-        print_json(found)
-        return
-    say(f"{environment}/{endpoint}" + (f" at {at}" if at else ""))
-    for entry in found:
-        lasted = "" if entry.to_us is None else f"  ({duration(entry.to_us - entry.from_us)})"
-        say("", f"{moment(entry.from_us)} to {moment(entry.to_us)}{lasted}")
-        facts = (
-            ("  answers", ", ".join(entry.arms) or entry.version or "nobody"),
-            ("  why", entry.reason or entry.action),
-            ("  by", f"{entry.actor} ({entry.action}, entry {entry.seq} of the record)"),
-            ("  approved by", ", ".join(entry.approvals) or "nobody"),
-            ("  release", entry.release or "none"),
-        )
-        print_facts(facts)
-
-
 LEVERS = {
     "pin": ("Hold the route as it is: no release moves it.", ""),
     "unpin": ("Let releases move the route again.", ""),
@@ -338,7 +309,7 @@ def _add_lever(app: typer.Typer, lever: str, what: str, argument_is: str) -> Non
 def register(app: typer.Typer) -> None:
     """Add these verbs to ``app``."""
     app.add_typer(release, name="release", rich_help_panel=PANEL)
-    for verb in (rollback, history):
+    for verb in (rollback,):
         app.command(rich_help_panel=PANEL)(verb)
     for lever, (what, argument_is) in LEVERS.items():
         _add_lever(app, lever, what, argument_is)

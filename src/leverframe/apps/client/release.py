@@ -68,6 +68,16 @@ class ReleaseClient:
         path = path_of("endpoints", environment, endpoint, "levers", lever)
         return self._transport.send("POST", path, views.EndpointView, {"argument": argument, "reason": reason}, key=key)
 
-    def history(self, environment: str, endpoint: str, at_us: int | None = None) -> tuple[views.HistoryEntry, ...]:
-        """What was live (at ``at_us``) and why."""
-        return self._transport.get(path_of("endpoints", environment, endpoint, "history"), tuple[views.HistoryEntry, ...], at_us=at_us)
+    def history(
+        self, environment: str, endpoint: str, at_us: int | None = None, known_us: int | None = None
+    ) -> tuple[views.HistoryEntry, ...]:
+        """What was live (at ``at_us``, as known at ``known_us``) and why."""
+        path = path_of("endpoints", environment, endpoint, "history")
+        return self._transport.get(path, tuple[views.HistoryEntry, ...], at_us=at_us, known_us=known_us)
+
+    def correct_history(
+        self, environment: str, endpoint: str, request: views.CorrectionRequest, *, key: str | None = None
+    ) -> tuple[views.HistoryEntry, ...]:
+        """Tell later what really answered in a time that has passed."""
+        path = path_of("endpoints", environment, endpoint, "history")
+        return self._transport.send("POST", path, tuple[views.HistoryEntry, ...], request, key=key)

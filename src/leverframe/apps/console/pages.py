@@ -102,16 +102,20 @@ def _endpoint(visit: Visit) -> EndpointView:
     raise NotFound("there is no such endpoint", where=f"{environment}/{name}", next_step="lever status")
 
 
+def _moment(visit: Visit, name: str) -> int | None:
+    typed = visit.query.get(name, "").strip()
+    try:
+        return us_from_iso(typed) if typed else None
+    except ValueError as exc:
+        raise InvalidInput("not a moment", where=name, expected="2013-05-01T12:00:00Z", got=typed[:40]) from exc
+
+
 def endpoint(visit: Visit) -> dict[str, Any]:
     """One endpoint: desired and running, its levers and its timeline."""
     shown = _endpoint(visit)
-    at = visit.query.get("at", "").strip()
-    try:
-        at_us = us_from_iso(at) if at else None
-    except ValueError as exc:
-        raise InvalidInput("not a moment", where="at", expected="2013-05-01T12:00:00Z", got=at[:40]) from exc
-    history = visit.platform.release.history(shown.environment, shown.endpoint.name, at_us)
-    facts = {"shown": shown, "history": history, "levers": LEVERS, "at": at}
+    at_us, known_us = (_moment(visit, name) for name in ("at", "known"))
+    history = visit.platform.history.of(shown.environment, shown.endpoint.name, at_us, known_us)
+    facts = {"shown": shown, "history": history, "levers": LEVERS} | {name: visit.query.get(name, "").strip() for name in ("at", "known")}
     return facts | _how_it_runs(shown) | _how_to_ask(visit, shown)
 
 

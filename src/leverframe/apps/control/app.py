@@ -16,6 +16,7 @@ from leverframe.apps.control import (
     routes_feature_health,
     routes_feature_services,
     routes_features,
+    routes_history,
     routes_keeping,
     routes_leakage,
     routes_lineage,
@@ -65,6 +66,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_projects.ROUTES,
     *routes_training.ROUTES,
     *routes_release.ROUTES,
+    *routes_history.ROUTES,
     *routes_operating.ROUTES,
     *routes_webhooks.ROUTES,
 )

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from leverframe.apps.control.route import Call, Route
-from leverframe.apps.platform.views import EndpointView, HistoryEntry, PlanRequest, PlanView, ReleaseView
+from leverframe.apps.platform.views import EndpointView, PlanRequest, PlanView, ReleaseView
 from leverframe.apps.web.levers import LEVERS
 from leverframe.core.digest import check_digest
 from leverframe.core.errors import NotFound
@@ -53,12 +53,6 @@ class ReleasesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoint: str = ""
 
 
-class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """At one moment (microseconds, UTC), or the whole history."""
-
-    at_us: int | None = None
-
-
 def _rollback(call: Call) -> EndpointView:
     where = call.path
     return call.platform.release.rollback(call.actor, where["environment"], where["endpoint"], reason=call.body.reason, key=call.key)
@@ -77,10 +71,6 @@ def _operate(call: Call) -> EndpointView:
         reason=call.body.reason,
         key=call.key,
     )
-
-
-def _history(call: Call) -> tuple[HistoryEntry, ...]:
-    return call.platform.release.history(call.path["environment"], call.path["endpoint"], call.query.at_us)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -206,15 +196,5 @@ ROUTES: tuple[Route, ...] = (
         gives=EndpointView,
         example={"argument": "origin_weather.*", "reason": "feed is frozen"},
         summary="Pull an operator's lever: " + ", ".join(LEVERS),
-    ),
-    Route(
-        method="GET",
-        path="/api/v1/endpoints/{environment}/{endpoint}/history",
-        permission="Release.Read",
-        resource="endpoint/{environment}/{endpoint}",
-        query=HistoryQuery,
-        run=_history,
-        gives=tuple[HistoryEntry, ...],
-        summary="What was live, when, by whose decision, on what approvals",
     ),
 )

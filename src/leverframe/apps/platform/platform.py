@@ -10,6 +10,7 @@ from leverframe.apps.platform.feature_details import FeatureDetails
 from leverframe.apps.platform.feature_health import FeatureHealth
 from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
+from leverframe.apps.platform.history import History
 from leverframe.apps.platform.keeping import Keeping
 from leverframe.apps.platform.leakage import Leakage
 from leverframe.apps.platform.lineage import Lineage
@@ -52,6 +53,7 @@ class Platform:
         self.training = Training(parts)
         self.projects = Projects(parts, self.contracts, self.data, self.features, self.services, self.training)
         self.release = Releases(parts)
+        self.history = History(parts, self.release)
         self.operating = Operating(parts, self.release)
         self.serving = Serving(parts, self.training)
         self.monitoring = Monitoring(parts)

@@ -10,7 +10,6 @@ from leverframe.apps.platform.unknown import known
 from leverframe.apps.platform.views import (
     EndpointView,
     FreezeView,
-    HistoryEntry,
     IntervalPoint,
     LeverView,
     PlanRequest,
@@ -29,7 +28,6 @@ from leverframe.core.route import Endpoint
 from leverframe.core.schema import Signature
 from leverframe.features.commands import KIND_VIEW
 from leverframe.governance.bundles import open_bundle
-from leverframe.release import history
 from leverframe.release.approvals.approvals import freeze_at
 from leverframe.release.approvals.reviews import CloseReview
 from leverframe.release.levers.operate import (
@@ -335,7 +333,7 @@ class Releases:
 
     def rollback(self, actor: Actor, environment: str, endpoint: str, *, reason: str, key: str) -> EndpointView:
         """One route write back to the last good version, published at once."""
-        command = Rollback(environment=environment, endpoint=endpoint, reason=reason, owner_team=self._team(environment, endpoint))
+        command = Rollback(environment=environment, endpoint=endpoint, reason=reason, owner_team=self.team_of(environment, endpoint))
         self._write(actor, command, key)
         return self.endpoint_view(environment, endpoint)
 
@@ -348,7 +346,7 @@ class Releases:
         """
         if lever == "disable-feature":
             self._require_feature(argument)
-        where = {"environment": environment, "endpoint": endpoint, "reason": reason, "owner_team": self._team(environment, endpoint)}
+        where = {"environment": environment, "endpoint": endpoint, "reason": reason, "owner_team": self.team_of(environment, endpoint)}
         self._write(actor, self._lever(lever, argument, where), key)
         return self.endpoint_view(environment, endpoint)
 
@@ -388,7 +386,13 @@ class Releases:
             raise NotFound("no such endpoint", where=f"{environment}/{endpoint}", next_step="lever status")
         return found
 
-    def _team(self, environment: str, endpoint: str) -> str:
+    def team_of(self, environment: str, endpoint: str) -> str:
+        """The team that owns the endpoint.
+
+        Raises
+        ------
+        NotFound: no such endpoint.
+        """
         release = self._parts.ledger.get(KIND_RELEASE, self._endpoint(environment, endpoint).release, Release)
         return release.team if release is not None else ""
 
@@ -396,33 +400,3 @@ class Releases:
         receipt = self._parts.ledger.write(actor, command, key=key)
         self._parts.publisher.publish()
         return receipt.result if isinstance(receipt.result, dict) else {}
-
-    # History -----------------------------------------------------------------------------------------------------
-
-    def history(self, environment: str, endpoint: str, at_us: int | None) -> tuple[HistoryEntry, ...]:
-        """What was live at ``at_us`` and why; without a moment, every route the endpoint ever had."""
-        if at_us is None:
-            records = history.timeline(self._parts.ledger, environment, endpoint)
-        else:
-            records = (history.live_at(self._parts.ledger, environment, endpoint, at_us),)
-        return tuple(
-            HistoryEntry(
-                from_us=record.from_us,
-                to_us=record.to_us,
-                version=record.version,
-                arms=record.arms,
-                release=record.release,
-                actor=record.actor,
-                action=record.action,
-                reason=record.reason if record.entry is not None else self._lever_reason(record.seq, record.reason),
-                approvals=record.approvals,
-                seq=record.seq,
-            )
-            for record in records
-        )
-
-    def _lever_reason(self, seq: int, otherwise: str) -> str:
-        """The reason an operator gave for the lever that audit entry ``seq`` recorded."""
-        (entry,) = self._parts.ledger.audit(after=seq - 1, limit=1)
-        reason = msgspec.json.decode(entry.body).get("reason", "")
-        return f"{entry.command}: {reason}" if reason else otherwise

@@ -14,6 +14,7 @@ from leverframe.apps.platform.views.features import (
     ServiceRequest,
     ServiceView,
 )
+from leverframe.apps.platform.views.history import CorrectionRequest, HistoryEntry
 from leverframe.apps.platform.views.lineage import ImpactView, LineageView, Served
 from leverframe.apps.platform.views.monitoring import DiagnosisView, MonitorView
 from leverframe.apps.platform.views.operating import (
@@ -27,7 +28,7 @@ from leverframe.apps.platform.views.operating import (
 )
 from leverframe.apps.platform.views.project import Backfill, Declarations, ProjectApplied, ProjectPlan, ProjectRequest, ProjectStep
 from leverframe.apps.platform.views.record import AuditView, Check, StatusView, TokenView, VerifyView
-from leverframe.apps.platform.views.release import HistoryEntry, IntervalPoint, PlanRequest, PlanView, ReleaseView, StageLogEntry
+from leverframe.apps.platform.views.release import IntervalPoint, PlanRequest, PlanView, ReleaseView, StageLogEntry
 from leverframe.apps.platform.views.training import ImportRequest, RunView, StepView, TrainRequest, VersionView
 from leverframe.apps.platform.views.webhooks import DeadLetter, WebhookRequest, WebhookView
 
@@ -36,6 +37,7 @@ __all__ = [
     "Backfill",
     "Check",
     "ContractCheckView",
+    "CorrectionRequest",
     "DatasetView",
     "Declarations",
     "DeadLetter",

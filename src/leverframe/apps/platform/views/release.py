@@ -74,18 +74,3 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     answers_by_candidate: int
     labels_joined: int
     summary: str = ""
-
-
-class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What was live from ``from_us`` to ``to_us`` and why."""
-
-    from_us: int
-    to_us: int | None
-    version: str
-    arms: tuple[str, ...]
-    release: str
-    actor: str
-    action: str
-    reason: str
-    approvals: tuple[str, ...]
-    seq: int
