@@ -21,7 +21,8 @@ _ABOVE = frozenset({"maximum", "exclusive_maximum"})
 
 def finite_columns(frame: pl.DataFrame, names: Sequence[str]) -> frozenset[str]:
     """Those of the floating-point columns ``names`` that hold no infinity and nothing that is not a number."""
-    floats = [name for name in names if frame.schema[name].is_float()]
+    schema = frame.schema
+    floats = [name for name in names if schema[name].is_float()]
     if not floats or frame.height == 0:
         return frozenset()
     facts = frame.select(
@@ -51,14 +52,15 @@ def settled(frame: pl.DataFrame, rules: Sequence[Rule], compiled: PolarsRules) -
     ----------
     frame: offered and typed columns.
     """
+    schema = frame.schema  # made anew by every access, which would cost more than the facts do
     asked: dict[str, pl.Expr] = {}
     for rule in rules:
-        for fact, expression in _facts(rule, frame.schema):
+        for fact, expression in _facts(rule, schema):
             asked[f"{fact}:{rule.columns[0]}"] = expression
     if not asked or frame.height == 0:
         return frozenset()
     found = frame.select([expression.alias(name) for name, expression in asked.items()]).row(0, named=True)
-    return frozenset(index for index, rule in enumerate(rules) if compiled.verifiable(rule) and _kept(rule, frame.schema, found))
+    return frozenset(index for index, rule in enumerate(rules) if compiled.verifiable(rule) and _kept(rule, schema, found))
 
 
 def _facts(rule: Rule, schema: Mapping[str, pl.DataType]) -> list[tuple[str, pl.Expr]]:
