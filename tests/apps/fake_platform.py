@@ -14,6 +14,7 @@ from leverframe.apps.platform.serving import Answered
 from leverframe.apps.platform.views.policies import PolicyView, ProposalView, WhyView
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
+from leverframe.core.consumers import Consumer
 from leverframe.core.errors import Conflict, Fault, Forbidden, NotFound, Unauthenticated
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import Entity, FeatureService, service_version
@@ -21,7 +22,6 @@ from leverframe.core.lineage import Graph, graph_of
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Fallback, Quota
 from leverframe.core.schema import RequestField
-from leverframe.data.contract.consumers import Consumer
 from leverframe.features.materialization.jobs import JobRecord
 from leverframe.governance.own_policies import Proposal
 from leverframe.release.records import Review

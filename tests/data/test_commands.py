@@ -1,5 +1,6 @@
 """What the ledger holds of data, and what it refuses."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from tests.data.conftest import MemoryBlobs
 
 from leverframe.core.actor import Actor
 from leverframe.core.clock import HOUR_US
+from leverframe.core.consumers import Consumer, Finds
 from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
 from leverframe.core.feature import Expression, FeatureView
@@ -23,13 +25,24 @@ from leverframe.data.commands import (
     Quarantine,
     RecordQuarantine,
     RecordSnapshot,
+    contract_handler,
 )
 from leverframe.data.contract.contracts import Contract
 from leverframe.data.intake.ingest import failed_rules, ingest
 
 NOW_US = 10 * HOUR_US
-RUN = {handles.command: handles.run for handles in HANDLERS}
-FACTS = {handles.command: handles.facts for handles in HANDLERS}
+
+
+def readers_of(ledger: Finds, dataset: str, columns: Iterable[str]) -> tuple[Consumer, ...]:
+    """Views by what their expressions are called, which is enough of a lineage to refuse by."""
+    wanted = set(columns)
+    named = [(v.name, e.name) for v in ledger.find("view", FeatureView) if v.source == dataset for e in v.expressions]
+    return tuple(Consumer(name=f"feature {view}.{name}", through=f"{dataset}.{name}") for view, name in named if {name, "*"} & wanted)
+
+
+COMMANDS = (*HANDLERS, contract_handler(readers_of))
+RUN = {handles.command: handles.run for handles in COMMANDS}
+FACTS = {handles.command: handles.facts for handles in COMMANDS}
 
 
 class Rows:

@@ -3,12 +3,17 @@
 from leverframe.apps.clocks import open_clock
 from leverframe.apps.durable import DurableQueue
 from leverframe.apps.gateway_view.probe import GatewayProbe
+from leverframe.apps.platform.lineage_bundles import Bundles
+from leverframe.apps.platform.lineage_readers import GraphReaders
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.platform import Platform
 from leverframe.apps.publishing import Publisher
 from leverframe.apps.settings import Settings
 from leverframe.core.command import Handles
+from leverframe.core.feature import FeatureView
+from leverframe.data.commands import contract_handler
 from leverframe.data.handlers import HANDLERS as DATA
+from leverframe.features.commands import KIND_VIEW
 from leverframe.features.handlers import HANDLERS as FEATURES
 from leverframe.features.online.online_address import open_for_writing
 from leverframe.features.services import HANDLERS as SERVICES
@@ -27,7 +32,7 @@ from leverframe.serving.commands import HANDLERS as SERVING
 from leverframe.training.commands import HANDLERS as TRAINING
 
 HANDLERS: tuple[Handles, ...] = (*GOVERNANCE, *POLICIES, *DATA, *FEATURES, *SERVICES, *TRAINING, *RELEASE, *SERVING, *MONITORING, *WEBHOOKS)
-"""Every command there is. One that is not here cannot be carried out."""
+"""Every command that any process carries out. A contract is put in force only where the lineage of columns is known: see open_parts."""
 
 
 def open_parts(settings: Settings) -> Parts:
@@ -40,16 +45,20 @@ def open_parts(settings: Settings) -> Parts:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = open_clock(settings.clock)
     policy = Policy()
-    ledger = Ledger(settings.ledger_url, clock, policy, HANDLERS)
     key = load_or_create(settings.keys_folder)
     trust = TrustStore.from_folder(settings.keys_folder)
+    artifacts = ArtifactStore(settings.artifact_store_url)
+    bundles = Bundles(artifacts, trust, lambda view: ledger.history(KIND_VIEW, view, FeatureView))
+    contracts = contract_handler(GraphReaders(bundles, settings.environment))
+    ledger = Ledger(settings.ledger_url, clock, policy, (*HANDLERS, contracts))
     publication = Publication(settings.publication_store_url)
     return Parts(
         settings=settings,
         clock=clock,
         ledger=ledger,
         policy=policy,
-        artifacts=ArtifactStore(settings.artifact_store_url),
+        artifacts=artifacts,
+        bundles=bundles,
         key=key,
         pseudonyms=load_pseudonyms(settings.keys_folder),
         trust=trust,

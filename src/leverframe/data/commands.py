@@ -1,15 +1,16 @@
 """What can be asked of the data room: apply a contract, record a snapshot, record a refusal."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
 
 from leverframe.core.command import Command, Handles, Transaction
+from leverframe.core.consumers import Consumer, Finds, Readers
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest, check_digest
 from leverframe.core.errors import Conflict, Fault, NotFound, Refused
-from leverframe.data.contract.consumers import Consumer, Declared, consumers_of, declared
 from leverframe.data.contract.contracts import Contract
 from leverframe.data.contract.evolution import Evolution, evolve
 from leverframe.data.snapshots.snapshot_names import check_not_doomed
@@ -122,13 +123,18 @@ class RecordQuarantine(Command, frozen=True, kw_only=True):
         return self.owner_team
 
 
-def broken_consumers(old: Contract | None, new: Contract, who: Declared) -> tuple[Consumer, ...]:
+def broken_consumers(old: Contract | None, new: Contract, ledger: Finds, readers: Readers) -> tuple[Consumer, ...]:
     """Everyone who reads what the step from ``old`` to ``new`` takes away; none when it takes nothing away."""
-    return consumers_of(old.dataset, evolve(old, new).lost_columns, who) if old is not None else ()
+    lost = evolve(old, new).lost_columns
+    return readers(ledger, old.dataset, lost) if old is not None and lost else ()
 
 
-def apply_contract(command: ApplyContract, tx: Transaction) -> dict[str, Any]:
+def apply_contract(command: ApplyContract, tx: Transaction, *, readers: Readers) -> dict[str, Any]:
     """Store the contract if its step from the current one is allowed.
+
+    Parameters
+    ----------
+    readers: who reads a column, asked of this transaction: who begins to read one meanwhile is not missed.
 
     Raises
     ------
@@ -140,7 +146,7 @@ def apply_contract(command: ApplyContract, tx: Transaction) -> dict[str, Any]:
     if old is not None and old.team != new.team:
         raise Refused("a contract stays with its team", where=f"contract {new.name}", expected=old.team, got=new.team)
     step = evolve(old, new)
-    broken = broken_consumers(old, new, declared(tx)) if step.breaks else ()
+    broken = broken_consumers(old, new, tx, readers)
     if step.refusals:
         raise Refused(
             _refusal(step, broken),
@@ -261,8 +267,12 @@ def _contract_facts(command: ApplyContract, tx: Transaction) -> Mapping[str, Any
     return {"breaking": evolve(old, command.contract).kind == "breaking", "current_team": old.team if old else command.contract.team}
 
 
+def contract_handler(readers: Readers) -> Handles:
+    """What carries a contract out; only where the lineage of columns is known, since nothing may ship before it is said whom it breaks."""
+    return Handles(command=ApplyContract, run=partial(apply_contract, readers=readers), facts=_contract_facts)
+
+
 HANDLERS: tuple[Handles, ...] = (
-    Handles(command=ApplyContract, run=apply_contract, facts=_contract_facts),
     Handles(command=RecordSnapshot, run=record_snapshot),
     Handles(command=RecordQuarantine, run=record_quarantine),
 )

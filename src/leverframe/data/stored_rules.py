@@ -2,8 +2,8 @@
 
 import msgspec
 
-from leverframe.data.contract.consumers import sql_columns
 from leverframe.data.contract.contracts import Contract
+from leverframe.data.contract.sql_columns import sql_columns
 from leverframe.data.personal import stored_columns
 
 

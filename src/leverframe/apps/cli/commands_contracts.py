@@ -14,8 +14,8 @@ from leverframe.core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from leverframe.apps.platform.views import ContractCheckView
+    from leverframe.core.consumers import Consumer
     from leverframe.core.dataset import ContractReport
-    from leverframe.data.contract.consumers import Consumer
 
 contracts = typer.Typer(help="Data contracts (ODCS files): draft, check, apply.", no_args_is_help=True)
 

@@ -1,14 +1,15 @@
 """Use cases of contracts before they are in force: what a change would break, and whether the rows that are there would keep it."""
 
 from leverframe.apps.platform.data import latest_rows, latest_snapshot
+from leverframe.apps.platform.lineage_readers import GraphReaders
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import ContractCheckView
 from leverframe.core.actor import Actor
+from leverframe.core.consumers import Consumer
 from leverframe.core.dataset import ContractReport
 from leverframe.core.errors import NotFound
 from leverframe.data.checks.checks_scan import check_scan
 from leverframe.data.commands import KIND_CONTRACT, broken_consumers
-from leverframe.data.contract.consumers import Consumer, declared
 from leverframe.data.contract.contract_file import read_contract
 from leverframe.data.contract.contracts import Contract
 from leverframe.data.contract.evolution import evolve
@@ -21,6 +22,7 @@ class Contracts:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._readers = GraphReaders(parts.bundles, parts.settings.environment)
 
     def check(self, actor: Actor, text: str, *, last_snapshot: bool = False) -> ContractCheckView:
         """What putting this ODCS contract in force would change and whom it would break; nothing is written.
@@ -53,7 +55,7 @@ class Contracts:
     def broken_by(self, contract: Contract) -> tuple[Consumer, ...]:
         """Everyone who would lose something they read if ``contract`` came into force."""
         held = self._parts.ledger.get(KIND_CONTRACT, contract.name, Contract)
-        return broken_consumers(held, contract, declared(self._parts.ledger))
+        return broken_consumers(held, contract, self._parts.ledger, self._readers)
 
     def _last_rows(self, contract: Contract) -> ContractReport:
         parts = self._parts

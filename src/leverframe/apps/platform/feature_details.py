@@ -5,16 +5,16 @@ from threading import Lock
 
 from leverframe.apps.platform.data import contract_of, latest_rows, latest_snapshot
 from leverframe.apps.platform.feature_services import resolved_models
+from leverframe.apps.platform.lineage_bundles import Frozen
 from leverframe.apps.platform.parts import Parts
-from leverframe.apps.platform.projects import live_signatures
+from leverframe.apps.platform.projects import live_bundles
 from leverframe.apps.platform.views import FeatureDetailView
 from leverframe.core.errors import InvalidInput, NotFound
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_page import AgePoint, EndpointReader, FeatureDistribution
 from leverframe.core.feature_service import KIND_SERVICE, FeatureService
-from leverframe.core.schema import Signature
-from leverframe.data.contract.consumers import sql_columns
 from leverframe.data.contract.contracts import Contract
+from leverframe.data.contract.sql_columns import sql_columns
 from leverframe.features.commands import KIND_MATERIALIZATION, KIND_VIEW, Materialization
 from leverframe.features.declared.definitions import view_version
 from leverframe.features.freshness import freshness
@@ -62,7 +62,7 @@ class FeatureDetails:
             ages=tuple(AgePoint(at_us=r.from_us, watermark_us=r.record.watermark_us) for r in history if r.record is not None)[-AGES_MAX:],
             services=tuple(s.name for s in services if any(f.view == name for f in s.features)),
             models=tuple(m.name for m in resolved_models(parts) if any(c.source == "view" and c.view == name for c in m.columns)),
-            endpoints=tuple(_readers(view, live_signatures(parts))),
+            endpoints=tuple(_readers(view, live_bundles(parts))),
             distributions=found,
             problem=problem,
         )
@@ -95,9 +95,10 @@ def personal_features(view: FeatureView, contract: Contract) -> tuple[str, ...]:
     return tuple(name for name, columns in made_of.items() if columns & personal)
 
 
-def _readers(view: FeatureView, signatures: dict[str, Signature]) -> list[EndpointReader]:
+def _readers(view: FeatureView, live: dict[str, Frozen]) -> list[EndpointReader]:
     found = []
-    for name, bound in signatures.items():
+    for name, frozen in live.items():
+        bound = frozen.signature
         binding = next((b for b in bound.views if b.view == view.name), None)
         if binding is not None:
             endpoint, _, version = name.rpartition(" ")

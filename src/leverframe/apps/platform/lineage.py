@@ -1,26 +1,17 @@
 """Use cases of lineage: what a thing is made from, who lives by it, and what breaks if a column changes."""
 
 import difflib
-from collections.abc import Iterable
+from typing import TypeVar
 
-from leverframe.apps.platform.lineage_bundles import Bundles
-from leverframe.apps.platform.lineage_graph import GraphBuilder
+import msgspec
+
 from leverframe.apps.platform.lineage_impact import impact_view
+from leverframe.apps.platform.lineage_readers import build
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import ImpactView, LineageView
+from leverframe.core.command import Journal
 from leverframe.core.errors import InvalidInput, NotFound
-from leverframe.core.feature import FeatureView
-from leverframe.core.feature_service import KIND_SERVICE, FeatureService
 from leverframe.core.lineage import Change, Graph
-from leverframe.core.model import ModelSpec, ModelVersion
-from leverframe.core.route import Endpoint
-from leverframe.data.commands import KIND_CONTRACT
-from leverframe.data.contract.contracts import Contract
-from leverframe.data.snapshots.source_marks import KIND_MARK, SourceMark
-from leverframe.data.sources.registered import KIND_SOURCE, Source
-from leverframe.features.commands import KIND_VIEW
-from leverframe.release.records import KIND_ENDPOINT
-from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION
 
 VERSIONS_MAX = 50
 """Versions of one model that are drawn, the newest first, besides those that are routed."""
@@ -29,6 +20,19 @@ SUGGESTIONS_MAX = 5
 _GROUPS = {"dataset": "column", "view": "feature", "service": "service_feature"}
 """Things that are a group of nodes: how a person names them, and the kind of the nodes."""
 _SINGLE = ("source", "column", "feature", "input", "version", "endpoint")
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Past:
+    """The ledger as it was at ``at_us`` (None: as it is)."""
+
+    def __init__(self, ledger: Journal, at_us: int | None) -> None:
+        self._ledger = ledger
+        self._at_us = at_us
+
+    def find(self, kind: str, type: type[T], *, prefix: str = "") -> list[T]:
+        """All records of ``kind`` then."""
+        return self._ledger.find(kind, type, prefix=prefix, at_us=self._at_us)
 
 
 class Lineage:
@@ -36,39 +40,11 @@ class Lineage:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._bundles = Bundles(parts)
 
     def graph(self, at_us: int | None = None) -> tuple[Graph, bool]:
         """The whole graph as of ``at_us`` (None: now), and whether it was cut at its bound."""
-        ledger = self._parts.ledger
-        builder = GraphBuilder()
-        contracts = ledger.find(KIND_CONTRACT, Contract, at_us=at_us)
-        builder.add_contracts(contracts)
-        sources, marks = ledger.find(KIND_SOURCE, Source, at_us=at_us), ledger.find(KIND_MARK, SourceMark, at_us=at_us)
-        builder.add_sources(sources, marks, contracts)
-        for view in ledger.find(KIND_VIEW, FeatureView, at_us=at_us):
-            builder.add_view(view)
-        for service in ledger.find(KIND_SERVICE, FeatureService, at_us=at_us):
-            builder.add_service(service)
-        models = ledger.find(KIND_MODEL, ModelSpec, at_us=at_us)
-        for spec in models:
-            builder.add_model(spec)
-        endpoints = list(self._endpoints(at_us))
-        routed = {arm.version for _, endpoint in endpoints for arm in endpoint.arms}
-        for spec in models:
-            versions = ledger.find(KIND_MODEL_VERSION, ModelVersion, prefix=f"{spec.name}/", at_us=at_us)
-            oldest = len(versions) - VERSIONS_MAX
-            for place, version in enumerate(versions):
-                if place >= oldest or version.name in routed:
-                    builder.add_version(version, self._bundles.frozen(version))
-        for environment, endpoint in endpoints:
-            builder.add_endpoint(environment, endpoint)
-        return builder.graph(), builder.cut
-
-    def _endpoints(self, at_us: int | None) -> Iterable[tuple[str, Endpoint]]:
-        environment = self._parts.settings.environment
-        for endpoint in self._parts.ledger.find(KIND_ENDPOINT, Endpoint, prefix=f"{environment}/", at_us=at_us):
-            yield environment, endpoint
+        parts = self._parts
+        return build(Past(parts.ledger, at_us), parts.bundles.frozen, parts.settings.environment, versions_max=VERSIONS_MAX)
 
     def of(self, thing: str, at_us: int | None = None) -> LineageView:
         """What ``thing`` is made from and who lives by it.

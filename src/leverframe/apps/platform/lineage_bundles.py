@@ -2,17 +2,20 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from leverframe.apps.platform.parts import Parts
+from leverframe.core.command import Revision
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Integrity
 from leverframe.core.feature import FeatureView
 from leverframe.core.model import IMPORTED, LINEAGE, SIGNATURE, SPEC, Lineage, ModelSpec, ModelVersion, Signature
-from leverframe.features.commands import KIND_VIEW
+from leverframe.core.route import Arm
 from leverframe.features.declared.definitions import view_version
+from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle
+from leverframe.governance.signing import TrustStore
 
 KEPT_MAX = 512
 """Bundles' records kept in memory; the ones used longest ago go first and are read again when asked for."""
@@ -39,22 +42,29 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bundles:
-    """Reads what bundles froze, and finds the definitions of that time in the ledger's history."""
+    """Reads what bundles froze, and finds the definitions of that time in the ledger's history.
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    Parameters
+    ----------
+    history: every declaration that a view ever had, oldest first, by its name.
+    """
+
+    def __init__(self, artifacts: ArtifactStore, trust: TrustStore, history: Callable[[str], Sequence[Revision[FeatureView]]]) -> None:
+        self._artifacts = artifacts
+        self._trust = trust
+        self._history = history
         self._kept: OrderedDict[Digest, Frozen] = OrderedDict()
         self._lock = threading.Lock()
 
-    def frozen(self, version: ModelVersion) -> Frozen | None:
-        """What the version's bundle says; None: it is damaged, which must not hide everything else."""
+    def frozen(self, version: ModelVersion | Arm) -> Frozen | None:
+        """What the bundle of a version, or of an arm that answers with it, says; None: it is damaged, which must not hide the rest."""
         with self._lock:
             found = self._kept.get(version.bundle)
             if found is not None:
                 self._kept.move_to_end(version.bundle)
                 return found
         try:
-            bundle = open_bundle(self._parts.artifacts, self._parts.trust, version.bundle, version.envelope)
+            bundle = open_bundle(self._artifacts, self._trust, version.bundle, version.envelope)
         except Integrity:
             return None
         lineage = msgspec.json.decode(bundle.read(LINEAGE), type=Lineage)
@@ -73,5 +83,4 @@ class Bundles:
 
     def _definition(self, name: str, digest: Digest) -> FeatureView | None:
         """The newest declaration of the view that had this version, out of its whole history."""
-        history = reversed(self._parts.ledger.history(KIND_VIEW, name, FeatureView))
-        return next((r.record for r in history if r.record is not None and view_version(r.record) == digest), None)
+        return next((r.record for r in reversed(self._history(name)) if r.record is not None and view_version(r.record) == digest), None)

@@ -11,7 +11,7 @@ from leverframe.apps.platform.lineage_bundles import Frozen
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import FeatureService, service_columns
 from leverframe.core.lineage import NODES_MAX, Edge, Graph, Node, NodeKind, Role, graph_of
-from leverframe.core.model import IMPORTED, ModelSpec, ModelVersion
+from leverframe.core.model import IMPORTED, ModelSpec
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import InputColumn
 from leverframe.data.contract.contracts import Contract
@@ -152,16 +152,16 @@ class GraphBuilder:
         self._prepared(spec, columns, {column.name: f"input/{spec.name}.{column.name}" for column in columns})
         self._questions(spec, spec.dataset, model)
 
-    def add_version(self, version: ModelVersion, frozen: Frozen | None) -> None:
+    def add_version(self, name: str, model: str, frozen: Frozen | None) -> None:
         """A registered version and what it was trained on; None: its bundle cannot be read. In a graph that is full it is left out."""
         if len(self._nodes) > NODES_MAX:
             self.cut = True
             return
         if frozen is None:
-            self._node("version", version.name, version.model, note="its bundle cannot be read: lever models show says why", gone=True)
+            self._node("version", name, model, note="its bundle cannot be read: lever models show says why", gone=True)
             return
         spec = frozen.spec
-        node = self._node("version", version.name, version.model, owner=spec.owner, team=spec.team, note=frozen.note)
+        node = self._node("version", name, model, owner=spec.owner, team=spec.team, note=frozen.note)
         for view in frozen.views.values():
             if not self._is_current(view.name, view_version(view)):
                 self.add_view(view, past=True)
@@ -184,6 +184,10 @@ class GraphBuilder:
         last_good = endpoint.fallback.last_good
         if last_good is not None and last_good.version not in {arm.version for arm in endpoint.arms}:
             self._join(self._version(last_good.version), node, "serves", "last good, as fallback")
+
+    def add_answering(self, endpoint: str, version: str) -> None:
+        """That ``version`` has a share of what an endpoint answers, where no more is known of it."""
+        self._join(self._version(version), self._node("endpoint", endpoint, endpoint), "serves")
 
     # Parts -----------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from leverframe.apps.durable import DurableQueue
 from leverframe.apps.gateway_view.probe import GatewayProbe
+from leverframe.apps.platform.lineage_bundles import Bundles
 from leverframe.apps.publishing import Publisher
 from leverframe.apps.settings import Settings
 from leverframe.core.clock import Clock
@@ -24,6 +25,7 @@ class Parts:
     ledger: Ledger
     policy: Policy
     artifacts: ArtifactStore
+    bundles: Bundles
     key: SigningKey
     pseudonyms: Pseudonyms
     trust: TrustStore

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Literal
 
 import msgspec
 
 from leverframe.apps.platform.feature_services import check_view_keys
+from leverframe.apps.platform.lineage_bundles import Frozen
+from leverframe.apps.platform.lineage_graph import GraphBuilder
 from leverframe.apps.platform.views import Declarations, ProjectStep
+from leverframe.core.consumers import consumers_of
 from leverframe.core.errors import Fault, LeverframeError
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import Entity, FeatureService, service_version, with_service
+from leverframe.core.lineage import Graph
 from leverframe.core.model import ModelSpec
-from leverframe.core.schema import Signature
-from leverframe.data.contract.consumers import Declared, consumers_of
 from leverframe.data.contract.contract_file import read_contract
 from leverframe.data.contract.contracts import Contract
 from leverframe.data.contract.evolution import evolve
@@ -30,14 +32,14 @@ Change = Literal["added", "unchanged", "words", "values", "breaking"]
 
 @dataclass(frozen=True)
 class State:
-    """Declarations by name, as the ledger holds them or as they would be; live endpoints by name with their versions' signatures."""
+    """Declarations by name, as the ledger holds them or as they would be; live endpoints by name with what their bundles froze."""
 
     contracts: Mapping[str, Contract]
     entities: Mapping[str, Entity]
     views: Mapping[str, FeatureView]
     services: Mapping[str, FeatureService]
     models: Mapping[str, ModelSpec]
-    endpoints: Mapping[str, Signature]
+    endpoints: Mapping[str, Frozen]
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def compare(declared: Declarations, held: State) -> Compared:
         models={**held.models, **{m.name: m for m in declared.models}},
         endpoints=held.endpoints,
     )
-    tables = [b for c in contracts for b in _contract_breaks(held.contracts.get(c.name), c, after)]
+    graph = cache(partial(_graph, after))
+    tables = [b for c in contracts for b in _contract_breaks(held.contracts.get(c.name), c, graph)]
     views = {v.name: _view_breaks(held.views.get(v.name), v, after) for v in declared.views}
     services = {s.name: service_breaks(held.services.get(s.name), s, after.models.values()) for s in declared.services}
     lost_views = {name for name, found in views.items() if found}
@@ -163,24 +166,35 @@ def _model_change(old: ModelSpec | None, new: ModelSpec) -> Change:
     return "words" if differ <= MODEL_WORDS else "values"
 
 
-def _contract_breaks(old: Contract | None, new: Contract, after: State) -> list[Break]:
+def _contract_breaks(old: Contract | None, new: Contract, graph: Callable[[], Graph]) -> list[Break]:
     """What a contract's breaking step takes away, each column from those who read it through whatever lies between."""
     step = evolve(old, new)
-    if old is None or not step.breaks:
+    if old is None or not step.lost_columns:
         return []
-    who = Declared(
-        views=list(after.views.values()),
-        services=list(after.services.values()),
-        models=list(after.models.values()),
-        endpoints=[(name, frozenset({name.rpartition("(")[2].partition("@")[0]})) for name in after.endpoints],
-    )
     found = []
     for fault in step.breaks:
         lost = [fault.where] if fault.where in step.lost_columns else step.lost_columns
-        readers = tuple(consumer.name for consumer in consumers_of(old.dataset, lost, who))
+        readers = tuple(consumer.name for consumer in consumers_of(graph(), old.dataset, lost))
         if readers:
             found.append(Break(where=f"{new.name}.{fault.where}", what=fault.what, consumers=readers))
     return found
+
+
+def _graph(after: State) -> Graph:
+    """The lineage as it would be, down to the versions that answer now."""
+    builder = GraphBuilder()
+    builder.add_contracts(after.contracts.values())
+    for view in after.views.values():
+        builder.add_view(view)
+    for service in after.services.values():
+        builder.add_service(service)
+    for model in after.models.values():
+        builder.add_model(model)
+    for name, frozen in after.endpoints.items():
+        version = name.rpartition("(")[2].removesuffix(")")
+        builder.add_version(version, frozen.spec.name, frozen)
+        builder.add_answering(name, version)
+    return builder.graph()
 
 
 def _view_breaks(old: FeatureView | None, new: FeatureView, after: State) -> list[Break]:
@@ -193,7 +207,7 @@ def _readers(view: str, features: tuple[str, ...], after: State) -> tuple[str, .
     serving = tuple(
         f"endpoint {name}"
         for name, bound in after.endpoints.items()
-        if any(c.source == "view" and c.view == view and c.feature in features for c in bound.columns)
+        if any(c.source == "view" and c.view == view and c.feature in features for c in bound.signature.columns)
     )
     return (*feature_readers(view, features, after.services, after.models.values()), *serving)
 
@@ -204,7 +218,7 @@ def _behind(fresh: Iterable[FeatureView], held: State) -> list[str]:
         f"endpoint {name} goes on reading the version of {view.name} before this one until a model trained on the new one is released"
         for view in fresh
         for name, bound in held.endpoints.items()
-        if any(b.view == view.name and b.view_version != view_version(view) for b in bound.views)
+        if any(b.view == view.name and b.view_version != view_version(view) for b in bound.signature.views)
     ]
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
 from leverframe.apps.platform.contracts import Contracts
 from leverframe.apps.platform.data import Data, latest_snapshot
 from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
+from leverframe.apps.platform.lineage_bundles import Frozen
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.project_plan import Compared, State, compare
 from leverframe.apps.platform.training import Training
@@ -18,11 +17,9 @@ from leverframe.core.digest import digest_record
 from leverframe.core.errors import Conflict, InvalidInput, LeverframeError
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import KIND_SERVICE, Entity, FeatureService
-from leverframe.core.model import SIGNATURE, ModelSpec
+from leverframe.core.model import ModelSpec
 from leverframe.core.route import Endpoint
-from leverframe.core.schema import Signature
-from leverframe.data.commands import KIND_CONTRACT, broken_consumers
-from leverframe.data.contract.consumers import declared as declared_now
+from leverframe.data.commands import KIND_CONTRACT
 from leverframe.data.contract.contract_file import read_contract
 from leverframe.data.contract.contracts import Contract
 from leverframe.features.commands import KIND_VIEW, ApplyView
@@ -30,7 +27,6 @@ from leverframe.features.declared.breaking import refuse_breaks
 from leverframe.features.declared.definitions import view_version
 from leverframe.features.materialization.jobs import KIND_JOB, JobRecord
 from leverframe.features.services import KIND_ENTITY
-from leverframe.governance.bundles import open_bundle
 from leverframe.governance.decision import require
 from leverframe.release.records import KIND_ENDPOINT
 from leverframe.training.commands import KIND_MODEL
@@ -125,11 +121,6 @@ class Projects:
             if ("model", model.name) in changed:
                 yield self._training.apply_model(actor, model, key=f"{key}/model/{model.name}")
 
-    def _broken_by(self, name: str, text: str) -> tuple[str, ...]:
-        """Everyone a contract's step breaks as declared now, said by name as its command asks for: the plan was shown with them."""
-        held = self._parts.ledger.get(KIND_CONTRACT, name, Contract)
-        return tuple(consumer.name for consumer in broken_consumers(held, read_contract(text.encode()), declared_now(self._parts.ledger)))
-
     def _team(self, source: str) -> str:
         return next(c.team for c in self._parts.ledger.find(KIND_CONTRACT, Contract) if c.dataset == source)
 
@@ -141,7 +132,7 @@ class Projects:
             views={v.name: v for v in ledger.find(KIND_VIEW, FeatureView)},
             services={s.name: s for s in ledger.find(KIND_SERVICE, FeatureService)},
             models={m.name: m for m in ledger.find(KIND_MODEL, ModelSpec)},
-            endpoints=live_signatures(self._parts),
+            endpoints=live_bundles(self._parts),
         )
 
     # What must be filled --------------------------------------------------------------------------------------------
@@ -173,8 +164,8 @@ class Projects:
             )
 
 
-def live_signatures(parts: Parts) -> dict[str, Signature]:
-    """``<environment>/<endpoint> (<version>)`` and the signature of every version that has a share of live traffic.
+def live_bundles(parts: Parts) -> dict[str, Frozen]:
+    """``<environment>/<endpoint> (<version>)`` and what its bundle froze, of every version that has a share of live traffic.
 
     A version whose bundle cannot be opened now has none, and is left out: planning must work while an artifact store does not.
     """
@@ -182,11 +173,11 @@ def live_signatures(parts: Parts) -> dict[str, Signature]:
     for endpoint in parts.ledger.find(KIND_ENDPOINT, Endpoint, prefix=f"{parts.settings.environment}/"):
         for arm in endpoint.arms:
             try:
-                bundle = open_bundle(parts.artifacts, parts.trust, arm.bundle, arm.envelope)
-                bound = msgspec.json.decode(bundle.read(SIGNATURE), type=Signature)
+                frozen = parts.bundles.frozen(arm)
             except LeverframeError:
                 continue
-            found[f"{parts.settings.environment}/{endpoint.name} ({arm.version})"] = bound
+            if frozen is not None:
+                found[f"{parts.settings.environment}/{endpoint.name} ({arm.version})"] = frozen
     return found
 
 

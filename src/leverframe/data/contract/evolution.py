@@ -6,8 +6,8 @@ from typing import Literal
 import msgspec
 
 from leverframe.core.errors import Fault
-from leverframe.data.contract.consumers import sql_columns
 from leverframe.data.contract.contracts import Column, Contract, MetricRule, SqlRule
+from leverframe.data.contract.sql_columns import sql_columns
 
 _UPPER = ("maximum", "exclusive_maximum", "length_max", "missing_share_max")
 _SEVERITY_RANK = {"warn": 0, "quarantine": 1, "refuse": 2}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import msgspec
 import sqlglot
@@ -11,6 +12,8 @@ from leverframe.core.feature import Aggregate, FeatureView
 from leverframe.core.lineage import Role
 
 _WORD = re.compile(r"'(?:[^']|'')*'|\"(?P<quoted>[^\"]+)\"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)(?!\s*\()")
+EXPRESSIONS_KEPT_MAX = 16_384
+"""So many expressions are read once; reading one takes longer than everything else that a graph does with it."""
 _MICROSECONDS_OF = (("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000), ("µs", 1))
 
 
@@ -35,6 +38,7 @@ def view_columns(view: FeatureView) -> tuple[ColumnUse, ...]:
     return tuple(dict.fromkeys(_uses(view)))
 
 
+@lru_cache(EXPRESSIONS_KEPT_MAX)
 def sql_columns(sql: str) -> tuple[str, ...]:
     """The columns a row expression names, in order of first use.
 

@@ -2,9 +2,9 @@
 
 import msgspec
 
+from leverframe.core.consumers import Consumer
 from leverframe.core.dataset import ContractReport, Snapshot
 from leverframe.core.errors import Fault
-from leverframe.data.contract.consumers import Consumer
 
 
 class IngestView(msgspec.Struct, frozen=True, kw_only=True):
