@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import grpc
 import numpy as np
@@ -12,6 +13,7 @@ from tests.serving.installation import FLIGHT, TOKEN, Installation, infer_body, 
 
 from leverframe.core.route import Endpoint, Fallback
 from leverframe.serving.doors.grpc import oip_pb2 as oip
+from leverframe.serving.doors.grpc.limits import GrpcLimits
 
 HEADERS = {"authorization": f"Bearer {TOKEN}"}
 ROWS = np.random.default_rng(5).normal(size=(40, 4))
@@ -209,15 +211,20 @@ def test_a_call_whose_time_is_over_asks_no_model(home):
 
 
 def test_a_stop_finishes_what_is_under_way(home):
+    before = read_log(home / "log")[1].served if (home / "log").exists() else 0
     with grpc_gateway(home, "--worker", "gateway-7") as (gateway, caller):
         calls = [caller.channel.unary_unary("/inference.GRPCInferenceService/ModelInfer") for _ in range(200)]
         waiting = [call.future(rows_request(ROWS[:1]).SerializeToString(), metadata=BEARER) for call in calls]
         assert waiting[0].result(timeout=10)
         gateway.process.terminate()
-        codes = [call.code() for call in waiting if call.exception(timeout=10) is not None]
-        assert set(codes) <= {grpc.StatusCode.UNAVAILABLE}, "only calls that were not taken up may be turned away"
+        began = time.monotonic()
+        turned_away = [call.code() for call in waiting if call.exception(timeout=20) is not None]
         assert gateway.process.wait(15) == 0
-    assert read_log(home / "log")[1].adds_up
+        assert time.monotonic() - began < GrpcLimits().stop_grace_s, "a call under way was waited for in vain"
+    assert set(turned_away) <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+    counts = read_log(home / "log")[1]
+    assert counts.adds_up
+    assert counts.served - before == len(waiting) - len(turned_away), "a call that was taken up was turned away"
 
 
 def test_a_taken_port_is_a_refusal_to_start(home, doors):

@@ -20,8 +20,9 @@ from grpc._cython import cygrpc
 from leverframe.core.errors import Unavailable
 from leverframe.serving.doors.grpc.limits import GrpcLimits
 
-ACCEPTS = 64
-"""Calls the library may take up before this server has looked at the first of them; more wait in their sockets."""
+ACCEPTS = 512
+"""Calls the library may take up before this server has looked at the first of them; more wait in their sockets. At a stop the library
+cancels those that wait, so there is room for what several busy connections send at once."""
 DRAIN_CALLS = 32
 """Calls answered at one wake-up of the loop; then other events have their turn."""
 SWEEP_S = 0.25
@@ -95,6 +96,9 @@ def _options(limits: GrpcLimits, *, share_port: bool) -> tuple[tuple[bytes, int]
         (b"grpc.max_concurrent_streams", limits.streams_max),
         (b"grpc.max_allowed_incoming_connections", limits.connections_max),
         (b"grpc.so_reuseport", int(share_port)),
+        # Off: it refuses a stream while answered ones are not yet let go, which turns away a client that keeps to streams_max.
+        # calls_max and the library's bound on calls nobody has looked at hold the memory.
+        (b"grpc.http.overload_protection", 0),
         *((name, int(seconds * 1000)) for name, seconds in milliseconds.items()),
     )
 
@@ -161,7 +165,11 @@ class GrpcServer:
         return bound
 
     async def stop(self) -> None:
-        """Accept nothing new, finish what is under way within the grace, then cancel."""
+        """Accept nothing new, finish what is under way within the grace, then cancel.
+
+        A call that has arrived but not been taken up, e.g. one sent before the client heard of the stop, is turned away by the library:
+        UNAVAILABLE or CANCELLED. It has not been scored or logged.
+        """
         if self._server is None:
             return
         self._server.shutdown(self._queue, self)
