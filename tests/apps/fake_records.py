@@ -573,6 +573,9 @@ def feature_detail(name: str) -> views.FeatureDetailView:
             ),
         ),
         distributions=distributions(view, source, hidden=("visib",)),
+        in_time_share=0.972,
+        jobs=(job(),),
+        parity=(parity(),),
     )
 
 

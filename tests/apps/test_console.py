@@ -282,3 +282,13 @@ def test_sessions_end_by_time_and_by_number():
     assert sessions.find(kept[-1].id) is kept[-1]
     with pytest.raises(Forbidden):
         kept[-1].check_form(kept[-2].csrf)
+
+
+def test_a_view_s_page_says_of_each_feature_whether_it_was_served_as_computed(pages):
+    text = re.sub(r"\s+", " ", pages.get("/features/origin_weather").text)
+    assert re.search(r'id="wind_speed".*?<span class="badge bad">fail</span>', text)
+    assert "<b>1.00 %</b>" in text
+    assert "served <b>12</b>, was <b>nothing</b>" in text
+    assert "400 answers compared at <time>" in text
+    assert "97.2 % of the time" in text
+    assert '<td class="n">1,000</td><td class="n">0.5</td><td class="n">2,000</td>' in text

@@ -208,7 +208,5 @@ class MaterializeWorkflow:
                 watermark_us=command.watermark_us,
                 entities=command.entities,
                 owning_team=request.owning_team,
-                source_rows=job.rows,
-                seconds=job.seconds + command.seconds,
             )
             self._parts.ledger.write(PLATFORM, record, key=f"{request.job_id}/recorded")

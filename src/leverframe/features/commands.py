@@ -21,18 +21,13 @@ _KIND_MODEL = "model"
 
 
 class Materialization(msgspec.Struct, frozen=True, kw_only=True):
-    """The last materialisation of a view: which version, complete up to which moment, how many entities were written.
-
-    ``source_rows`` were read for it in ``seconds`` (0: not measured).
-    """
+    """The last materialisation of a view: which version, complete up to which moment, how many entities were written."""
 
     view: str
     view_version: Digest
     watermark_us: int
     entities: int
     recorded_at_us: int
-    source_rows: int = 0
-    seconds: float = 0.0
 
 
 class ApplyView(Command, frozen=True, kw_only=True):
@@ -63,8 +58,6 @@ class RecordMaterialization(Command, frozen=True, kw_only=True):
     watermark_us: int
     entities: int
     owning_team: str = ""
-    source_rows: int = 0
-    seconds: float = 0.0
 
     def resource(self) -> str:
         """``view/<name>``."""
@@ -125,8 +118,6 @@ def record_materialization(command: RecordMaterialization, tx: Transaction) -> d
         watermark_us=command.watermark_us,
         entities=command.entities,
         recorded_at_us=tx.now_us,
-        source_rows=command.source_rows,
-        seconds=command.seconds,
     )
     tx.put(KIND_MATERIALIZATION, command.view, record)
     return {"watermark_us": command.watermark_us}

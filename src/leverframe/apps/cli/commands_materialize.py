@@ -123,6 +123,7 @@ def _print(found: "Sequence[JobRecord]") -> None:
             f"{job.mode} {job.status}",
             f"{job.partitions_done}/{job.partitions}",
             f"{job.rows:,}",
+            f"{job.seconds:.3g}",
             f"{job.rows_per_second:,.0f}",
             f"{job.price:.6f}",
             f"{job.entities:,}",
@@ -130,7 +131,7 @@ def _print(found: "Sequence[JobRecord]") -> None:
         )
         for job in found
     )
-    columns = ("job", "view", "what", "#parts", "#rows read", "#rows/s", "#price", "#written", "holds what had arrived by")
+    columns = ("job", "view", "what", "#parts", "#rows read", "#seconds", "#rows/s", "#price", "#written", "holds what had arrived by")
     print_table("Materialisations", columns, rows, empty="none yet. next: lever features materialize")
 
 

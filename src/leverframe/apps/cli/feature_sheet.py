@@ -23,6 +23,7 @@ def print_view(shown: FeatureDetailView) -> None:
             ("entity", ", ".join(view.entity)),
             ("source", f"{view.source}, contract {shown.contract_version}"),
             ("newest row", age + (promised if fresh else "")),
+            ("in time", "never looked at" if shown.in_time_share is None else f"{100 * shown.in_time_share:.1f} % of the last 30 days"),
             ("services", ", ".join(shown.services) or "none"),
             ("models", ", ".join(shown.models) or "none"),
             ("endpoints", "; ".join(endpoints) or "none"),
@@ -44,6 +45,11 @@ def print_view(shown: FeatureDetailView) -> None:
     print_table("Features", ("feature", "is", "#missing", "#median", "from … to", "distribution"), rows)
     if shown.problem:
         say(shown.problem)
+    for each in shown.parity:
+        wrong = ", ".join(f"{f.feature} {100 * f.wrong_share:.2g} % wrong" for f in each.found.features if f.answer == "fail")
+        say(f"served at {each.found.endpoint} by {each.found.version}: {each.answer}{f' ({wrong})' if wrong else ''}")
+    if shown.parity:
+        say(f"next: lever features parity {view.name}")
 
 
 def _bars(counts: tuple[int, ...]) -> str:

@@ -9,8 +9,6 @@ from leverframe.apps.platform.views import FeatureDetailView
 from leverframe.core.feature import Aggregate
 from leverframe.core.feature_page import FeatureDistribution
 
-AGES_SHOWN = 12
-
 
 def features(visit: Visit) -> dict[str, Any]:
     """Every feature view, and what else is declared beside them."""
@@ -19,7 +17,7 @@ def features(visit: Visit) -> dict[str, Any]:
 
 
 def feature(visit: Visit) -> dict[str, Any]:
-    """One view: what it is, how old it is, how its values lie, who reads it."""
+    """One view: what it is, how old it is, how its values lie, whether they were served as computed, who reads it."""
     shown: FeatureDetailView = visit.platform.details.view(visit.path["view"])
     seen = {d.feature: d for d in shown.distributions}
     made = [(e.name, e.sql, e.description, True) for e in shown.view.expressions]
@@ -27,11 +25,18 @@ def feature(visit: Visit) -> dict[str, Any]:
     return {
         "shown": shown,
         "features": [
-            {"name": name, "sql": sql, "is": text, "means": means, "seen": seen.get(name), "chart": _chart(seen.get(name))}
+            {
+                "name": name,
+                "sql": sql,
+                "is": text,
+                "means": means,
+                "seen": seen.get(name),
+                "chart": _chart(seen.get(name)),
+                "parity": _worst(shown, name),
+            }
             for name, text, means, sql in made
         ],
         "ages": age_chart(shown.ages, shown.view.freshness_sla_us, visit.platform.now_us()) if len(shown.ages) > 1 else None,
-        "newest_ages": tuple(reversed(shown.ages))[:AGES_SHOWN],
     }
 
 
@@ -39,6 +44,12 @@ def aggregate_words(aggregate: Aggregate) -> str:
     """``mean of dep_delay over 2 h``."""
     column = f" of {aggregate.column}" if aggregate.column else ""
     return f"{aggregate.function}{column} over {duration(aggregate.window_us)}"
+
+
+def _worst(shown: FeatureDetailView, feature: str) -> str:
+    """The worst verdict on what was served of a feature, at any endpoint; empty: nothing was compared."""
+    answers = {verdict.answer for each in shown.parity for verdict in each.found.features if verdict.feature == feature}
+    return next((answer for answer in ("fail", "inconclusive", "pass") if answer in answers), "")
 
 
 def _chart(seen: FeatureDistribution | None) -> Any:

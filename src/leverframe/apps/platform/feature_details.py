@@ -4,8 +4,10 @@ from collections import OrderedDict
 from threading import Lock
 
 from leverframe.apps.platform.data import contract_of, latest_rows, latest_snapshot
+from leverframe.apps.platform.feature_health import FeatureHealth
 from leverframe.apps.platform.feature_services import resolved_models
 from leverframe.apps.platform.lineage_bundles import Frozen
+from leverframe.apps.platform.materializing import Materializing
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.projects import live_bundles
 from leverframe.apps.platform.views import FeatureDetailView
@@ -21,6 +23,7 @@ from leverframe.features.freshness import freshness
 from leverframe.features.timelines.distribution import distributions
 
 AGES_MAX = 60
+JOBS_MAX = 12
 KEPT_MAX = 64
 """So many views' distributions are kept; the one looked at longest ago goes."""
 
@@ -30,11 +33,12 @@ class FeatureDetails:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._health, self._materializing = FeatureHealth(parts), Materializing(parts)
         self._kept: OrderedDict[tuple[str, str], tuple[FeatureDistribution, ...]] = OrderedDict()
         self._lock = Lock()
 
     def view(self, name: str) -> FeatureDetailView:
-        """One view with its freshness and past ages, the distribution of its newest values, and who reads it.
+        """One view with its freshness and past ages, the distribution of its newest values, its jobs, its parity, and who reads it.
 
         Raises
         ------
@@ -65,6 +69,9 @@ class FeatureDetails:
             endpoints=tuple(_readers(view, live_bundles(parts))),
             distributions=found,
             problem=problem,
+            in_time_share=self._health.in_time_share(name),
+            jobs=self._materializing.jobs(name)[:JOBS_MAX],
+            parity=self._health.parity(name),
         )
 
     def _distributions(self, view: FeatureView, contract: Contract, snapshot: str) -> tuple[tuple[FeatureDistribution, ...], str]:

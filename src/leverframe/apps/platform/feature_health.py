@@ -36,12 +36,12 @@ class FeatureHealth:
 
     def in_time_shares(self) -> dict[str, float]:
         """By view, the share of the last 30 days in which it kept its promise; views that were never looked at are left out."""
-        now_us = self._parts.clock.now_us()
-        shares = {
-            view.name: in_time_share(self._parts.ledger.history(KIND_LATENESS, view.name, Lateness), now_us)
-            for view in self._parts.ledger.find(KIND_VIEW, FeatureView)
-        }
+        shares = {view.name: self.in_time_share(view.name) for view in self._parts.ledger.find(KIND_VIEW, FeatureView)}
         return {name: share for name, share in shares.items() if share is not None}
+
+    def in_time_share(self, view: str) -> float | None:
+        """Of one view; None when it was never looked at."""
+        return in_time_share(self._parts.ledger.history(KIND_LATENESS, view, Lateness), self._parts.clock.now_us())
 
     def parity(self, view: str = "") -> tuple[ParityView, ...]:
         """The newest comparison of each view (or of ``view``) at each endpoint and model version, worst first."""

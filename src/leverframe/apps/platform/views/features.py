@@ -7,6 +7,7 @@ import msgspec
 from leverframe.core.feature import FeatureView, Freshness
 from leverframe.core.feature_page import AgePoint, EndpointReader, FeatureDistribution
 from leverframe.core.feature_service import Entity, FeatureService
+from leverframe.features.materialization.jobs import JobRecord
 from leverframe.features.parity_verdicts import ParityRecord
 
 
@@ -46,7 +47,8 @@ class FeatureDetailView(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a feature view.
 
     ``store_version`` is the version that the online store holds (empty: none), ``ages`` how far it was brought and when, oldest first;
-    ``distributions`` are of the newest rows of ``snapshot``, or ``problem`` says why there are none.
+    ``distributions`` are of the newest rows of ``snapshot``, or ``problem`` says why there are none. ``in_time_share`` is of the last 30
+    days (None: never looked at), ``jobs`` the newest materialisations, ``parity`` the newest comparison at each endpoint, worst first.
     """
 
     view: FeatureView
@@ -62,6 +64,9 @@ class FeatureDetailView(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[EndpointReader, ...] = ()
     distributions: tuple[FeatureDistribution, ...] = ()
     problem: str = ""
+    in_time_share: float | None = None
+    jobs: tuple[JobRecord, ...] = ()
+    parity: "tuple[ParityView, ...]" = ()
 
 
 class MaterializeRequest(msgspec.Struct, frozen=True, kw_only=True):
