@@ -407,8 +407,13 @@ class FakeAudit:
         seqs = [seq for seq in range(1, 60) if seq > after]
         return tuple(records.audit(seq) for seq in (reversed(seqs) if newest_first else seqs))[:limit]
 
-    def verify(self) -> views.VerifyView:
+    def verify(self, checkpoints: tuple[bytes, ...] = ()) -> views.VerifyView:
+        if b"older" in checkpoints:
+            return views.VerifyView(ok=False, entries=59, first_bad_seq=60, what="cut short", seconds=0.004)
         return views.VerifyView(ok=True, entries=59, first_bad_seq=None, what="", seconds=0.004)
+
+    def checkpoint(self) -> bytes:
+        return b'{"payloadType":"checkpoint"}'
 
     def export(self) -> bytes:
         return b'{"seq":1}\n{"seq":2}\n'

@@ -80,6 +80,7 @@ READS = (
     ("diagnose", "flight-delay"),
     ("audit", "list"),
     ("audit", "verify"),
+    ("audit", "checkpoint"),
     ("token", "list"),
     ("policy", "list"),
     ("policy", "why", "Release.Apply", "plan/x", "--fact", "tier=low"),

@@ -12,6 +12,7 @@ from leverframe.apps.openlineage.follower import OpenLineageFollower
 from leverframe.apps.platform.lineage import Lineage
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.webhooks import WebhookFollower
+from leverframe.apps.witness import WitnessFollower
 
 PAUSE_S = 0.5
 
@@ -34,6 +35,7 @@ class EgressLoop:
         self._followers = (
             WebhookFollower(ledger, self._outbox, settings.environment),
             OpenLineageFollower(ledger, self._outbox, maker, settings.openlineage_url),
+            WitnessFollower(ledger, self._outbox, parts.key, parts.trust, settings.witness_url, settings.witness_interval_s),
         )
 
     def look(self) -> None:

@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     openlineage_url: str = Field(
         default="", description="OpenLineage collector, on a host of egress_hosts, that is sent run events; empty: none"
     )
+    witness_url: str = Field(
+        default="", description="witness, on a host of egress_hosts, that is sent signed checkpoints of the audit chain; empty: none"
+    )
+    witness_interval_s: float = Field(default=300.0, gt=0, description="pause between two checkpoints for the witness")
     alarms_per_month: float = Field(default=1.0, gt=0, description="false alarms the owner accepts, over all columns of a model")
     core_hour_price: float = Field(
         default=0.0, ge=0.0, description="price of an hour of one core, in your currency: what plans say a backfill costs; 0: not said"

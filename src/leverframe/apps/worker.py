@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from leverframe.apps.checkpointing import CheckpointLoop
 from leverframe.apps.clocks import ReplayClock
 from leverframe.apps.data_loop import LOOK_EVERY_S, DataLoop
 from leverframe.apps.durable import DurableEngine
@@ -74,21 +75,6 @@ class LookLoop:
             time.sleep(0.01)
 
 
-class CheckpointLoop:
-    """Signs where the audit chain ends and keeps the statement outside the database."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._signed = 0
-
-    def look(self) -> None:
-        """Sign a checkpoint when something was written since the last one."""
-        total = self._parts.ledger.entries_total()
-        if total > self._signed:
-            self._parts.publisher.publish_checkpoint(self._parts.ledger.checkpoint(self._parts.key))
-            self._signed = total
-
-
 class Worker:
     """Runs the durable engine and the loops until asked to stop."""
 
@@ -107,7 +93,7 @@ class Worker:
         loops: list[tuple[str, Callable[[], None], float]] = [
             ("look", LookLoop(self._parts, sample).look, pause_s),
             ("parity", ParityCheck(self._parts, sample).look, PARITY_LOOK_S),
-            ("checkpoint", CheckpointLoop(self._parts).look, CHECKPOINT_EVERY_S),
+            ("checkpoint", self._checkpoints().look, CHECKPOINT_EVERY_S),
             ("egress", EgressLoop(self._parts).look, EGRESS_PAUSE_S),
             ("data", DataLoop(self._parts).look, LOOK_EVERY_S),
         ]
@@ -125,6 +111,9 @@ class Worker:
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         """Make :meth:`run` return (a signal handler)."""
         self._stopping.set()
+
+    def _checkpoints(self) -> CheckpointLoop:
+        return CheckpointLoop(self._parts.ledger, self._parts.publisher, self._parts.key, self._parts.trust)
 
     def _repeat(self, name: str, look: Callable[[], None], pause_s: float) -> None:
         """Look again and again; a failed look is logged and tried again, since everything it needs is in the ledger and the log."""

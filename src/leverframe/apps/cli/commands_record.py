@@ -73,18 +73,20 @@ def list_entries(
 @audit.command("verify")
 def verify(
     file: Annotated[Path | None, typer.Option(help="Verify this exported file, here, without any server.")] = None,
-    checkpoint: Annotated[list[Path] | None, typer.Option(help="A checkpoint kept off-host; repeatable. With --file.")] = None,
-    keys: Annotated[Path | None, typer.Option(help="Folder of public keys (default: LEVER_HOME/keys). With --file.")] = None,
+    database: Annotated[Path | None, typer.Option(help="Verify this copy of a SQLite ledger, here, without any server.")] = None,
+    checkpoint: Annotated[list[Path] | None, typer.Option(help="A checkpoint kept off-host; repeatable.")] = None,
+    keys: Annotated[Path | None, typer.Option(help="Folder of public keys (default: LEVER_HOME/keys). With --file or --database.")] = None,
     json_output: Json = False,
 ) -> None:
-    """Recompute the whole chain: exit code 0 when it holds, 3 when not."""
-    if file is not None:
-        from leverframe.apps.cli.offline_audit import verify_file
+    """Recompute the whole chain: exit code 0 when it holds, 3 when not. A checkpoint kept elsewhere shows what was cut or rolled back."""
+    from leverframe.apps.cli.offline_audit import read_envelopes, verify_copy, verify_file
 
-        seen = verify_file(file, keys or home_folder() / "keys", checkpoint or ())
+    if file is not None or database is not None:
+        offline = verify_file if file is not None else verify_copy
+        seen = offline(file or database or Path(), keys or home_folder() / "keys", checkpoint or ())
     else:
         with connect() as client:
-            seen = client.audit.verify()
+            seen = client.audit.verify(read_envelopes(checkpoint or ()))
     if json_output:
         print_json(seen)
     elif seen.ok:
@@ -94,6 +96,24 @@ def verify(
         typer.echo("next: lever audit export > now.jsonl, and compare it with the last copy kept elsewhere", err=True)
     if not seen.ok:
         raise typer.Exit(REFUSED)
+
+
+@audit.command("checkpoint")
+def checkpoint_now(
+    out: Annotated[Path | None, typer.Option("--output", "-o", help="File to write (default: standard output).")] = None,
+    json_output: Json = False,
+) -> None:
+    """A signed statement of where the chain ends now; keep it on another host."""
+    with connect() as client:
+        envelope = client.audit.checkpoint()
+    if out is not None:
+        out.write_bytes(envelope)
+    if json_output:
+        print_json({"checkpoint": envelope.decode(), "file": str(out) if out is not None else ""})
+    elif out is None:
+        sys.stdout.buffer.write(envelope)
+    else:
+        say(f"{out}: keep it where nobody who can reach this ledger can reach it", f"next: lever audit verify --checkpoint {out}")
 
 
 @audit.command("export")

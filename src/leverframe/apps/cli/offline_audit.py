@@ -1,12 +1,13 @@
-"""Verify an exported audit chain on any machine: no server, only the file, public keys, and checkpoints kept elsewhere."""
+"""Verify an audit chain on any machine: no server, only an export or a copy of the ledger, public keys, and checkpoints kept elsewhere."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from leverframe.apps.platform.views import VerifyView
 from leverframe.core.errors import NotFound
-from leverframe.governance.ledger.copies import verify_export
+from leverframe.governance.ledger import copies
+from leverframe.governance.ledger.verify import AuditReport
 from leverframe.governance.signing import TrustStore
 
 
@@ -22,14 +23,41 @@ def verify_file(path: Path, keys: Path, checkpoints: Sequence[Path] = ()) -> Ver
     ------
     NotFound: a file cannot be read, or there is no key.
     """
+
+    def followed(trust: TrustStore, envelopes: Sequence[bytes]) -> AuditReport:
+        with path.open("rb") as lines:
+            return copies.verify_export(lines, trust, envelopes)
+
+    return _verified(followed, path, keys, checkpoints)
+
+
+def verify_copy(path: Path, keys: Path, checkpoints: Sequence[Path] = ()) -> VerifyView:
+    """Follow the chain in a copy of a SQLite ledger, which is only read; parameters and errors as of :func:`verify_file`."""
+    return _verified(lambda trust, envelopes: copies.verify_file(path, trust, envelopes), path, keys, checkpoints)
+
+
+def read_envelopes(paths: Sequence[Path]) -> list[bytes]:
+    """The checkpoints in files.
+
+    Raises
+    ------
+    NotFound: one cannot be read.
+    """
+    try:
+        return [path.read_bytes() for path in paths]
+    except OSError as exc:
+        raise NotFound("this checkpoint cannot be read", where=str(exc.filename), got=exc.strerror or "") from exc
+
+
+def _verified(
+    follow: Callable[[TrustStore, Sequence[bytes]], AuditReport], path: Path, keys: Path, checkpoints: Sequence[Path]
+) -> VerifyView:
     started = time.perf_counter()
     trust = TrustStore.from_folder(keys)
     if not len(trust):
         raise NotFound("no public key to check the checkpoints with", where=str(keys), next_step="copy keys/*.pub here, add --keys FOLDER")
     try:
-        envelopes = [checkpoint.read_bytes() for checkpoint in checkpoints]
-        with path.open("rb") as lines:
-            report = verify_export(lines, trust, envelopes)
+        report = follow(trust, read_envelopes(checkpoints))
     except OSError as exc:
         raise NotFound("this file cannot be read", where=str(exc.filename or path), got=exc.strerror or "") from exc
     return VerifyView(

@@ -1,5 +1,6 @@
 """The part of the client for the record and the tokens."""
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,9 +22,14 @@ class AuditClient:
         order = "true" if newest_first else "false"
         return self._transport.get(path_of("audit"), tuple[views.AuditView, ...], after=after, limit=limit, newest_first=order)
 
-    def verify(self) -> views.VerifyView:
-        """Recompute the whole chain on the server."""
-        return self._transport.get(path_of("audit", "verify"), views.VerifyView)
+    def verify(self, checkpoints: Sequence[bytes] = ()) -> views.VerifyView:
+        """Recompute the whole chain on the server, with ``checkpoints`` that were kept elsewhere."""
+        given = ",".join(base64.urlsafe_b64encode(each).decode() for each in checkpoints)
+        return self._transport.get(path_of("audit", "verify"), views.VerifyView, checkpoints=given or None)
+
+    def checkpoint(self) -> bytes:
+        """A signed statement of where the chain ends now, to be kept on another host."""
+        return self._transport.get_bytes(path_of("audit", "checkpoint"))
 
     def export(self) -> bytes:
         """The whole chain as JSON lines."""

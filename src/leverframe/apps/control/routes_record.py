@@ -1,5 +1,6 @@
 """Routes of monitoring, audit, access, and of the installation itself."""
 
+import base64
 from typing import Annotated, Any
 
 import msgspec
@@ -8,10 +9,14 @@ from leverframe.apps.control.route import Call, Route
 from leverframe.apps.platform.views import AuditView, Check, DiagnosisView, MonitorView, StatusView, TokenView, VerifyView
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
+from leverframe.core.errors import InvalidInput
 from leverframe.core.quotas import quota_of
 from leverframe.core.route import Priority
+from leverframe.governance.ledger.checkpoints import CHECKPOINT_TYPE
 
 AUDIT_LIMIT_MAX = 1000
+CHECKPOINTS_CHARS_MAX = 8_000
+"""About ten checkpoints: the newest is worth all before it."""
 
 
 class AlertsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +46,19 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority = "normal"
     per_second: float = 0.0
     burst: float = 0.0
+
+
+class VerifyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Checkpoints that were kept elsewhere, each in URL-safe base64, with commas."""
+
+    checkpoints: Annotated[str, msgspec.Meta(max_length=CHECKPOINTS_CHARS_MAX)] = ""
+
+
+def _envelopes(checkpoints: str) -> tuple[bytes, ...]:
+    try:
+        return tuple(base64.urlsafe_b64decode(each) for each in checkpoints.split(",") if each)
+    except ValueError as error:
+        raise InvalidInput("not a checkpoint", where="checkpoints", expected="URL-safe base64", got="something else") from error
 
 
 def _entries(call: Call) -> tuple[AuditView, ...]:
@@ -132,9 +150,19 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/audit/verify",
         permission="Audit.Read",
-        run=lambda call: call.platform.audit.verify(),
+        query=VerifyQuery,
+        run=lambda call: call.platform.audit.verify(_envelopes(call.query.checkpoints)),
         gives=VerifyView,
-        summary="Recompute the whole hash chain",
+        summary="Recompute the whole hash chain, with checkpoints kept elsewhere",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/audit/checkpoint",
+        permission="Audit.Read",
+        run=lambda call: call.platform.audit.checkpoint(),
+        gives=bytes,
+        media_type=CHECKPOINT_TYPE,
+        summary="A signed statement of where the chain ends now, to be kept on another host",
     ),
     Route(
         method="GET",

@@ -1,6 +1,7 @@
 """Use cases of the audit chain: reading, verifying, exporting."""
 
 import time
+from collections.abc import Sequence
 
 from leverframe.apps.evidence.pack import evidence_pack
 from leverframe.apps.platform.parts import Parts
@@ -18,10 +19,10 @@ class Audit:
         """Entries beyond ``after`` in reading direction."""
         return tuple(_view(entry) for entry in self._parts.ledger.audit(after=after, limit=limit, newest_first=newest_first))
 
-    def verify(self) -> VerifyView:
-        """Follow the whole chain, with the checkpoint that was published outside the database."""
+    def verify(self, checkpoints: Sequence[bytes] = ()) -> VerifyView:
+        """Follow the whole chain, with the checkpoint that was published outside the database and those a witness kept."""
         started = time.perf_counter()
-        report = self._parts.ledger.verify(self._parts.trust, self._parts.publisher.checkpoints())
+        report = self._parts.ledger.verify(self._parts.trust, (*self._parts.publisher.checkpoints(), *checkpoints))
         return VerifyView(
             ok=report.ok,
             entries=report.entries,
@@ -29,6 +30,15 @@ class Audit:
             what=report.what or f"the chain holds, vouched for up to entry {report.vouched_seq}",
             seconds=round(time.perf_counter() - started, 3),
         )
+
+    def checkpoint(self) -> bytes:
+        """A signed statement of where the chain ends now, for a witness on another host.
+
+        Raises
+        ------
+        NotFound: nothing was written yet.
+        """
+        return self._parts.ledger.checkpoint(self._parts.key)
 
     def export(self) -> bytes:
         """Entries, the revisions they wrote and the checkpoints as JSON lines, for verification off-host."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from leverframe.apps.checkpointing import chain_fault
 from leverframe.apps.egress.addresses import parse_networks
 from leverframe.apps.egress.destination import check_allowed, parse_allowed, parse_destination
 from leverframe.apps.egress.outbox import outbox_standing
@@ -34,6 +35,7 @@ def _checks(parts: Parts) -> Iterator[Check]:
     yield _exposure(settings.host, settings.gateway_host, settings.allow_exposure)
     yield _credentials(settings.keys_folder)
     yield _egress(settings)
+    yield _record(parts)
     yield from _supervisor(settings.home)
     yield _gateway(parts)
     yield _routes(parts)
@@ -94,14 +96,14 @@ def _egress(settings: Settings) -> Check:
     try:
         hosts = parse_allowed(settings.egress_hosts)
         parse_networks(settings.egress_networks)
-        if settings.openlineage_url:
-            check_allowed(parse_destination(settings.openlineage_url), hosts)
+        for url in filter(None, (settings.openlineage_url, settings.witness_url)):
+            check_allowed(parse_destination(url), hosts)
     except LeverframeError as error:
         return Check(
             name="egress",
             ok=False,
             detail=error.sentence(),
-            fix="correct LEVER_EGRESS_HOSTS, LEVER_EGRESS_NETWORKS or LEVER_OPENLINEAGE_URL",
+            fix="correct LEVER_EGRESS_HOSTS, LEVER_EGRESS_NETWORKS, LEVER_OPENLINEAGE_URL or LEVER_WITNESS_URL",
         )
     if not hosts:
         return Check(name="egress", ok=True, detail="nothing leaves: no host is listed")
@@ -123,6 +125,16 @@ def _credentials(folder: Path) -> Check:
         ok=not loose,
         detail="signing key readable by its owner only" if not loose else f"readable by others: {', '.join(loose)}",
         fix="" if not loose else f"chmod 600 {folder}/*.key",
+    )
+
+
+def _record(parts: Parts) -> Check:
+    fault = chain_fault(parts.ledger, parts.publisher, parts.trust)
+    return Check(
+        name="record",
+        ok=not fault,
+        detail=fault or "the record goes on from its newest published checkpoint",
+        fix="lever audit verify; then restore the newest backup" if fault else "",
     )
 
 
