@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+C_SOURCES := src/leverframe/serving/runtimes/trees.c src/leverframe/features/timelines/sweep.c
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo up test test-slow check bench lock clean
@@ -9,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Show what can be made
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(VENV)/platform.stamp: requirements/platform.txt requirements/build.txt pyproject.toml hatch_build.py src/leverframe/serving/runtimes/trees.c
+$(VENV)/platform.stamp: requirements/platform.txt requirements/build.txt pyproject.toml hatch_build.py $(C_SOURCES)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the platform (about a minute)"
 	@$(BIN)/python -m pip install -q --require-hashes -r requirements/build.txt -r requirements/platform.txt

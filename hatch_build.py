@@ -1,4 +1,4 @@
-"""Compiles the evaluator of boosted trees on installation; without a C compiler that succeeds too, and LightGBM's own evaluator is used."""
+"""Compiles the C files on installation; without a C compiler that succeeds too, and what each of them does faster is done without it."""
 
 import os
 import shlex
@@ -11,10 +11,13 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-RUNTIMES = Path("src/leverframe/serving/runtimes")
-SOURCE = RUNTIMES / "trees.c"
-LIBRARY = RUNTIMES / ("libleverframe_trees" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so"))
-# No contraction to fused multiply-add: it would change the last bit of a score.
+SOURCES = {
+    "src/leverframe/serving/runtimes/trees.c": "trees are scored by LightGBM's own library",
+    "src/leverframe/features/timelines/sweep.c": "windows are computed by numpy, several times slower",
+}
+"""Each with what is so where it was not compiled. The library lies beside its source, as ``libleverframe_<stem>``."""
+SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+# No contraction to fused multiply-add: it would change the last bit of a score or a deviation.
 FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fvisibility=default", "-ffp-contract=off")
 COMPILE_SECONDS_MAX = 120
 
@@ -23,18 +26,20 @@ class CustomBuildHook(BuildHookInterface):
     """Called by hatchling before it builds a wheel, editable ones too."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile next to the source and have the wheel carry it, under a tag that names the platform but no Python."""
+        """Compile next to the sources and have the wheel carry it, under a tag that names the platform but no Python."""
         if self.target_name != "wheel":
             return
-        target = Path(self.root) / LIBRARY
-        why_not = build(Path(self.root) / SOURCE, target)
-        if why_not:
-            target.unlink(missing_ok=True)
-            self.app.display_warning(f"trees are scored by LightGBM's own library: {why_not}")
-            return
-        build_data["artifacts"].append(f"/{LIBRARY.as_posix()}")
-        build_data["pure_python"] = False
-        build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        for name, without in SOURCES.items():
+            source = Path(name)
+            library = source.with_name(f"libleverframe_{source.stem}{SUFFIX}")
+            why_not = build(Path(self.root) / source, Path(self.root) / library)
+            if why_not:
+                (Path(self.root) / library).unlink(missing_ok=True)
+                self.app.display_warning(f"{without}: {why_not}")
+                continue
+            build_data["artifacts"].append(f"/{library.as_posix()}")
+            build_data["pure_python"] = False
+            build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
 
 
 def build(source: Path, target: Path) -> str:
@@ -46,7 +51,7 @@ def build(source: Path, target: Path) -> str:
     said = ""
     try:
         # A compiler or C library that cannot make one function for several processors makes it for the common one.
-        for variant in ((), ("-DTREES_ONE_TARGET",)):
+        for variant in ((), ("-DONE_TARGET",)):
             command = [*compiler, *FLAGS, *variant, "-o", str(aside), str(source), "-lm"]
             done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_SECONDS_MAX)  # noqa: S603
             if done.returncode == 0:

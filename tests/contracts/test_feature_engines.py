@@ -23,6 +23,7 @@ from leverframe.features.declared.bindings import binding
 from leverframe.features.online.online import entity_keys
 from leverframe.features.online.online_memory import MemoryOnlineStore
 from leverframe.features.rows.source_rows import source_rows
+from leverframe.features.timelines import sweep_c
 from leverframe.features.timelines.stream import ViewStream
 from leverframe.features.training_sets.point_in_time import training_set
 
@@ -193,6 +194,20 @@ def test_polars_is_the_definition(
     assert differing(view, polars_answers[view.name], expected, deviations(view)) == []
     there = sum(value is not None for row in expected for value in row)
     assert there > 1_000, "questions that nothing answers would agree on nothing"
+
+
+@pytest.mark.parametrize("view", [COUNTED, CORRECTED], ids=lambda view: view.name)
+def test_without_a_compiler_the_answers_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, view: FeatureView, rows: pl.DataFrame, questions: pl.DataFrame, polars_answers: dict[str, Answers]
+) -> None:
+    """An installation without the compiled sweeps must be slower, not different."""
+    monkeypatch.setattr(sweep_c, "INTERFACE", -1)
+    sweep_c.sweep_engine.cache_clear()
+    try:
+        found = _answers(view, training_set(questions, "t", [(view, rows.lazy())]).frame)
+    finally:
+        sweep_c.sweep_engine.cache_clear()
+    assert differing(view, found, polars_answers[view.name]) == []
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)

@@ -1,10 +1,7 @@
 """The masks score as LightGBM does, bit for bit, and no text makes them crash."""
 
-import ctypes
 import subprocess
 import sys
-import tarfile
-import zipfile
 from functools import cache
 from pathlib import Path
 
@@ -276,43 +273,6 @@ def test_tables_are_small_and_aligned():
     tables = build_tables(read_forest(text, COLUMNS))
     assert tables.lines.ctypes.data % 64 == 0
     assert tables.size_bytes < 1 << 20
-
-
-@pytest.mark.slow
-def test_the_wheel_carries_the_library_and_the_source_distribution_its_source(tmp_path):
-    build = "import hatchling.build as b, sys; print(b.build_wheel(sys.argv[1])); print(b.build_sdist(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", build, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    (wheel,), (source,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
-    assert "-py3-none-" in wheel.name
-    assert not wheel.name.endswith("any.whl")
-    with zipfile.ZipFile(wheel) as opened:
-        (library,) = [name for name in opened.namelist() if name.endswith(trees.LIBRARY)]
-        opened.extract(library, tmp_path)
-    assert ctypes.CDLL(str(tmp_path / library)).leverframe_trees_row
-    with tarfile.open(source) as opened:
-        names = opened.getnames()
-    assert any(name.endswith("runtimes/trees.c") for name in names)
-    assert any(name.endswith("/hatch_build.py") for name in names)
-
-
-@pytest.mark.slow
-def test_without_a_compiler_the_build_succeeds_with_a_wheel_for_any_machine(tmp_path):
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
-        (copy / name).write_bytes((ROOT / name).read_bytes())
-    runtimes = copy / "src/leverframe/serving/runtimes"
-    runtimes.mkdir(parents=True)
-    (runtimes / "trees.c").write_bytes((ROOT / "src/leverframe/serving/runtimes/trees.c").read_bytes())
-    build = "import hatchling.build as b, sys; print(b.build_wheel(sys.argv[1]))"
-    done = subprocess.run(
-        [sys.executable, "-c", build, tmp_path], cwd=copy, capture_output=True, text=True, timeout=200, env={"PATH": "", "CC": "no-such-cc"}
-    )
-    assert done.returncode == 0, done.stderr
-    assert "LightGBM's own" in done.stderr + done.stdout
-    (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.name.endswith("py3-none-any.whl")
 
 
 def test_a_library_of_another_version_is_not_called(monkeypatch):

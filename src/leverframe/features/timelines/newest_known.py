@@ -24,7 +24,7 @@ def newest_known(rows: pl.DataFrame, entity: Sequence[str]) -> pl.DataFrame:
     valid_from = np.maximum(event, arrival)
     known = rows.select(entity).unique().sort(entity)
     codes = key_codes(rows.select(entity), known)
-    order = order_by_code(codes, known.height, _by_knowledge(valid_from, event, arrival))
+    order = order_by_code(codes, known.height, by_knowledge(valid_from, event, arrival))
     ordered_codes, ordered_from = codes[order], valid_from[order]
     # A later entity's numbers are all higher, so one running maximum serves every entity.
     numbers = clock_of([event], known.height).numbers(ordered_codes, event[order])
@@ -35,8 +35,8 @@ def newest_known(rows: pl.DataFrame, entity: Sequence[str]) -> pl.DataFrame:
     return rows[kept].with_columns(pl.Series(VALID_FROM, valid_from[kept]))
 
 
-def _by_knowledge(valid_from: Ints, event: Ints, arrival: Ints) -> Ints | None:
-    """The order by (valid_from, event, arrival), or None when the rows lie in it: feeds mostly deliver in order of time."""
+def by_knowledge(valid_from: Ints, event: Ints, arrival: Ints) -> Ints | None:
+    """The order by (valid_from, event, arrival), stable, or None when the rows lie in it: feeds mostly deliver in order of time."""
     columns = (valid_from, event, arrival)
     in_order = np.ones(max(len(event) - 1, 0), dtype=np.bool_)
     for column in reversed(columns):

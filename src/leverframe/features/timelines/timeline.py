@@ -9,6 +9,7 @@ import polars as pl
 from leverframe.core.feature import FeatureView
 from leverframe.features.declared.definitions import ARRIVAL, EVENT, VALID_FROM
 from leverframe.features.rows.source_rows import source_rows
+from leverframe.features.timelines.known_rows import known_rows
 from leverframe.features.timelines.newest_known import newest_known
 from leverframe.features.timelines.window_timeline import aggregates_timeline
 
@@ -29,6 +30,5 @@ def timeline(view: FeatureView, source: pl.LazyFrame) -> pl.DataFrame:
     >>> timeline(view, late_correction).select("valid_from_us", "v").rows()
     [(11, 1.0)]
     """
-    rows = source_rows(view, source)
-    line = newest_known(rows, view.entity) if view.expressions else aggregates_timeline(view, rows)
+    line = newest_known(source_rows(view, source), view.entity) if view.expressions else aggregates_timeline(known_rows(view, source))
     return line.select(*view.entity, VALID_FROM, EVENT, ARRIVAL, *view.features)

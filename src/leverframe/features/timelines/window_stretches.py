@@ -1,7 +1,8 @@
-"""Which rows count at which moments: stretches of points in time, and what can be said of all points at once.
+"""Which rows count at which moments, in numpy: stretches of points in time, and what can be said of all points at once.
 
-A row counts at the points ``first <= p < end``. Points are numbered over all entities, entity after entity, so that one pass over flat
-arrays answers for all of them. Nothing here assumes that rows leave in the order in which they came: late rows and corrections do not.
+A row counts at the points ``first <= p < end``, which may be none. Points are numbered over all entities, entity after entity, so that
+one pass over flat arrays answers for all of them. Nothing here assumes that rows leave in the order in which they came: late rows and
+corrections do not.
 """
 
 from dataclasses import dataclass
@@ -21,14 +22,6 @@ class Stretches:
     first: Int
     end: Int
     points: int
-
-    def summing(self) -> "Sums":
-        """Ready to sum values over the rows of each point."""
-        return Sums(self)
-
-    def of(self, rows: npt.NDArray[np.bool_]) -> "Stretches":
-        """The stretches of some of the rows."""
-        return self if bool(rows.all()) else Stretches(self.first[rows], self.end[rows], self.points)
 
 
 class Sums:

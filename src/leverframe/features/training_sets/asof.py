@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from leverframe.features.declared.definitions import VALID_FROM
 from leverframe.features.rows.numbering import UNKNOWN, Clock, Ints, clock_of, key_codes, order_by_code
 from leverframe.features.rows.source_rows import entity_key_type
+from leverframe.features.timelines.sweep_c import sweep_engine
 
 NOTHING = -1
 """The position of a row that does not exist; as an index it reads the last element, so arrays get one more."""
@@ -32,21 +33,39 @@ class EntityKeys:
 class Asked:
     """Questions by one entity: ``codes`` and ``moments_us``, int64 ``[questions]``.
 
-    ``order`` sorts the questions by (code, moment); ``numbers`` are those pairs as numbers of ``clock``, in that order.
+    ``order`` sorts the questions by (code, moment); ``ordered_codes`` and ``numbers``, which are those pairs as numbers of the keys' clock,
+    are in that order.
     """
 
-    clock: Clock
     codes: Ints
     moments_us: Ints
     order: Ints
+    ordered_codes: Ints
     numbers: Ints
 
+    def in_their_order(self, ordered: Ints) -> Ints:
+        """What was found for the questions by (code, moment), in the questions' own order."""
+        found = np.empty_like(ordered)
+        found[self.order] = ordered
+        return found
 
-def entity_keys_of(entity: Sequence[str], lines: Sequence[pl.DataFrame]) -> EntityKeys:
-    """Number the keys of all timelines of one entity."""
-    keys = list(entity)
-    known = pl.concat([line.select(keys).unique() for line in lines]).unique().sort(keys)
-    return EntityKeys(known=known, clock=clock_of([line[VALID_FROM].to_numpy() for line in lines], known.height))
+
+def entity_keys_of(keys: Sequence[pl.DataFrame], moments_us: Sequence[Ints]) -> EntityKeys:
+    """Number the keys that the histories of one entity have, and make a clock for all moments of theirs.
+
+    Parameters
+    ----------
+    keys: the distinct keys of each history.
+    """
+    known = (keys[0] if len(keys) == 1 else pl.concat(keys).unique()).sort(keys[0].columns)
+    return EntityKeys(known=known, clock=clock_of(moments_us, known.height))
+
+
+def keys_with_rows(codes: Ints, keys: EntityKeys) -> NDArray[np.bool_]:
+    """For each key whether it is among ``codes``; bool ``[keys + 1]``, the last one for ``UNKNOWN``."""
+    has_rows = np.zeros(keys.known.height + 1, dtype=np.bool_)
+    has_rows[codes] = True
+    return has_rows
 
 
 def ask(questions: pl.DataFrame, moments_us: Ints, keys: EntityKeys) -> Asked:
@@ -64,31 +83,20 @@ def ask(questions: pl.DataFrame, moments_us: Ints, keys: EntityKeys) -> Asked:
         codes = np.where(missing, UNKNOWN, codes)
     in_time = bool((moments_us[1:] >= moments_us[:-1]).all())
     order = order_by_code(codes, keys.known.height, None if in_time else np.argsort(moments_us, kind="stable"))
-    numbers = keys.clock.numbers(codes[order], moments_us[order])
-    return Asked(clock=keys.clock, codes=codes, moments_us=moments_us, order=order, numbers=numbers)
+    ordered_codes = codes[order]
+    numbers = keys.clock.numbers(ordered_codes, moments_us[order])
+    return Asked(codes=codes, moments_us=moments_us, order=order, ordered_codes=ordered_codes, numbers=numbers)
 
 
-def positions(questions: Asked, line_codes: Ints, line_moments_us: Ints) -> Ints:
-    """For each question the position of the last row of its key at or before its moment, int64, ``NOTHING`` where there is none.
+def positions(asked: Asked, codes: Ints, numbers: Ints) -> Ints:
+    """For each question, in order of (code, moment), the position of the last row of its key at or before its moment, or ``NOTHING``.
 
     Parameters
     ----------
-    line_codes, line_moments_us: int64 ``[rows]``, ordered by (code, moment).
+    codes, numbers: int64 ``[rows]``, ascending; of the keys, and of (code, moment) on the keys' clock.
     """
-    rows, asked_numbers = len(line_codes), questions.numbers
-    numbers = questions.clock.numbers(line_codes, line_moments_us)
-    if rows > len(asked_numbers):
-        at = np.searchsorted(numbers, asked_numbers, side="right") - 1
-    else:
-        takes_over = np.searchsorted(asked_numbers, numbers, side="left")
-        at = np.repeat(np.arange(-1, rows), np.diff(takes_over, prepend=0, append=len(asked_numbers)))
-    return _scattered(questions, at, line_codes)
-
-
-def _scattered(questions: Asked, at: Ints, line_codes: Ints) -> Ints:
-    """Positions back in the questions' own order, and ``NOTHING`` where the row before the question is another key's."""
-    found = np.empty_like(at)
-    found[questions.order] = at
-    if len(line_codes):
-        found[line_codes[found] != questions.codes] = NOTHING
-    return found
+    at = sweep_engine().before(numbers, asked.numbers) - 1
+    if len(codes):
+        # The row before the question may be another key's. That of position -1 is the last one, and NOTHING is -1.
+        at[codes[at] != asked.ordered_codes] = NOTHING
+    return at

@@ -1,14 +1,16 @@
 """Training sets as of each question's moment: what the online store would have answered then, and nothing later."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
+from leverframe.features.rows.side_by_side import side_by_side
+from leverframe.features.timelines.known_rows import known_rows
 from leverframe.features.timelines.timeline import timeline
-from leverframe.features.training_sets.compiled import answer, compile_views, side_by_side
+from leverframe.features.training_sets.compiled import CompiledViews, History, answer, compile_views, keys_schema
 from leverframe.features.training_sets.questions import check_questions
 
 
@@ -42,18 +44,34 @@ def training_set(questions: pl.LazyFrame | pl.DataFrame, asked_at: str, views: S
     SchemaMismatch: a column is missing or has another type than the view's key, or a moment has no time zone; names all of them.
     InvalidInput: a view does not fit its source.
     """
-    return join_timelines(questions, asked_at, timelines(views))
+    frame = questions.lazy().collect()
+    return join(frame, asked_at, compile_for(frame.schema, asked_at, histories(views)))
 
 
-def timelines(views: Sequence[tuple[FeatureView, pl.LazyFrame]]) -> list[tuple[FeatureView, pl.DataFrame]]:
-    """Each view with its timeline, compiled side by side."""
-    lines = side_by_side(lambda pair: timeline(*pair), views)
-    return [(view, line) for (view, _), line in zip(views, lines, strict=True)]
+def histories(views: Sequence[tuple[FeatureView, pl.LazyFrame]]) -> list[tuple[FeatureView, History]]:
+    """Each view with what it can be asked, prepared side by side."""
+    prepared = side_by_side(lambda pair: known_rows(*pair) if pair[0].aggregates else timeline(*pair), views)
+    return [(view, history) for (view, _), history in zip(views, prepared, strict=True)]
+
+
+def compile_for(schema: Mapping[str, pl.DataType], asked_at: str, views: Sequence[tuple[FeatureView, History]]) -> CompiledViews:
+    """The views, ready for any number of batches of questions that have this schema.
+
+    Raises
+    ------
+    SchemaMismatch: as ``training_set``.
+    """
+    check_questions(schema, asked_at, [(view, keys_schema(history)) for view, history in views])
+    return compile_views(views)
+
+
+def join(questions: pl.DataFrame, asked_at: str, views: CompiledViews) -> TrainingSet:
+    """``training_set`` on views that are compiled already."""
+    columns, matches = answer(views, questions, asked_at)
+    return TrainingSet(frame=questions.hstack(columns), matches=matches)
 
 
 def join_timelines(questions: pl.LazyFrame | pl.DataFrame, asked_at: str, lines: Sequence[tuple[FeatureView, pl.DataFrame]]) -> TrainingSet:
-    """``training_set`` on views that are compiled already (see ``timeline``)."""
+    """``training_set`` on views whose timelines are there already (see ``timeline``)."""
     frame = questions.lazy().collect()
-    check_questions(frame.schema, asked_at, [(view, line.schema) for view, line in lines])
-    columns, matches = answer(compile_views(lines), frame, asked_at)
-    return TrainingSet(frame=frame.hstack(columns), matches=matches)
+    return join(frame, asked_at, compile_for(frame.schema, asked_at, lines))

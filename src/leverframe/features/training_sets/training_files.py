@@ -13,9 +13,7 @@ import polars as pl
 from leverframe.core.errors import Conflict
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
-from leverframe.features.training_sets.compiled import answer, compile_views
-from leverframe.features.training_sets.point_in_time import timelines
-from leverframe.features.training_sets.questions import check_questions
+from leverframe.features.training_sets.point_in_time import compile_for, histories, join
 
 ROWS_PER_PART = 1_000_000
 """Bounds memory: a part of 20 features takes about 0.5 GB while it is made, whatever the number of parts."""
@@ -47,7 +45,7 @@ def write_training_set(
     ----------
     questions: as for ``training_set``, best a scan of Parquet files, which is never in memory as a whole.
     folder: must not exist yet.
-    rows_per_part: at most this many questions are in memory at once; the timelines of the views are, too.
+    rows_per_part: at most this many questions are in memory at once; the histories of the views are, too.
     progress: told after each part how many rows are done.
 
     Raises
@@ -57,10 +55,7 @@ def write_training_set(
     """
     if folder.exists():
         raise Conflict("there is something already", where=str(folder), next_step="name a folder that does not exist, or remove this one")
-    lines = timelines(views)
-    check_questions(questions.collect_schema(), asked_at, [(view, line.schema) for view, line in lines])
-    compiled = compile_views(lines)
-    del lines
+    compiled = compile_for(questions.collect_schema(), asked_at, histories(views))
     growing = folder.with_name(f".{folder.name}.growing")
     shutil.rmtree(growing, ignore_errors=True)
     growing.mkdir(parents=True)
@@ -68,18 +63,17 @@ def write_training_set(
     reports: list[tuple[ViewMatch, ...]] = []
     rows = 0
     for part in questions.collect_batches(chunk_size=rows_per_part, maintain_order=True, lazy=True):
-        columns, matches = answer(compiled, part, asked_at)
+        joined = join(part, asked_at, compiled)
         names.append(f"part-{len(names):05d}.parquet")
-        part.hstack(columns).write_parquet(growing / names[-1])
-        reports.append(matches)
+        joined.frame.write_parquet(growing / names[-1])
+        reports.append(joined.matches)
         rows += part.height
         progress(rows)
     if not names:
-        empty = questions.head(0).collect()
-        columns, matches = answer(compiled, empty, asked_at)
+        joined = join(questions.head(0).collect(), asked_at, compiled)
         names.append("part-00000.parquet")
-        empty.hstack(columns).write_parquet(growing / names[-1])
-        reports.append(matches)
+        joined.frame.write_parquet(growing / names[-1])
+        reports.append(joined.matches)
     os.rename(growing, folder)
     totals = tuple(reduce(add, of_view) for of_view in zip(*reports, strict=True))
     return WrittenTrainingSet(parts=tuple(folder / name for name in names), rows=rows, matches=totals)

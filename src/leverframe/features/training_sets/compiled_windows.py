@@ -1,0 +1,61 @@
+"""Windowed aggregates ready to be asked: at each question's own moment, straight from the rows, without a timeline of all moments.
+
+A source has two moments of change a row and window, and questions are often fewer. A sweep costs time in proportion to questions and to
+the rows in their windows (``timelines/sweep.py``).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leverframe.core.feature import FeatureView
+from leverframe.core.training_set_report import ViewMatch
+from leverframe.features.rows.numbering import Ints, key_codes
+from leverframe.features.rows.side_by_side import side_by_side
+from leverframe.features.timelines.known_rows import KnownRows
+from leverframe.features.timelines.window_answers import NumberedRows, Points, answers, numbered_rows
+from leverframe.features.training_sets.asof import NOTHING, Asked, EntityKeys, keys_with_rows, positions
+from leverframe.features.training_sets.match_report import view_match
+
+
+@dataclass(frozen=True)
+class CompiledWindows:
+    """Known rows ``[rows]`` in order of (code, moment). ``event_us`` (the newest of the entity so far) has one element more, which nobody
+    reads the value of. ``has_rows`` says of every code whether there are rows of that key; its last element stands for unknown keys.
+    """
+
+    view: FeatureView
+    codes: Ints
+    rows: NumberedRows
+    event_us: Ints
+    has_rows: NDArray[np.bool_]
+
+    def answer(self, asked: Asked) -> tuple[NDArray[np.float64], ViewMatch]:
+        """The features, float64 ``[features, questions]`` (NaN: no value), and how many questions had any."""
+        in_order = positions(asked, self.codes, self.rows.come)
+        block = np.empty((len(self.view.features), len(in_order)))
+        known = in_order != NOTHING
+        points = Points(asked.numbers, asked.order)
+        if not known.all():
+            # Nothing, not even that there were no rows, is known of an entity before its first row.
+            points = Points(asked.numbers[known], asked.order[known])
+            block[:, asked.order[~known]] = np.nan
+        side_by_side(lambda call: call(), answers(self.rows, points, block))
+        at = asked.in_their_order(in_order)
+        found, ages_us = at != NOTHING, asked.moments_us - self.event_us[at]
+        return block, view_match(self.view.name, known=self.has_rows[asked.codes], found=found, alive=found, ages_us=ages_us)
+
+
+def compile_windows(view: FeatureView, known: KnownRows, keys: EntityKeys) -> CompiledWindows:
+    """Number the rows of ``known_rows(view, …)``, whose keys and moments are among ``keys``."""
+    # Both lists of keys are in order: where they are equally long they are the same.
+    same = known.entities.height == keys.known.height
+    codes = known.codes if same else key_codes(known.entities, keys.known)[known.codes]
+    return CompiledWindows(
+        view=view,
+        codes=codes,
+        rows=numbered_rows(known, codes, keys.clock),
+        event_us=np.append(known.newest_event_us, 0),
+        has_rows=keys_with_rows(codes, keys),
+    )

@@ -1,0 +1,64 @@
+"""What an installation carries: the compiled libraries where there is a compiler, and all else where there is none."""
+
+import ctypes
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from leverframe.features.timelines import sweep_c
+from leverframe.serving.runtimes import trees
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_this_installation_compiled_its_c_files():
+    """Everything would be right without them, and much slower: no other test would say so."""
+    again = "install Leverframe again: `pip install -e .`"
+    assert isinstance(sweep_c.sweep_engine(), sweep_c.CompiledSweeps), again
+    assert trees._functions(), again
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_the_library_and_the_source_distribution_its_source(tmp_path):
+    build = "import hatchling.build as b, sys; print(b.build_wheel(sys.argv[1])); print(b.build_sdist(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", build, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    (wheel,), (source,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
+    assert "-py3-none-" in wheel.name
+    assert not wheel.name.endswith("any.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        libraries = [name for name in opened.namelist() if name.endswith((trees.LIBRARY, sweep_c.LIBRARY))]
+        opened.extractall(tmp_path, libraries)
+    calls = [ctypes.CDLL(str(tmp_path / library)) for library in sorted(libraries)]
+    assert calls[0].leverframe_sweep_sums
+    assert calls[1].leverframe_trees_row
+    with tarfile.open(source) as opened:
+        names = opened.getnames()
+    assert any(name.endswith("runtimes/trees.c") for name in names)
+    assert any(name.endswith("timelines/sweep.c") for name in names)
+    assert any(name.endswith("/hatch_build.py") for name in names)
+
+
+@pytest.mark.slow
+def test_without_a_compiler_the_build_succeeds_with_a_wheel_for_any_machine(tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    for name in ("src/leverframe/serving/runtimes/trees.c", "src/leverframe/features/timelines/sweep.c"):
+        (copy / name).parent.mkdir(parents=True)
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    build = "import hatchling.build as b, sys; print(b.build_wheel(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", build, tmp_path], cwd=copy, capture_output=True, text=True, timeout=200, env={"PATH": "", "CC": "no-such-cc"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "LightGBM's own" in done.stderr + done.stdout
+    assert "windows are computed by numpy" in done.stderr + done.stdout
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("py3-none-any.whl")
