@@ -12,6 +12,7 @@ from leverframe.apps.platform.lineage_impact import impact_view
 from leverframe.apps.platform.project_plan import State, compare
 from leverframe.apps.platform.serving import Answered
 from leverframe.apps.platform.views.policies import PolicyView, ProposalView, WhyView
+from leverframe.apps.platform.views.promoting import EnvironmentView, LiftRequest, PromoteRequest, TeamRulesRequest
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
 from leverframe.core.consumers import Consumer
@@ -24,6 +25,7 @@ from leverframe.core.route import Fallback, Quota
 from leverframe.core.schema import RequestField
 from leverframe.features.materialization.jobs import JobRecord
 from leverframe.governance.own_policies import Proposal
+from leverframe.release.plans.team_rules import TeamRules
 from leverframe.release.records import Review
 
 TOKENS = {
@@ -368,6 +370,34 @@ class FakeRelease:
         return records.endpoint_view(killed=lever == "kill", disabled_features=(argument,) if lever == "disable-feature" else ())
 
 
+class FakePromoting:
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def rules(self, team: str) -> TeamRules:
+        return records.TEAM_RULES if team == records.TEAM_RULES.team else TeamRules(team=team)
+
+    def all_rules(self) -> tuple[TeamRules, ...]:
+        return (records.TEAM_RULES,)
+
+    def declare(self, actor: Actor, request: TeamRulesRequest, *, key: str) -> TeamRules:
+        self._calls.write(self._access, actor, "Release.Operate", key, request)
+        return request.rules
+
+    def environments(self, endpoint: str) -> tuple[EnvironmentView, ...]:
+        if endpoint != "flight-delay":
+            raise NotFound("there never was such an endpoint", where=endpoint)
+        return records.ENVIRONMENTS
+
+    def promote(self, actor: Actor, request: PromoteRequest, *, key: str) -> views.PlanView:
+        self._calls.write(self._access, actor, "Release.Plan", key, request)
+        return records.plan(3, ())
+
+    def lift(self, actor: Actor, environment: str, endpoint: str, request: LiftRequest, *, key: str) -> dict[str, int]:
+        self._calls.write(self._access, actor, "Release.Operate", key, environment, endpoint, request)
+        return {"expires_us": records.NOW_US}
+
+
 class FakeOperating:
     def __init__(self, calls: Calls, access: FakeAccess) -> None:
         self._calls, self._access = calls, access
@@ -491,6 +521,7 @@ class FakePlatform:
         self.release = FakeRelease(self.calls, access)
         self.history = FakeHistory(self.calls, access)
         self.operating = FakeOperating(self.calls, access)
+        self.promoting = FakePromoting(self.calls, access)
         self.serving = FakeServing()
         self.monitoring = FakeMonitoring()
         self.audit = FakeAudit()

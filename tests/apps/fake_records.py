@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from leverframe.apps.platform import views
+from leverframe.apps.platform.views.promoting import EnvironmentView
 from leverframe.core.alert import Alert, Cause, Signal
 from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US, us_from_iso
 from leverframe.core.dataset import ContractReport, RuleResult, Snapshot
@@ -26,6 +27,8 @@ from leverframe.features.materialization.jobs import JobRecord
 from leverframe.features.parity_verdicts import FeatureVerdict, ParityRecord, SkewExample
 from leverframe.features.timelines.distribution import distributions
 from leverframe.release.plans.plan import LABEL_HORIZON_US, STALL_US, WATCH_US, ReleasePlan, VersionRef, default_rules, default_stages
+from leverframe.release.plans.team_rules import Environment, TeamRules
+from leverframe.release.plans.windows import Calendar, Opening
 
 NOW_US = us_from_iso("2013-06-14T09:30:00Z")
 CARRIERS = ("UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E")
@@ -449,6 +452,33 @@ def ingest(dataset: str, accepted: bool) -> views.IngestView:
         snapshot=snapshot(dataset) if accepted else None,
         quarantine="" if accepted else digest("bad"),
     )
+
+
+TEAM_RULES = TeamRules(
+    team="flights",
+    environments=(
+        Environment(name="stage"),
+        Environment(name="prod", calendar=Calendar(zone="America/New_York", openings=(Opening(),))),
+    ),
+    reason="by way of stage, in business hours",
+    by="olga",
+    at_us=NOW_US - HOUR_US,
+)
+
+ENVIRONMENTS = tuple(
+    EnvironmentView(
+        environment=name,
+        demands=demands,
+        live="flight-delay@v2",
+        bundle=digest("bundle2"),
+        release=f"{name}.flight-delay.0002",
+        state=state,
+        started_us=NOW_US - HOUR_US,
+        shut="",
+        opens_us=None,
+    )
+    for name, demands, state in (("stage", "", "completed"), ("prod", "completed", "watching"))
+)
 
 
 def plan(number: int, approvals: tuple[str, ...]) -> views.PlanView:

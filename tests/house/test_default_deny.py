@@ -13,6 +13,7 @@ from leverframe.core.errors import Refused
 
 BODIES = {(route.method, route.path): route for route in ROUTES}
 VALUES = {
+    "team": "flights",
     "view": "origin_weather",
     "digest": "sha256:" + "0" * 64,
     "name": "flight-delay@v1",

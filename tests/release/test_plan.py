@@ -3,7 +3,8 @@ import pytest
 from tests.release.harness import Rig, plan_of
 
 from leverframe.core.errors import InvalidInput
-from leverframe.release.plans.plan import FALSE_ABORT_BUDGET, MetricRule, Stage, check_plan, default_rules, default_stages
+from leverframe.release.plans.checks import check_plan
+from leverframe.release.plans.plan import FALSE_ABORT_BUDGET, MetricRule, Stage, default_rules, default_stages
 
 
 def test_digest_names_every_field_and_survives_the_ledger() -> None:

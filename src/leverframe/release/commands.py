@@ -18,7 +18,9 @@ from leverframe.release.levers.operate import (
     Unkill,
     Unpin,
 )
-from leverframe.release.planning import planning
+from leverframe.release.planning import calm, declaring, planning
+from leverframe.release.planning.calm import LiftRollbackLimit
+from leverframe.release.planning.declaring import DeclareTeamRules
 from leverframe.release.planning.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval
 from leverframe.release.rollout import rollout
 from leverframe.release.rollout.rollout import (
@@ -37,6 +39,8 @@ HANDLERS: tuple[Handles, ...] = (
     Handles(command=ApprovePlan, run=planning.approve_plan, facts=planning.plan_facts),
     Handles(command=WithdrawApproval, run=planning.withdraw_approval, facts=planning.plan_facts),
     Handles(command=ApplyPlan, run=planning.apply_plan, facts=planning.plan_facts),
+    Handles(command=DeclareTeamRules, run=declaring.declare_team_rules),
+    Handles(command=LiftRollbackLimit, run=calm.lift_rollback_limit),
     Handles(command=CloseReview, run=reviews.close_review, facts=reviews.review_facts),
     Handles(command=AdvanceRelease, run=rollout.advance_release),
     Handles(command=HoldRelease, run=rollout.hold_release),
@@ -69,6 +73,7 @@ __all__ = [
     "ApprovePlan",
     "CompleteRelease",
     "CorrectHistory",
+    "DeclareTeamRules",
     "DisableFeature",
     "EnableFeature",
     "ExpireLever",
@@ -76,6 +81,7 @@ __all__ = [
     "HANDLERS",
     "HoldRelease",
     "Kill",
+    "LiftRollbackLimit",
     "NoteEvidence",
     "PauseRelease",
     "Pin",

@@ -42,7 +42,8 @@ def _digest(client: "Client", text: str) -> str:
     return found[0]
 
 
-def _print_plan(plan: "PlanView") -> None:
+def print_plan(plan: "PlanView") -> None:
+    """What a plan does, who approved it, and what comes next."""
     from leverframe.apps.console.plan_words import RULE_COLUMNS, STAGE_COLUMNS, plan_sheet
 
     sheet = plan_sheet(plan)
@@ -101,7 +102,7 @@ def make_plan(
     if json_output:
         print_json(plan)
     else:
-        _print_plan(plan)
+        print_plan(plan)
 
 
 @release.command("approve")
@@ -124,7 +125,7 @@ def show_plan(digest: PlanDigest, json_output: Json = False) -> None:
     if json_output:
         print_json(plan)
     else:
-        _print_plan(plan)
+        print_plan(plan)
 
 
 @release.command("apply")

@@ -22,6 +22,7 @@ from leverframe.apps.client.operating import OperatingClient
 from leverframe.apps.client.paths import path_of
 from leverframe.apps.client.policies import PoliciesClient
 from leverframe.apps.client.projects import ProjectsClient
+from leverframe.apps.client.promoting import PromotingClient
 from leverframe.apps.client.record import AccessClient, AuditClient
 from leverframe.apps.client.release import ReleaseClient
 from leverframe.apps.client.sources import SourcesClient
@@ -70,6 +71,7 @@ class Client:
         self.lineage = LineageClient(self._transport)
         self.training = TrainingClient(self._transport)
         self.release = ReleaseClient(self._transport)
+        self.promoting = PromotingClient(self._transport)
         self.operating = OperatingClient(self._transport)
         self.monitoring = MonitoringClient(self._transport)
         self.audit = AuditClient(self._transport)

@@ -104,7 +104,7 @@ def _margin(rule: MetricRule) -> tuple[str, str]:
     return {
         "errors": ("share of failing answers", points),
         "latency_budget": (f"share of answers slower than {duration(rule.bound_us)}", points),
-        "latency_quantile": (f"p{100 * rule.quantile:g} of latency", f"{100 * rule.margin:g} % more"),
+        "latency_quantile": (f"p{100 * rule.quantile_level:g} of latency", f"{100 * rule.margin:g} % more"),
         "prediction_shift": ("mean score", f"{rule.margin:g} up or down"),
         "outcome_brier": ("Brier loss on late labels", f"{rule.margin:g} more"),
         "outcome_log_loss": ("log loss on late labels", f"{rule.margin:g} more"),

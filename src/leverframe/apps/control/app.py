@@ -25,6 +25,7 @@ from leverframe.apps.control import (
     routes_operating,
     routes_policies,
     routes_projects,
+    routes_promoting,
     routes_record,
     routes_release,
     routes_sources,
@@ -67,6 +68,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_training.ROUTES,
     *routes_release.ROUTES,
     *routes_history.ROUTES,
+    *routes_promoting.ROUTES,
     *routes_operating.ROUTES,
     *routes_webhooks.ROUTES,
 )

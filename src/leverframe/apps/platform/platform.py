@@ -21,6 +21,7 @@ from leverframe.apps.platform.operating import Operating
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.policies import Policies
 from leverframe.apps.platform.projects import Projects
+from leverframe.apps.platform.promoting import Promoting
 from leverframe.apps.platform.pushing import Pushing
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.serving import Serving
@@ -55,6 +56,7 @@ class Platform:
         self.release = Releases(parts)
         self.history = History(parts, self.release)
         self.operating = Operating(parts, self.release)
+        self.promoting = Promoting(parts, self.release)
         self.serving = Serving(parts, self.training)
         self.monitoring = Monitoring(parts)
         self.audit = Audit(parts)

@@ -109,11 +109,11 @@ def _sentence(rule: MetricRule, reading: Reading, answer: Answer, where: str, bl
 
 
 def _name(rule: MetricRule) -> str:
-    return f"p{100.0 * rule.quantile:g} latency" if rule.metric == "latency_quantile" else NAMES[rule.metric]
+    return f"p{100.0 * rule.quantile_level:g} latency" if rule.metric == "latency_quantile" else NAMES[rule.metric]
 
 
 def _observations(rule: MetricRule) -> str:
-    if rule.unit == "key":
+    if rule.counted_by == "key":
         return "callers"
     if rule.metric == "outcome_auc":
         return f"blocks of {POSITIVES + NEGATIVES} labelled requests"

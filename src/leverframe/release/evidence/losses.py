@@ -27,7 +27,7 @@ def outcome_loss(rule: MetricRule, scores: tuple[float, ...], labels: dict[int, 
         if rule.metric == "outcome_brier":
             total += (score - label) ** 2
         elif rule.metric == "outcome_hit":
-            total += float((score >= rule.cut) != (label > 0.5))
+            total += float((score >= rule.cut_score) != (label > 0.5))
         else:
             clipped = min(max(score, SCORE_FLOOR), 1.0 - SCORE_FLOOR)
             total -= label * math.log(clipped) + (1.0 - label) * math.log1p(-clipped)

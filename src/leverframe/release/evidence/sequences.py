@@ -73,14 +73,14 @@ def judged_by(rule: MetricRule, stage: Stage) -> Judged | None:
     paired, share = paired_in(stage), stage.weight / 100.0
     if rule.metric == "sample_ratio" or (rule.metric == "outcome_auc" and not paired):
         return None
-    if rule.unit == "key" and rule.metric in ("errors", "outcome_brier", "outcome_log_loss", "outcome_hit", "outcome_value"):
+    if rule.counted_by == "key" and rule.metric in ("errors", "outcome_brier", "outcome_log_loss", "outcome_hit", "outcome_value"):
         return _by_key(rule, paired=paired and rule.metric != "outcome_value")
     if rule.metric == "errors":
         return _errors(rule, stage, share, paired=paired)
     if rule.metric == "latency_budget":
         return _rates(RateDifference(margin=rule.margin, share=share))
     if rule.metric == "latency_quantile":
-        return _quantile(QuantileMargin(quantile=rule.quantile, margin=rule.margin))
+        return _quantile(QuantileMargin(quantile=rule.quantile_level, margin=rule.margin))
     if rule.metric == "prediction_shift":
         return _shift(rule, paired=paired)
     if rule.metric == "outcome_auc":

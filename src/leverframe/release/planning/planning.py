@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec import UNSET
 
 from leverframe.core.clock import DAY_US
 from leverframe.core.command import Command, Transaction
@@ -12,7 +13,11 @@ from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, 
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.release.approvals.approvals import frozen, valid_approvals
+from leverframe.release.approvals.hours import require_open
 from leverframe.release.approvals.reviews import open_review
+from leverframe.release.planning.calm import require_calm
+from leverframe.release.planning.environments import require_way
+from leverframe.release.plans.checks import check_plan
 from leverframe.release.plans.plan import (
     KIND_PLAN,
     LABEL_HORIZON_US,
@@ -23,10 +28,11 @@ from leverframe.release.plans.plan import (
     Stage,
     Strategy,
     VersionRef,
-    check_plan,
     default_rules,
     default_stages,
 )
+from leverframe.release.plans.team_rules import Dependants, rules_of
+from leverframe.release.plans.windows import Calendar
 from leverframe.release.records import (
     KIND_APPROVAL,
     KIND_ENDPOINT,
@@ -62,6 +68,8 @@ class PlanRelease(Command, frozen=True, kw_only=True):
     hash_field: str = ""
     note: str = ""
     supersede: bool = False
+    calendar: Calendar | None = None
+    dependants: Dependants | None = None
 
     def resource(self) -> str:
         """``endpoint/<environment>/<name>``."""
@@ -155,11 +163,16 @@ def _live(tx: Transaction, environment: str, endpoint: str) -> VersionRef | None
 
 
 def plan_release(command: PlanRelease, tx: Transaction) -> dict[str, str]:
-    """Put the plan; gates and risk tier are the registry's, not the caller's."""
+    """Put the plan; gates and risk tier are the registry's, environments and hours the team's, not the caller's."""
     version = _version(tx, command.version)
     spec = tx.get(KIND_MODEL, version.model, ModelSpec)
     require_team(command.owner_team, spec.team if spec else command.owner_team, where=command.version)
     _require_endpoint_team(tx, command)
+    candidate = VersionRef(version=version.name, bundle=version.bundle, envelope=version.envelope)
+    rules = rules_of(tx, command.owner_team)
+    below = require_way(tx, rules, command.environment, command.endpoint, candidate)
+    step = rules.environment(command.environment)
+    calendar = command.calendar or (step.calendar if step is not None else None)
     stages = command.stages if command.stages is not None else default_stages(command.strategy)
     compared = command.strategy != "initial"
     watch_us = command.watch_us if command.watch_us is not None else WATCH_US if compared else 0
@@ -169,7 +182,7 @@ def plan_release(command: PlanRelease, tx: Transaction) -> dict[str, str]:
         endpoint=command.endpoint,
         team=command.owner_team,
         strategy=command.strategy,
-        candidate=VersionRef(version=version.name, bundle=version.bundle, envelope=version.envelope),
+        candidate=candidate,
         champion=_live(tx, command.environment, command.endpoint),
         stages=stages,
         rules=command.rules if command.rules is not None else default_rules(stages) if compared else (),
@@ -183,6 +196,9 @@ def plan_release(command: PlanRelease, tx: Transaction) -> dict[str, str]:
         hash_field=command.hash_field,
         note=command.note,
         supersede=command.supersede,
+        calendar=calendar or UNSET,
+        promoted_from=below.name if below is not None else UNSET,
+        dependants=command.dependants or rules.dependants,
     )
     # Numbers take the type their field declares before the plan is named, so that a plan read back has the same digest.
     plan = msgspec.json.decode(canonical_json(check_plan(plan)), type=ReleasePlan)
@@ -251,7 +267,13 @@ def plan_facts(command: _OnPlan, tx: Transaction) -> Mapping[str, Any]:
 
 
 def apply_plan(command: ApplyPlan, tx: Transaction) -> dict[str, Any]:
-    """Start the release: refuse a stale plan, a second release of the endpoint, a freeze or a pin; then set the first stage's route."""
+    """Start the release and set its first stage's route.
+
+    Raises
+    ------
+    Refused: a freeze, a pin, closed hours, too many rollbacks, a demand of the environment not met, or a stale plan.
+    Conflict: another release is under way, or the plan was applied already.
+    """
     plan = get_plan(tx, command.plan)
     require_team(command.owner_team, plan.team, where=plan.id)
     if tx.get(KIND_RELEASE, plan.id, Release) is not None:
@@ -262,6 +284,11 @@ def apply_plan(command: ApplyPlan, tx: Transaction) -> dict[str, Any]:
     endpoint = tx.get(KIND_ENDPOINT, plan.endpoint_id, Endpoint)
     if endpoint is not None and endpoint.pinned:
         raise Refused("the endpoint is pinned", where=plan.endpoint_id, next_step=f"lever unpin {plan.endpoint}")
+    rules = rules_of(tx, plan.team)
+    require_way(tx, rules, plan.environment, plan.endpoint, plan.candidate)
+    require_calm(tx, plan, rules)
+    if not command.break_glass.strip():
+        require_open(tx, plan)
     _make_room(tx, plan, endpoint)
     live = _live(tx, plan.environment, plan.endpoint)
     if live != plan.champion:

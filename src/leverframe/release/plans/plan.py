@@ -1,15 +1,20 @@
 """A release plan: everything that will happen, written down before it happens, and named by its digest.
 
 What is approved is exactly what runs: an approval names the plan's digest, and the digest covers every field below.
+
+**A plan once stored keeps its digest.** A field added later is ``UNSET`` until somebody sets it, and an unset field is not written: a plan
+of an older shape is read and named as it was (decision 0042). Never give a new field another default.
 """
 
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.digest import Digest, digest_record
-from leverframe.core.errors import Fault, InvalidInput
+from leverframe.release.plans.team_rules import Dependants
+from leverframe.release.plans.windows import Calendar
 
 KIND_PLAN = "plan"
 
@@ -53,6 +58,12 @@ BRIER_MARGIN = 0.0075
 
 LOG_LOSS_MARGIN = 0.025
 """Mean log loss may rise by this much, the counterpart of :data:`BRIER_MARGIN`."""
+
+QUANTILE = 0.99
+"""The quantile of latency compared when a rule does not say."""
+
+CUT = 0.5
+"""The score that means 1 when a rule does not say."""
 
 LABEL_HORIZON_US = 12 * HOUR_US
 """Age at which a request's label counts as decided: later labels are not used, so that quick labels weigh no more than slow ones."""
@@ -103,6 +114,7 @@ class MetricRule(msgspec.Struct, frozen=True, kw_only=True):
 
     ``alpha`` is this rule's share, per stage, of the false-abort budget; ``alpha_proof`` is the level of the proof. ``unit`` says what one
     observation is: a request, or all requests of a sticky key (callers that ask often and alike; errors and outcomes only).
+    The last three are read by :attr:`quantile_level`, :attr:`cut_score` and :attr:`counted_by`, which know what holds when they are unset.
     """
 
     metric: Metric
@@ -110,13 +122,33 @@ class MetricRule(msgspec.Struct, frozen=True, kw_only=True):
     alpha: float
     alpha_proof: float = PROOF_ALPHA
     bound_us: int = LATENCY_BOUND_US
-    quantile: float = 0.99
-    cut: float = 0.5
-    unit: Unit = "request"
+    quantile: float | UnsetType = UNSET
+    cut: float | UnsetType = UNSET
+    unit: Unit | UnsetType = UNSET
+
+    @property
+    def quantile_level(self) -> float:
+        """The quantile that is compared."""
+        return QUANTILE if self.quantile is UNSET else self.quantile
+
+    @property
+    def cut_score(self) -> float:
+        """The score from which on the answer means 1."""
+        return CUT if self.cut is UNSET else self.cut
+
+    @property
+    def counted_by(self) -> Unit:
+        """What one observation is."""
+        return self.unit or "request"
 
 
 class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """From which version to which, by what ladder, judged by what rules. ``champion`` is also the rollback target."""
+    """From which version to which, by what ladder, judged by what rules. ``champion`` is also the rollback target.
+
+    ``calendar``      when it may start and climb    ``promoted_from``  the environment whose release it rests on
+    ``dependants``    whether it goes back, or is only flagged, when what it rests on is taken back
+    ``queue``         it waits for the release under way to end    ``follows``  the release whose candidate must be live when it starts
+    """
 
     id: str
     environment: str
@@ -137,6 +169,11 @@ class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
     hash_field: str = ""
     note: str = ""
     supersede: bool = False
+    calendar: Calendar | UnsetType = UNSET
+    promoted_from: str | UnsetType = UNSET
+    dependants: Dependants | UnsetType = UNSET
+    queue: bool | UnsetType = UNSET
+    follows: str | UnsetType = UNSET
 
     @property
     def digest(self) -> Digest:
@@ -147,10 +184,6 @@ class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
     def endpoint_id(self) -> str:
         """``<environment>/<endpoint>``."""
         return f"{self.environment}/{self.endpoint}"
-
-
-_BELOW_ONE: tuple[Metric, ...] = ("errors", "latency_budget", "prediction_shift", "outcome_auc", "outcome_hit")
-"""Differences of rates, scores and areas: a margin of 1 or more would tolerate everything."""
 
 
 def default_stages(strategy: Strategy) -> tuple[Stage, ...]:
@@ -191,69 +224,3 @@ def applies(rule: MetricRule, stage: Stage) -> bool:
     """Whether ``rule`` is asked in ``stage``: latency, value and the split need callers on both arms."""
     only_canary: tuple[Metric, ...] = ("latency_budget", "latency_quantile", "outcome_value", "sample_ratio")
     return stage.role == "canary" if rule.metric in only_canary else True
-
-
-def check_plan(plan: ReleasePlan) -> ReleasePlan:
-    """Return ``plan`` if it can be carried out.
-
-    Raises
-    ------
-    InvalidInput: with every fault found: a ladder that does not climb to 100 % at its end, a rule twice, margins or levels out of range,
-        a comparison planned with nothing to compare with, or none planned although there is.
-    """
-    faults = [*_ladder_faults(plan), *_rule_faults(plan)]
-    if plan.champion is None and plan.strategy != "initial":
-        faults.append(
-            Fault(where="strategy", what="the endpoint has no live version to compare with", expected="initial", got=plan.strategy)
-        )
-    if plan.champion is not None and plan.strategy == "initial":
-        faults.append(
-            Fault(where="strategy", what="the endpoint has a live version", expected="shadow_canary, canary or blue_green", got="initial")
-        )
-    if plan.champion is not None and plan.champion.version == plan.candidate.version:
-        faults.append(Fault(where="candidate", what="this version is live already", got=plan.candidate.version))
-    if faults:
-        raise InvalidInput("the plan cannot be carried out", where=plan.endpoint_id, faults=faults, next_step="lever release plan --help")
-    return plan
-
-
-def _ladder_faults(plan: ReleasePlan) -> list[Fault]:
-    faults = []
-    weights = [stage.weight for stage in plan.stages]
-    if not plan.stages or plan.stages[-1].role != "full" or plan.stages[-1].weight != 100.0:
-        faults.append(Fault(where="stages", what="the last stage must be full, at 100"))
-    if weights != sorted(weights) or any(stage.role == "full" for stage in plan.stages[:-1]):
-        faults.append(Fault(where="stages", what="weights must climb and only the last stage is full", got=str(weights)))
-    for stage in plan.stages:
-        in_range = {"shadow": stage.weight == 0.0, "canary": 0.0 < stage.weight < 100.0, "full": True}[stage.role]
-        if not in_range or min(stage.min_hold_us, stage.rows_min, stage.labels_min) < 0:
-            faults.append(Fault(where=f"stages.{stage.name}", what="weight, hold or row count out of range", got=f"{stage.weight:g}"))
-        if stage.role == "canary" and stage.rows_min < 1:
-            faults.append(Fault(where=f"stages.{stage.name}", what="a canary needs at least one row", got=str(stage.rows_min)))
-    if len({stage.name for stage in plan.stages}) != len(plan.stages):
-        faults.append(Fault(where="stages", what="two stages share a name"))
-    if plan.watch_us < 0 or plan.label_horizon_us <= 0 or plan.stall_us <= 0:
-        faults.append(Fault(where="plan", what="watch, label horizon and stall time must be positive"))
-    return faults
-
-
-def _rule_faults(plan: ReleasePlan) -> list[Fault]:
-    faults = []
-    metrics = [rule.metric for rule in plan.rules]
-    if len(set(metrics)) != len(metrics):
-        faults.append(Fault(where="rules", what="a metric appears twice", got=", ".join(metrics)))
-    compared = any(stage.role != "full" for stage in plan.stages)
-    if compared and "errors" not in metrics:
-        faults.append(Fault(where="rules", what="a comparison without the rule 'errors' proves nothing", expected="errors"))
-    for rule in plan.rules:
-        if not 0.0 < rule.alpha <= 0.1 or not 0.0 < rule.alpha_proof <= 0.2:
-            faults.append(Fault(where=f"rules.{rule.metric}", what="level out of range", expected="alpha 0..0.1, alpha_proof 0..0.2"))
-        if rule.margin <= 0.0 and rule.metric != "sample_ratio":
-            faults.append(Fault(where=f"rules.{rule.metric}", what="the margin must be positive", got=f"{rule.margin:g}"))
-        if not 0.0 < rule.quantile < 1.0:
-            faults.append(Fault(where=f"rules.{rule.metric}", what="the quantile must lie between 0 and 1", got=f"{rule.quantile:g}"))
-        if rule.margin >= 1.0 and rule.metric in _BELOW_ONE:
-            faults.append(Fault(where=f"rules.{rule.metric}", what="the margin must be below 1", got=f"{rule.margin:g}"))
-        if rule.unit == "key" and not plan.hash_field:
-            faults.append(Fault(where=f"rules.{rule.metric}", what="counting by key needs the plan's hash_field", expected="hash_field"))
-    return faults

@@ -9,6 +9,7 @@ from leverframe.core.errors import Conflict, Forbidden, NotFound, Refused
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.verdict import Verdict, combine
 from leverframe.release.approvals.approvals import frozen, valid_approvals
+from leverframe.release.approvals.hours import require_open
 from leverframe.release.evidence.evidence import Counts, Point
 from leverframe.release.machine import ENDED, Event, Progress, step
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan, applies
@@ -253,7 +254,12 @@ def _require_proof(release: Release, plan: ReleasePlan, verdicts: tuple[Verdict,
 
 
 def advance_release(command: AdvanceRelease, tx: Transaction) -> dict[str, Any]:
-    """Climb one stage; refused without proof, while frozen, pinned or killed, or when approvals it started with no longer hold."""
+    """Climb one stage.
+
+    Raises
+    ------
+    Refused: without proof, while frozen, pinned or killed, outside the declared hours, or when approvals it started with no longer hold.
+    """
     release, plan = _at_stage(command, tx)
     _require_proof(release, plan, command.verdicts)
     freeze = frozen(tx, plan.environment, plan.endpoint)
@@ -262,6 +268,7 @@ def advance_release(command: AdvanceRelease, tx: Transaction) -> dict[str, Any]:
     endpoint = tx.get(KIND_ENDPOINT, plan.endpoint_id, Endpoint)
     if endpoint is None or endpoint.pinned or endpoint.killed:
         raise Refused("the endpoint is pinned or switched off", where=plan.endpoint_id, next_step="lever unpin or lever unkill")
+    require_open(tx, plan)
     if len(valid_approvals(tx, plan, running=True)) < len(release.approvals):
         raise Refused(
             "an approval this release started with was withdrawn, or its approver lost the role",

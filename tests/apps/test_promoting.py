@@ -1,0 +1,171 @@
+"""Environments by the real use cases under the shipped policy, and the verbs in front of them."""
+
+import json
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+from tests.apps.fake_records import SPEC
+from tests.apps.test_cli import lever, platform  # noqa: F401  fixtures
+from tests.release.harness import ALICE, NAME, REGISTER, START_US, TEAM, Register, version
+
+from leverframe.apps.platform.promoting import Promoting
+from leverframe.apps.platform.release import Releases
+from leverframe.apps.platform.views import PlanRequest
+from leverframe.apps.platform.views.promoting import LiftRequest, PromoteRequest, TeamRulesRequest
+from leverframe.core.actor import PLATFORM, Actor
+from leverframe.core.clock import HOUR_US, ManualClock
+from leverframe.core.command import Command, Handles, Transaction
+from leverframe.core.errors import Forbidden, NotFound, Refused
+from leverframe.core.model import ModelSpec
+from leverframe.governance.ledger.memory import MemoryJournal
+from leverframe.governance.policy import Policy
+from leverframe.release.commands import HANDLERS, ApplyPlan
+from leverframe.release.control.controller import Controller
+from leverframe.release.plans.team_rules import Environment, TeamRules
+from leverframe.release.plans.windows import Calendar, Closure
+from leverframe.release.records import KIND_MODEL
+
+OLGA = Actor(subject="olga", roles=("operator",), teams=(TEAM,))
+WAY = (Environment(name="stage"), Environment(name="prod"))
+
+
+class Declare(Command, frozen=True, kw_only=True):
+    """Puts a model, as the training room would."""
+
+    action = "Training.ApplyModel"
+    record: ModelSpec
+
+    def resource(self) -> str:
+        return f"model/{self.record.name}"
+
+
+class RegisterHere(Register, frozen=True, kw_only=True):
+    action = "Training.RegisterVersion"
+
+
+def _declare(command: Declare, tx: Transaction) -> None:
+    tx.put(KIND_MODEL, command.record.name, command.record)
+
+
+class Shop:
+    """Use cases over a journal in memory; bundles are not opened, since every plan here is of a first version or the live one."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(START_US)
+        register = Handles(command=RegisterHere, run=REGISTER.run)
+        self.ledger = MemoryJournal(self.clock, Policy(), (*HANDLERS, register, Handles(command=Declare, run=_declare)))
+        parts = SimpleNamespace(
+            ledger=self.ledger,
+            clock=self.clock,
+            settings=SimpleNamespace(environment="prod"),
+            publisher=SimpleNamespace(publish=lambda: None),
+        )
+        self.releases = Releases(parts)
+        self.promoting = Promoting(parts, self.releases)
+        spec = msgspec.structs.replace(SPEC, name=NAME, team=TEAM)
+        self.ledger.write(ALICE, Declare(record=spec), key="spec")
+        self.ledger.write(PLATFORM, RegisterHere(record=version(1)), key="v1")
+
+    def release(self, environment: str) -> str:
+        request = PlanRequest(endpoint=NAME, version=f"{NAME}@v1", environment=environment, strategy="initial")
+        return self.start(self.releases.plan(ALICE, request, key=f"plan-{environment}").digest)
+
+    def start(self, plan: str) -> str:
+        self.ledger.write(PLATFORM, ApplyPlan(plan=plan, owner_team=TEAM), key=f"apply-{plan}")
+        for environment in ("stage", "prod"):
+            Controller(self.ledger, environment).tick(lambda _: (), self.clock.now_us())
+        return plan
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def declare(shop: Shop, actor: Actor = OLGA, **fields: object) -> TeamRules:
+    request = TeamRulesRequest(rules=TeamRules(team=TEAM, **fields), reason="by way of stage")
+    return shop.promoting.declare(actor, request, key=f"rules-{actor.subject}-{len(fields)}")
+
+
+def test_what_is_live_in_stage_is_planned_for_prod_by_one_verb(shop: Shop) -> None:
+    shop.release("stage")
+    with pytest.raises(Refused) as caught:
+        shop.promoting.promote(ALICE, PromoteRequest(endpoint=NAME), key="p0")
+    assert caught.value.got == "none declared"
+    declare(shop, environments=WAY)
+    plan = shop.promoting.promote(ALICE, PromoteRequest(endpoint=NAME), key="p1").plan
+    assert (plan["environment"], plan["strategy"], plan["promoted_from"]) == ("prod", "initial", "stage")
+    assert plan["candidate"]["bundle"] == version(1).bundle
+    assert [(e.environment, e.live, e.state) for e in shop.promoting.environments(NAME)] == [
+        ("stage", f"{NAME}@v1", "completed"),
+        ("prod", "", ""),
+    ]
+
+
+def test_nothing_is_promoted_from_an_empty_environment(shop: Shop) -> None:
+    shop.release("prod")
+    declare(shop, environments=WAY)
+    with pytest.raises(Refused, match="nothing of this endpoint answers in stage"):
+        shop.promoting.promote(ALICE, PromoteRequest(endpoint=NAME), key="p1")
+    with pytest.raises(NotFound, match="never was such an endpoint"):
+        shop.promoting.environments("nobody")
+
+
+def test_the_rules_are_the_operators_to_set_and_engineers_may_not(shop: Shop) -> None:
+    with pytest.raises(Forbidden):
+        declare(shop, ALICE, environments=WAY)
+    closed = Calendar(closures=(Closure(first="1971-02-05", last="1971-02-06", reason="away"),))
+    rules = declare(shop, environments=(Environment(name="prod", calendar=closed),))
+    assert (rules.by, rules.reason) == ("olga", "by way of stage")
+    (prod,) = (e for e in [*shop.promoting.rules(TEAM).environments] if e.name == "prod")
+    assert prod.calendar == closed
+    with pytest.raises(Refused, match="away"):
+        shop.release("prod")
+
+
+def test_lifting_the_limit_is_for_a_while_and_by_an_operator(shop: Shop) -> None:
+    shop.release("prod")
+    with pytest.raises(Forbidden):
+        shop.promoting.lift(ALICE, "prod", NAME, LiftRequest(reason="because"), key="l0")
+    done = shop.promoting.lift(OLGA, "prod", NAME, LiftRequest(reason="looked", hours=2), key="l1")
+    assert done == {"expires_us": START_US + 2 * HOUR_US}
+
+
+def test_verbs_show_and_set_rules_promote_and_lift(lever, platform, tmp_path) -> None:  # noqa: F811
+    file = tmp_path / "rules.yaml"
+    file.write_text(
+        "environments:\n"
+        "  - name: stage\n"
+        "  - name: prod\n"
+        "    calendar:\n"
+        "      zone: Europe/Vienna\n"
+        "      openings: [{weekdays: [mon], opens: 09:00, closes: 17:00}]\n"
+        "      closures: [{first: 2026-12-24, last: 2026-12-26, reason: feast}]\n"
+        "rollbacks_max: 4\n"
+    )
+    code, out, err = lever("release", "rules", "flights", "--file", str(file), "--reason", "hours", "--json")
+    assert code == 0, err
+    sent = next(call for call in platform.calls.made if call[0] == "Release.Operate")[3][0]
+    calendar = sent.rules.environments[1].calendar
+    assert (calendar.openings[0].closes, calendar.closures[0].first, sent.rules.rollbacks_max) == ("17:00", "2026-12-24", 4)
+    assert msgspec.convert(json.loads(out), TeamRules) == sent.rules
+    code, out, err = lever("release", "rules")
+    assert code == 0, err
+    assert "mon tue wed thu fri 09:00-17:00 America/New_York" in out
+    assert "by way of stage" in out
+    code, out, err = lever("release", "environments", "flight-delay")
+    assert code == 0, err
+    assert "prod.flight-delay.0002 watching" in out
+    code, out, err = lever("release", "promote", "flight-delay", "--to", "prod")
+    assert code == 0, err
+    assert "Stages" in out
+    assert lever("release", "promote", "flight-delay", "--strategy", "hope")[0] == 2
+    code, out, err = lever("release", "lift", "flight-delay", "-m", "looked", "--hours", "4")
+    assert code == 0, err
+    assert "may start again until" in out
+    assert lever("release", "lift", "flight-delay")[0] == 2
+    file.write_text("environments: {a: b}")
+    code, out, err = lever("release", "rules", "flights", "--file", str(file))
+    assert code == 2
+    assert "not release rules" in err
