@@ -62,6 +62,9 @@ ENGINEER = READS | {
     "Release.Plan",
     "Release.Apply",
     "Release.Rollback",
+    "Experiment.Plan",
+    "Experiment.Start",
+    "Experiment.Stop",
     "Serving.Score",
 }
 MATRIX = {
@@ -70,10 +73,12 @@ MATRIX = {
     "approver": READS | {"Audit.Read", "Release.Approve", "Release.Review"},
     "operator": READS
     | {"Serving.Score", "Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"}
+    | {"Experiment.Stop"}
     | {"Data.Forget", "Features.Forget", "Webhooks.Read", "Webhooks.Manage"},
     "auditor": READS | {"Audit.Read", "Tokens.Read", "Release.Review"},
     "service": READS | {"Data.Ingest", "Serving.Score"},
     "admin": POLICY.actions
+    - {"Experiment.Conclude"}
     - {"Release.Advance", "Release.Approve", "Release.Review", "Data.Collect", "Data.Erase", "Features.RecordParity"},
     "platform": READS
     | {
@@ -91,6 +96,7 @@ MATRIX = {
         "Release.Apply",
         "Release.Advance",
         "Release.Rollback",
+        "Experiment.Conclude",
         "Monitoring.Alert",
         "Monitoring.Incident",
     },

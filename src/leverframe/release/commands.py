@@ -3,6 +3,7 @@
 from leverframe.core.command import Handles
 from leverframe.release.approvals import reviews
 from leverframe.release.approvals.reviews import CloseReview
+from leverframe.release.experiments.commands import HANDLERS as EXPERIMENTS
 from leverframe.release.levers import bounds, corrections, operate
 from leverframe.release.levers.bounds import SetLimits, SetTenantQuota
 from leverframe.release.levers.corrections import CorrectHistory
@@ -51,6 +52,7 @@ HANDLERS: tuple[Handles, ...] = (
     Handles(command=AbortRelease, run=rollout.abort_release),
     Handles(command=Rollback, run=rollout.rollback),
     Handles(command=CorrectHistory, run=corrections.correct_history),
+    *EXPERIMENTS,
     Handles(command=Pin, run=operate.pin),
     Handles(command=Unpin, run=operate.unpin),
     Handles(command=Kill, run=operate.kill),

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from leverframe.core.errors import InvalidInput
 from leverframe.core.statistics.margins import Floats
+from leverframe.core.statistics.means import NormalMargin, trusted
 from leverframe.core.statistics.sequential import EVERYTHING
 
 KEYS_MAX = 200_000
@@ -173,6 +174,49 @@ def lift_of(variant: CallerSums, control: CallerSums, *, adjusted: bool = False)
     if variance <= 0.0:
         return None
     return Lift(mean - base - shift, variance, mean, base)
+
+
+class CallerMargin(NormalMargin):
+    """The difference of two arms' means against a harm margin, from sums that other pages read too (:mod:`.clusters` keeps its own).
+
+    Parameters
+    ----------
+    variant, control: sums that grow while this is asked.    margin: tolerated difference, larger is worse.
+
+    >>> arms = CallerSums(), CallerSums()
+    >>> for key in range(2000):
+    ...     arms[key % 2].add(key, float(key % 40 < 2))
+    >>> errors = CallerMargin(arms[1], arms[0], margin=0.05)
+    >>> errors.n, errors.estimate, errors.log_proof > 3.0
+    (1000, 0.0, True)
+    """
+
+    def __init__(self, variant: CallerSums, control: CallerSums, *, margin: float) -> None:
+        super().__init__(margin)
+        self._arms = variant, control
+
+    @property
+    def n(self) -> int:
+        """Callers of the smaller arm."""
+        return min(arm.keys for arm in self._arms)
+
+    @property
+    def estimate(self) -> float | None:
+        """The variant's mean of a row minus the control's, None while an arm is empty."""
+        one, zero = (arm.mean for arm in self._arms)
+        return None if one is None or zero is None else one - zero
+
+    def summary(self) -> tuple[float, float, float] | None:
+        """Callers of both arms, difference, variance of a caller; None while an arm has few callers."""
+        difference = self.estimate
+        if self.n < BURN_IN_KEYS or difference is None:
+            return None
+        spread = 0.0
+        for arm in self._arms:
+            rows_a_key = arm.rows / arm.keys
+            spread += float(trusted(arm.residuals()[0] / arm.keys / (rows_a_key * rows_a_key), arm.keys, self.margin)) / arm.keys
+        keys = sum(arm.keys for arm in self._arms)
+        return keys, difference, keys * spread
 
 
 def lift_interval(lift: Lift | None, spread: float, alpha: float) -> tuple[float, float]:

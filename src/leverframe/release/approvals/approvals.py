@@ -1,14 +1,34 @@
 """Which approvals hold now, and whether releases are frozen: the facts a release's policy rests on."""
 
+from typing import Protocol
+
 from leverframe.core.command import Journal, Transaction
 from leverframe.governance.identity import holds_role
-from leverframe.release.plans.plan import ReleasePlan
 from leverframe.release.records import KIND_APPROVAL, KIND_FREEZE, Approval, Freeze
 
 APPROVER_ROLE = "approver"
 
 
-def valid_approvals(tx: Transaction, plan: ReleasePlan, *, running: bool = False) -> list[Approval]:
+class Approvable(Protocol):
+    """A plan that people approve by its digest: a release's, an experiment's."""
+
+    @property
+    def digest(self) -> str:
+        """The name of exactly this plan."""
+        ...
+
+    @property
+    def author(self) -> str:
+        """Who wrote it, and so cannot approve it."""
+        ...
+
+    @property
+    def team(self) -> str:
+        """Whose it is."""
+        ...
+
+
+def valid_approvals(tx: Transaction, plan: Approvable, *, running: bool = False) -> list[Approval]:
     """The approvals of exactly this plan that count now: not the author's, not withdrawn, not expired, given in a role still held.
 
     Parameters

@@ -38,9 +38,17 @@ class Request:
 
 
 class Cohort:
-    """The window of requests not yet old enough to be judged, in the order they were asked (as far as the log tells)."""
+    """The window of requests not yet old enough to be judged, in the order they were asked (as far as the log tells).
 
-    def __init__(self, horizon_us: int, *, pending_max: int = PENDING_MAX) -> None:
+    Parameters
+    ----------
+    unlabelled_too: requests without label are given out as well once they are old enough.    make: what a request is kept as.
+    """
+
+    def __init__(
+        self, horizon_us: int, *, pending_max: int = PENDING_MAX, unlabelled_too: bool = False, make: type[Request] = Request
+    ) -> None:
+        self._unlabelled_too, self._make = unlabelled_too, make
         self._horizon_us = horizon_us
         self._pending_max = pending_max
         self._pending: dict[str, Request] = {}
@@ -62,7 +70,7 @@ class Cohort:
             if len(self._pending) >= self._pending_max:
                 self._pending.pop(next(iter(self._pending)))
                 self.dropped += 1
-            request = self._pending[record.id] = Request(record.asked_at_us)
+            request = self._pending[record.id] = self._make(record.asked_at_us)
             self.requests += 1
         before = request.candidate if candidate else request.champion
         if before is not None:
@@ -95,7 +103,7 @@ class Cohort:
             self.labels += 1
 
     def ripe(self, now_us: int) -> Iterator[Request]:
-        """Take out, oldest first, the requests that are old enough at ``now_us``; yield those that have a label."""
+        """Take out, oldest first, the requests that are old enough at ``now_us``; yield those that have a label (or all)."""
         limit_us = now_us - self._horizon_us
         while self._pending:
             id = next(iter(self._pending))
@@ -108,6 +116,9 @@ class Cohort:
                 yield request
                 continue
             self.unlabelled += 1
+            if self._unlabelled_too:
+                yield request
+                continue
             self._awaiting[id] = request.asked_at_us
             if len(self._awaiting) > AWAITING_MAX:
                 self._awaiting.pop(next(iter(self._awaiting)))

@@ -307,6 +307,15 @@ def apply_plan(command: ApplyPlan, tx: Transaction) -> dict[str, Any]:
 
 def _make_room(tx: Transaction, plan: ReleasePlan, endpoint: Endpoint | None) -> None:
     """One rollout an endpoint: a running one is superseded if the plan says so, otherwise it is in the way."""
+    if endpoint is not None and endpoint.experiment is not None:
+        other = endpoint.experiment.experiment
+        raise Refused(
+            f"experiment {other} runs on this endpoint",
+            where=plan.endpoint_id,
+            expected="one change at a time on an endpoint",
+            got=other,
+            next_step=f"wait, or: lever experiment stop {other}",
+        )
     current = tx.get(KIND_RELEASE, endpoint.release, Release) if endpoint is not None and endpoint.release else None
     if current is None or not current.active:
         return

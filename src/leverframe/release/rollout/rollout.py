@@ -164,7 +164,8 @@ def _route(tx: Transaction, plan: ReleasePlan, arms: tuple[Arm, ...], after: Rel
     fresh = before.release != plan.id
     # The salt changes once a release, so that it is not always the same callers who meet the canary first.
     salt, hash_field = (plan.id, plan.hash_field) if fresh else (before.salt, before.hash_field)
-    endpoint = msgspec.structs.replace(before, arms=arms, release=plan.id, salt=salt, hash_field=hash_field)
+    # A route of a release is nobody's experiment any more; a rollback may cut one short.
+    endpoint = msgspec.structs.replace(before, arms=arms, release=plan.id, salt=salt, hash_field=hash_field, experiment=None)
     return put_endpoint(tx, plan.environment, endpoint, after)
 
 

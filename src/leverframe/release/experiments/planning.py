@@ -1,0 +1,225 @@
+"""Before an experiment runs: its plan, the approvals it needs, and starting exactly what was approved."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from leverframe.core.command import Command, Transaction
+from leverframe.core.digest import Digest, canonical_json
+from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
+from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.route import Endpoint
+from leverframe.release.approvals.approvals import frozen, valid_approvals
+from leverframe.release.experiments.plan import (
+    ALPHA,
+    DEFAULT_GUARDRAILS,
+    HORIZON_US,
+    KIND_EXPERIMENT_PLAN,
+    MIN_US,
+    START_WITHIN_US,
+    Column,
+    ExperimentPlan,
+    Guardrail,
+    Primary,
+    Variant,
+    check_experiment,
+)
+from leverframe.release.experiments.records import KIND_EXPERIMENT, Experiment
+from leverframe.release.experiments.running import begin, require_free
+from leverframe.release.planning.planning import APPROVAL_EXPIRES_MAX_US, APPROVAL_EXPIRES_US, version_id
+from leverframe.release.plans.plan import LABEL_HORIZON_US, VersionRef
+from leverframe.release.records import KIND_APPROVAL, KIND_ENDPOINT, KIND_MODEL, KIND_MODEL_VERSION, KIND_RELEASE, Approval, Release
+from leverframe.release.rollout.rollout import require_team
+from leverframe.release.rollout.routes import next_value
+
+
+class PlanExperiment(Command, frozen=True, kw_only=True):
+    """Write down an experiment of ``versions`` (``<model>@v<number>``) against what is live on an endpoint.
+
+    ``shares``: percent of those who take part, one a version. ``covariate`` and ``segments`` name columns with their places in every arm's
+    rows, control first, as read from the signatures.
+    """
+
+    action: ClassVar[str] = "Experiment.Plan"
+    environment: str
+    endpoint: str
+    versions: tuple[str, ...]
+    shares: tuple[float, ...]
+    primary: Primary
+    guardrails: tuple[Guardrail, ...] = DEFAULT_GUARDRAILS
+    traffic: float = 100.0
+    layer: str = ""
+    hash_field: str = ""
+    covariate: Column | None = None
+    segments: tuple[Column, ...] = ()
+    alpha: float = ALPHA
+    min_us: int = MIN_US
+    horizon_us: int = HORIZON_US
+    label_horizon_us: int = LABEL_HORIZON_US
+    owner_team: str = ""
+    note: str = ""
+
+    def resource(self) -> str:
+        """``endpoint/<environment>/<name>``."""
+        return f"endpoint/{self.environment}/{self.endpoint}"
+
+    def team(self) -> str:
+        """The endpoint's team."""
+        return self.owner_team
+
+
+class _OnPlan(Command, frozen=True, kw_only=True):
+    plan: Digest
+    owner_team: str = ""
+
+    def resource(self) -> str:
+        """``experiment_plan/<digest>``."""
+        return f"experiment_plan/{self.plan}"
+
+    def team(self) -> str:
+        """The plan's team."""
+        return self.owner_team
+
+
+class ApproveExperiment(_OnPlan, frozen=True, kw_only=True):
+    """Say yes to exactly the experiment with this digest."""
+
+    action: ClassVar[str] = "Release.Approve"
+    note: str = ""
+    expires_after_us: int = APPROVAL_EXPIRES_US
+
+
+class StartExperiment(_OnPlan, frozen=True, kw_only=True):
+    """Let callers meet the variants, as planned."""
+
+    action: ClassVar[str] = "Experiment.Start"
+
+
+def get_experiment_plan(tx: Transaction, digest: Digest) -> ExperimentPlan:
+    """The plan named ``digest``, checked against its name.
+
+    Raises
+    ------
+    NotFound: no experiment's plan has this digest.
+    """
+    plan = tx.get(KIND_EXPERIMENT_PLAN, digest, ExperimentPlan)
+    if plan is None or plan.digest != digest:
+        raise NotFound("no experiment's plan has this digest", where=digest[:80], next_step="lever experiment list")
+    return plan
+
+
+def plan_experiment(command: PlanExperiment, tx: Transaction) -> dict[str, str]:
+    """Put the plan; tiers are the registry's, the control is what is live."""
+    if len(command.versions) != len(command.shares):
+        raise InvalidInput("a share for each version", where="shares", expected=str(len(command.versions)), got=str(len(command.shares)))
+    endpoint = tx.get(KIND_ENDPOINT, f"{command.environment}/{command.endpoint}", Endpoint)
+    live = endpoint.live if endpoint is not None else None
+    if endpoint is None or live is None:
+        raise NotFound("nothing is live here to compare with", where=command.resource(), next_step="lever release plan")
+    release = tx.get(KIND_RELEASE, endpoint.release, Release)
+    require_team(command.owner_team, release.team if release is not None else command.owner_team, where=command.resource())
+    versions = [_version(tx, name, command.owner_team) for name in command.versions]
+    plan = ExperimentPlan(
+        id=f"{command.environment}.{command.endpoint}.x{next_value(tx, f'experiments/{command.environment}/{command.endpoint}'):04d}",
+        environment=command.environment,
+        endpoint=command.endpoint,
+        team=command.owner_team,
+        control=VersionRef(version=live.version, bundle=live.bundle, envelope=live.envelope),
+        variants=tuple(
+            Variant(version=VersionRef(version=v.name, bundle=v.bundle, envelope=v.envelope), share=share)
+            for v, share in zip(versions, command.shares, strict=True)
+        ),
+        primary=command.primary,
+        guardrails=command.guardrails,
+        traffic=command.traffic,
+        layer=command.layer,
+        hash_field=command.hash_field,
+        covariate=command.covariate,
+        segments=command.segments,
+        alpha=command.alpha,
+        min_us=command.min_us,
+        horizon_us=command.horizon_us,
+        label_horizon_us=command.label_horizon_us,
+        risk_tier="low" if all(version.risk_tier == "low" for version in versions) else "high",
+        author=tx.actor.subject,
+        created_at_us=tx.now_us,
+        note=command.note,
+    )
+    # Numbers take the type their field declares before the plan is named, so that a plan read back has the same digest.
+    plan = msgspec.json.decode(canonical_json(check_experiment(plan)), type=ExperimentPlan)
+    tx.put(KIND_EXPERIMENT_PLAN, plan.digest, plan)
+    return {"plan": plan.digest, "experiment": plan.id}
+
+
+def _version(tx: Transaction, name: str, team: str) -> ModelVersion:
+    version = tx.get(KIND_MODEL_VERSION, version_id(name), ModelVersion)
+    if version is None:
+        raise NotFound("no such model version", where=name, next_step="lever models")
+    spec = tx.get(KIND_MODEL, version.model, ModelSpec)
+    require_team(team, spec.team if spec is not None else team, where=name)
+    return version
+
+
+def approve_experiment(command: ApproveExperiment, tx: Transaction) -> dict[str, Any]:
+    """Record the approval; the author cannot give it, and once the experiment runs or ran it means nothing."""
+    plan = get_experiment_plan(tx, command.plan)
+    require_team(command.owner_team, plan.team, where=plan.id)
+    if tx.actor.subject == plan.author:
+        raise Forbidden("the author of a plan cannot approve it", where=plan.id, expected="another person", got=tx.actor.subject)
+    if tx.actor.kind != "human":
+        raise Forbidden("only a person can approve a plan", where=plan.id, expected="human", got=tx.actor.kind)
+    if tx.get(KIND_EXPERIMENT, plan.id, Experiment) is not None:
+        raise Conflict("the experiment was started already", where=plan.id, next_step=f"lever experiment status {plan.id}")
+    if not 0 < command.expires_after_us <= APPROVAL_EXPIRES_MAX_US:
+        raise InvalidInput("an approval lasts at most 30 days", where="expires_after_us", got=str(command.expires_after_us))
+    approval = Approval(
+        plan=command.plan,
+        approver=tx.actor.subject,
+        roles=tx.actor.roles,
+        at_us=tx.now_us,
+        expires_us=tx.now_us + command.expires_after_us,
+        note=command.note,
+    )
+    tx.put(KIND_APPROVAL, f"{command.plan}/{tx.actor.subject}", approval)
+    return {"plan": command.plan, "approvals": len(valid_approvals(tx, plan))}
+
+
+def experiment_facts(command: _OnPlan, tx: Transaction) -> Mapping[str, Any]:
+    """What the policy decides on: the strictest tier and the weakest gates of all variants, approvals that hold now, freeze, author."""
+    plan = get_experiment_plan(tx, command.plan)
+    found = [(variant, tx.get(KIND_MODEL_VERSION, version_id(variant.version.version), ModelVersion)) for variant in plan.variants]
+    passed = all(version is not None and version.bundle == v.version.bundle and version.gates == "pass" for v, version in found)
+    return {
+        "tier": "low" if all(version is not None and version.risk_tier == "low" for _, version in found) else "high",
+        "gates": "pass" if passed else "inconclusive",
+        "approvals_valid": len(valid_approvals(tx, plan)),
+        "frozen": frozen(tx, plan.environment, plan.endpoint) is not None,
+        "author": plan.author,
+        "unattended": tx.actor.kind != "human",
+    }
+
+
+def start_experiment(command: StartExperiment, tx: Transaction) -> dict[str, Any]:
+    """Set the route: refused while anything else decides who meets what on this endpoint, or where the layer has no room."""
+    plan = get_experiment_plan(tx, command.plan)
+    require_team(command.owner_team, plan.team, where=plan.id)
+    if tx.get(KIND_EXPERIMENT, plan.id, Experiment) is not None:
+        raise Conflict("the experiment was started already; a plan runs once", where=plan.id, next_step="lever experiment plan ...")
+    if tx.now_us >= plan.created_at_us + START_WITHIN_US:
+        raise Refused("the plan is older than 30 days", where=plan.id, next_step="plan the experiment again")
+    freeze = frozen(tx, plan.environment, plan.endpoint)
+    if freeze is not None:
+        raise Refused(f"releases are frozen: {freeze.reason}", where=plan.endpoint_id, next_step="lever unfreeze, or wait")
+    endpoint = require_free(tx, plan)
+    live = endpoint.live
+    if live is None or (live.version, live.bundle) != (plan.control.version, plan.control.bundle):
+        raise Refused(
+            "the plan is stale: another version is live than when it was written",
+            where=plan.id,
+            expected=plan.control.version,
+            got=live.version if live else "no live version",
+            next_step="plan the experiment again",
+        )
+    experiment = begin(tx, plan, endpoint, tuple(approval.approver for approval in valid_approvals(tx, plan)))
+    return {"experiment": experiment.id, "generation": experiment.generation}
