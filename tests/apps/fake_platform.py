@@ -5,6 +5,7 @@ from typing import Any
 from tests.apps import fake_records as records
 from tests.apps.fake_governance import FakeHistory
 from tests.apps.fake_keeping import FakeErasing, FakeKeeping, FakeSources
+from tests.apps.fake_streams import FakeStreams
 
 from leverframe.apps.platform import views
 from leverframe.apps.platform.lineage import focus_of
@@ -507,6 +508,7 @@ class FakePlatform:
         self.keeping = FakeKeeping(self.calls, access)
         self.erasing = FakeErasing(self.calls, access)
         self.sources = FakeSources(self.calls, access)
+        self.streams = FakeStreams(self.calls, access)
         self.features = FakeFeatures(self.calls, access)
         self.lineage = FakeLineage()
         self.contracts = FakeContracts(access)

@@ -31,6 +31,7 @@ VALUES = {
     "erasure": "erasure-1",
     "thing": "weather.temp",
     "source": "landing",
+    "stream": "trips",
 }
 
 

@@ -9,7 +9,9 @@ from leverframe.apps.platform.feature_health import FeatureHealth
 from leverframe.apps.platform.features import Features
 from leverframe.apps.platform.monitoring import MonitorReport
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.stream_health import stream_signals
 from leverframe.apps.platform.views import MonitorView
+from leverframe.core.alert import Signal
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.errors import Integrity
 from leverframe.core.feature import FeatureView
@@ -18,13 +20,14 @@ from leverframe.core.profile import ReferenceProfile
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import Signature
 from leverframe.data.commands import KIND_QUARANTINE, Quarantine
+from leverframe.data.streams.taken import KIND_STREAM, Stream
 from leverframe.features.commands import KIND_VIEW
 from leverframe.governance.bundles import Bundle, open_bundle
 from leverframe.monitoring.budget import AlarmBudget
 from leverframe.monitoring.evidence import Evidence, RefusedFile, RouteChange
 from leverframe.monitoring.log_reader import LogReader
 from leverframe.monitoring.monitor import Monitor, Watch
-from leverframe.monitoring.origins import disabled_columns, origins
+from leverframe.monitoring.origins import Origins, disabled_columns, origins
 from leverframe.monitoring.windows import Shape
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release
 from leverframe.training.commands import KIND_MODEL_VERSION, version_id_of
@@ -107,10 +110,13 @@ class MonitorLoop:
             origins=known,
             disabled=disabled_columns(known, endpoint.disabled_features),
             budget=AlarmBudget(alarms_per_month=self._parts.settings.alarms_per_month),
-            known=parity_signals(self._parts, endpoint.name, live.version),
+            known=(*parity_signals(self._parts, endpoint.name, live.version), *self._streams(known)),
             team=spec.team,
             runbook=spec.runbook,
         )
+
+    def _streams(self, known: Origins) -> tuple[Signal, ...]:
+        return stream_signals(self._parts.ledger.find(KIND_STREAM, Stream), known, self._parts.clock.now_us())
 
     def _spec(self, arm: Arm) -> ModelSpec:
         if arm.version not in self._specs:

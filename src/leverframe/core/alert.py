@@ -8,7 +8,7 @@ import msgspec
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """One observation beyond its threshold."""
 
-    kind: Literal["freshness", "missing", "drift", "score_drift", "performance", "errors", "latency", "log", "parity"]
+    kind: Literal["freshness", "missing", "drift", "score_drift", "performance", "errors", "latency", "log", "parity", "stream"]
     subject: str
     observed: float
     threshold: float

@@ -5,5 +5,6 @@ from leverframe.data.commands import HANDLERS as ROWS
 from leverframe.data.commands_sources import HANDLERS as SOURCES
 from leverframe.data.retention.commands_erasure import HANDLERS as ERASURE
 from leverframe.data.retention.commands_retention import HANDLERS as RETENTION
+from leverframe.data.streams.commands_streams import HANDLERS as STREAMS
 
-HANDLERS: tuple[Handles, ...] = (*ROWS, *RETENTION, *ERASURE, *SOURCES)
+HANDLERS: tuple[Handles, ...] = (*ROWS, *RETENTION, *ERASURE, *SOURCES, *STREAMS)

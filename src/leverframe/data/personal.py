@@ -59,6 +59,21 @@ def treat(rows: pl.DataFrame, contract: Contract, pseudonyms: Pseudonymous | Non
     return rows
 
 
+def offered_as_stored(offered: pl.DataFrame, rows: pl.DataFrame, contract: Contract, pseudonyms: Pseudonymous | None) -> pl.DataFrame:
+    """``offered`` rows as they may be set aside: as they came, but personal columns treated and no unagreed column.
+
+    Parameters
+    ----------
+    rows: the same rows in the promised types, not treated.
+    """
+    if not has_personal(contract):
+        return offered
+    treated = treat(rows, contract, pseudonyms)
+    plain = [c.name for c in contract.columns if c.treatment == "keep" and c.name in offered.columns]
+    others = [c.name for c in contract.columns if c.treatment not in ("keep", "drop") and c.name in offered.columns]
+    return offered.select(plain).with_columns(treated.select(others)) if plain else treated.select(others)
+
+
 def hashed(values: pl.Series, column: Column, pseudonyms: Pseudonymous | None) -> pl.Series:
     """``values`` as stored for a column whose treatment is hash; each different value is hashed once."""
     different = values.unique().drop_nulls()

@@ -59,7 +59,7 @@ def group_signals(signals: Iterable[Signal], known: Origins) -> tuple[Group, ...
     found: dict[str, list[Signal]] = {}
     effects: list[Signal] = []
     for signal in signals:
-        if signal.kind in ("freshness", "parity"):
+        if signal.kind in ("freshness", "parity", "stream"):
             if signal.subject in sources:
                 found.setdefault(f"feed:{sources[signal.subject]}", []).append(signal)
         elif signal.kind in ("missing", "drift"):
@@ -95,6 +95,7 @@ def _title(name: str, signals: Sequence[Signal]) -> str:
         late = [s for s in signals if s.kind == "freshness"]
         state = ["late" if "nothing for" in late[0].detail else "stuck"] if late else []
         state += ["served otherwise than known"] if any(s.kind == "parity" for s in signals) else []
+        state += ["its stream waits or changed"] if any(s.kind == "stream" for s in signals) else []
         return f"Feed {name[5:]}: {', '.join(state + effects) or 'scores changed'}"
     if name == REQUEST:
         return f"Requests changed: {', '.join(effects)}"

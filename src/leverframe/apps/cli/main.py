@@ -7,6 +7,7 @@ import typer
 from leverframe.apps.cli import (
     commands_contracts,
     commands_data,
+    commands_data_stream,
     commands_evidence,
     commands_features,
     commands_history,
@@ -49,6 +50,7 @@ for _module in (
     commands_project,
     commands_contracts,
     commands_data,
+    commands_data_stream,
     commands_features,
     commands_keeping,
     commands_leakage,

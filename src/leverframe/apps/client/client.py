@@ -26,6 +26,7 @@ from leverframe.apps.client.promoting import PromotingClient
 from leverframe.apps.client.record import AccessClient, AuditClient
 from leverframe.apps.client.release import ReleaseClient
 from leverframe.apps.client.sources import SourcesClient
+from leverframe.apps.client.streams import StreamsClient
 from leverframe.apps.client.training import TrainingClient
 from leverframe.apps.client.webhooks import WebhooksClient
 from leverframe.apps.gateway_view.client import Gateway, Prediction
@@ -65,6 +66,7 @@ class Client:
         self.data = DataClient(self._transport)
         self.keeping = KeepingClient(self._transport)
         self.sources = SourcesClient(self._transport)
+        self.streams = StreamsClient(self._transport)
         self.features = FeaturesClient(self._transport)
         self.services = FeatureServicesClient(self._transport)
         self.projects = ProjectsClient(self._transport)

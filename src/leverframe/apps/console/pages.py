@@ -179,7 +179,7 @@ def dataset(visit: Visit) -> dict[str, Any]:
     shown = next((d for d in visit.platform.data.datasets() if d.name == name), None)
     if shown is None:
         raise NotFound("there is no such dataset", where=name, next_step="lever data list")
-    return {"dataset": shown, "reports": visit.platform.data.reports(name)}
+    return {"dataset": shown, "reports": visit.platform.data.reports(name), "streams": visit.platform.streams.streams(name)}
 
 
 def audit(visit: Visit) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from leverframe.apps.control import (
     routes_record,
     routes_release,
     routes_sources,
+    routes_streams,
     routes_training,
     routes_webhooks,
 )
@@ -57,6 +58,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_data.ROUTES,
     *routes_keeping.ROUTES,
     *routes_sources.ROUTES,
+    *routes_streams.ROUTES,
     *routes_features.ROUTES,
     *routes_leakage.ROUTES,
     *routes_lineage.ROUTES,

@@ -26,9 +26,9 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/metrics",
         permission="Monitoring.Read",
-        run=lambda call: call.platform.health.metrics(),
+        run=lambda call: call.platform.health.metrics() + call.platform.streams.metrics(),
         gives=bytes,
         media_type="text/plain; version=0.0.4",
-        summary="Freshness and parity of every feature view, for Prometheus",
+        summary="Freshness and parity of every feature view, and every stream into data, for Prometheus",
     ),
 )

@@ -13,6 +13,7 @@ from leverframe.apps.egress.addresses import parse_networks
 from leverframe.apps.egress.destination import check_allowed, parse_allowed, parse_destination
 from leverframe.apps.egress.outbox import outbox_standing
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.stream_health import stream_check
 from leverframe.apps.platform.views import Check
 from leverframe.apps.settings import LOOPBACK, Settings
 from leverframe.core.clock import SECOND_US
@@ -36,6 +37,7 @@ def _checks(parts: Parts) -> Iterator[Check]:
     yield _credentials(settings.keys_folder)
     yield _egress(settings)
     yield _record(parts)
+    yield from stream_check(parts)
     yield from _supervisor(settings.home)
     yield _gateway(parts)
     yield _routes(parts)

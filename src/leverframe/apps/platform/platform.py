@@ -27,6 +27,7 @@ from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.serving import Serving
 from leverframe.apps.platform.sources import Sources
 from leverframe.apps.platform.status import Status
+from leverframe.apps.platform.streams import Streams
 from leverframe.apps.platform.training import Training
 from leverframe.apps.platform.views import Check, StatusView
 from leverframe.apps.platform.webhooks import Webhooks
@@ -42,6 +43,7 @@ class Platform:
         self.keeping = Keeping(parts)
         self.erasing = Erasing(parts)
         self.sources = Sources(parts)
+        self.streams = Streams(parts)
         self.features = Features(parts)
         self.materializing = Materializing(parts)
         self.health = FeatureHealth(parts)

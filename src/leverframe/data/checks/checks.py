@@ -26,12 +26,13 @@ class Checked:
     """What a check found.
 
     ``rows`` holds every offered row in the promised types and column order (null where a value did not fit); ``bad`` is true for
-    rows that break a quarantine rule, same length.
+    rows that break a quarantine rule, same length; ``aside`` says for each such rule (with its column) which rows.
     """
 
     report: ContractReport
     rows: pl.DataFrame
     bad: pl.Series
+    aside: tuple[tuple[Rule, pl.Series], ...] = ()
 
     @property
     def good_rows(self) -> pl.DataFrame:
@@ -64,11 +65,12 @@ def check(frame: pl.LazyFrame | pl.DataFrame, contract: Contract, now_us: int, p
     for index, rule in enumerate(rules):
         if counted[index].failing and not passes(rule, counted[index]):
             counted[index] = msgspec.structs.replace(counted[index], seen=_seen(both, masks(index), rule, compiled))
-    aside = [masks(index).alias(str(index)) for index, rule in enumerate(rules) if rule.severity == "quarantine" and counted[index].failing]
-    bad = pl.DataFrame(aside).select(pl.any_horizontal(pl.all()).alias("bad"))["bad"] if aside else _none(both.height)
+    aside = {str(i): (rule, masks(i)) for i, rule in enumerate(rules) if rule.severity == "quarantine" and counted[i].failing}
+    broken = pl.DataFrame({name: mask for name, (_, mask) in aside.items()})
+    bad = broken.select(pl.any_horizontal(pl.all()).alias("bad"))["bad"] if aside else _none(both.height)
     table = Table(rows=both.height, columns=tuple(schema), newest_us=_newest(both, contract))
     report = contract_report(contract, table, rules, counted, now_us=now_us, quarantined_rows=int(bad.sum()))
-    return Checked(report=report, rows=both.select([c.name for c in contract.columns]), bad=bad)
+    return Checked(report=report, rows=both.select([c.name for c in contract.columns]), bad=bad, aside=tuple(aside.values()))
 
 
 def _counted(both: pl.DataFrame, rules: Sequence[Rule], compiled: PolarsRules) -> tuple[list[Counted], Callable[[int], pl.Series]]:

@@ -15,7 +15,7 @@ from leverframe.core.errors import LimitExceeded
 from leverframe.data.checks.checks import Checked, Parents, check
 from leverframe.data.checks.report_merge import merged, said, with_rule, without_names
 from leverframe.data.contract.contracts import Contract
-from leverframe.data.personal import Pseudonymous, as_offered, has_personal, treat
+from leverframe.data.personal import Pseudonymous, as_offered, has_personal, offered_as_stored, treat
 from leverframe.data.snapshots.append import check_appendable, joined, split_known
 from leverframe.data.snapshots.snapshots import Blobs, event_span, parquet_bytes, put_part, read_snapshot, seal
 
@@ -137,12 +137,8 @@ class Intake:
         return split.fresh, report
 
     def _to_set_aside(self, offered: pl.DataFrame, checked: Checked, *, whole: bool) -> pl.DataFrame:
-        """The offered rows (the bad ones) as they came, but with personal columns as they may be stored, and no unagreed column."""
-        if has_personal(self.contract):
-            treated = treat(checked.rows, self.contract, self._pseudonyms)
-            plain = [c.name for c in self.contract.columns if c.treatment == "keep" and c.name in offered.columns]
-            others = [c.name for c in self.contract.columns if c.treatment not in ("keep", "drop") and c.name in offered.columns]
-            offered = offered.select(plain).with_columns(treated.select(others)) if plain else treated.select(others)
+        """The offered rows (the bad ones) as they may be kept."""
+        offered = offered_as_stored(offered, checked.rows, self.contract, self._pseudonyms)
         return offered if whole else offered.filter(checked.bad)
 
     def _finish(self, raw: bytes | None, *, alone: bool) -> Ingested:

@@ -1,16 +1,18 @@
 """New rows beside those a snapshot has: what was delivered before is dropped, what contradicts it is refused, old blobs are shared."""
 
+import io
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from leverframe.core.dataset import Snapshot, SnapshotPart
 from leverframe.core.errors import Refused
+from leverframe.data.contract.column_types import type_named
 from leverframe.data.contract.contracts import Contract
 from leverframe.data.personal import stored_columns
 from leverframe.data.snapshots.manifest import PARTS_MAX
-from leverframe.data.snapshots.snapshots import Blobs, put_part, read_snapshot
+from leverframe.data.snapshots.snapshots import Blobs, part_bytes, put_part, read_snapshot
 
 PART_ROWS_MAX = 1_000_000
 """Neighbouring parts are joined up to this many rows."""
@@ -68,6 +70,33 @@ def joined(parts: Sequence[SnapshotPart], base: Snapshot, contract: Contract, bl
         else:
             runs.append([part])
     return [run[0] if len(run) == 1 else put_part(_rows(run, base, contract, blobs), contract, blobs) for run in runs]
+
+
+def put_gathered(fresh: pl.DataFrame, held: Sequence[SnapshotPart], base: Snapshot, contract: Contract, blobs: Blobs) -> list[SnapshotPart]:
+    """``held`` and one part more with the ``fresh`` rows, joined as in a binary counter, so that many small appends leave few parts.
+
+    Parts at the end that are not larger than what comes after them go into the new one, up to ``PART_ROWS_MAX`` rows: of n appends of
+    equal size about log2(n) parts remain beside the full ones, and a row is written again log2(n) times at most. Exactly one blob is
+    written, so that no rows lie where no snapshot names them.
+    """
+    kept, run, rows = list(held), list[SnapshotPart](), fresh.height
+    while kept and kept[-1].rows <= rows and kept[-1].rows + rows <= PART_ROWS_MAX:
+        run.insert(0, kept.pop())
+        rows += run[0].rows
+    whole = pl.concat([_rows(run, base, contract, blobs), fresh], how="diagonal") if run else fresh
+    return joined([*kept, put_part(whole, contract, blobs)], base, contract, blobs)
+
+
+def newest_rows(base: Snapshot, rows_max: int, blobs: Blobs) -> pl.LazyFrame:
+    """The rows of the last parts of ``base`` that hold ``rows_max`` rows together, and at least one part."""
+    run: list[SnapshotPart] = []
+    for part in reversed(base.blobs):
+        if run and sum(each.rows for each in run) >= rows_max:
+            break
+        run.append(part)
+    held: list[Any] = [io.BytesIO(part_bytes(blobs, part, base.dataset)) for part in run]
+    schema = {name: type_named(physical) for name, physical in base.columns.items()}
+    return pl.scan_parquet(held, schema=schema, missing_columns="insert")
 
 
 def _rows(run: Sequence[SnapshotPart], base: Snapshot, contract: Contract, blobs: Blobs) -> pl.DataFrame:

@@ -120,10 +120,15 @@ def _accepted(report: ContractReport, dataset: str) -> None:
         raise Refused("only rows that keep their contract become a snapshot", where=dataset, next_step=f"lever data reports {dataset}")
 
 
+def event_column(contract: Contract) -> str | None:
+    """The column that says when a row's event was: the one that freshness is promised on, or the first timestamp."""
+    moments = [c.name for c in contract.columns if c.logical_type == "timestamp" and c.treatment == "keep"]
+    return contract.freshness.column if contract.freshness and contract.freshness.column in moments else next(iter(moments), None)
+
+
 def event_span(rows: pl.DataFrame, contract: Contract) -> tuple[int | None, int | None]:
     """First and last moment by the column that freshness is promised on, or by the first timestamp; microseconds."""
-    moments = [c.name for c in contract.columns if c.logical_type == "timestamp" and c.treatment == "keep"]
-    name = contract.freshness.column if contract.freshness and contract.freshness.column in moments else (moments[0] if moments else None)
+    name = event_column(contract)
     if name is None or rows.height == 0:
         return None, None
     low, high = rows.select(pl.col(name).cast(pl.Int64).min().alias("low"), pl.col(name).cast(pl.Int64).max().alias("high")).row(0)

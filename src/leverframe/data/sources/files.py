@@ -159,7 +159,7 @@ def _read_json_lines(data: bytes, limits: Limits) -> pl.DataFrame:
     _bound("cells", rows * len(columns), limits.cells_max)
     for values in columns.values():
         values.extend([None] * (rows - len(values)))
-    return pl.DataFrame([_series(name, values) for name, values in columns.items()])
+    return pl.DataFrame([json_series(name, values) for name, values in columns.items()])
 
 
 def _json_row(line: bytes, number: int) -> dict[str, str | int | float | bool | None]:
@@ -170,7 +170,8 @@ def _json_row(line: bytes, number: int) -> dict[str, str | int | float | bool | 
         raise InvalidInput("line is not a flat JSON object", where=f"line {number}", expected=expected) from error
 
 
-def _series(name: str, values: list[str | int | float | bool | None]) -> pl.Series:
+def json_series(name: str, values: list[str | int | float | bool | None]) -> pl.Series:
+    """One column of JSON values: numbers, truth values or text where all are, otherwise their text."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float} and all(not isinstance(v, int) or -(2**63) <= v < 2**63 for v in values):
         return pl.Series(name, values, dtype=pl.Float64 if float in kinds else pl.Int64, strict=False)
