@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leverframe.apps.cli.commands_contract_import import imports
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.exit_codes import REFUSED
 from leverframe.apps.cli.moments import moment_us
-from leverframe.apps.cli.output import Json, print_json, print_table, say
+from leverframe.apps.cli.output import Json, print_json, print_table, say, write_new
 from leverframe.core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from leverframe.core.consumers import Consumer
     from leverframe.core.dataset import ContractReport
 
-contracts = typer.Typer(help="Data contracts (ODCS files): draft, check, apply.", no_args_is_help=True)
+contracts = typer.Typer(help="Data contracts (ODCS files): draft, import, check, apply.", no_args_is_help=True)
+contracts.add_typer(imports, name="import")
 
 Named = Annotated[list[str] | None, typer.Option("--break-consumers", help="Someone whom the change breaks, by name; repeatable.")]
 CHANGE_WORDS = {
@@ -76,21 +78,13 @@ def draft(
     rows = open_rows(data_file).collect()
     text = draft_contract(rows, dataset=dataset or dataset_name(data_file.stem), team=team, owner=owner, now_us=SystemClock().now_us())
     if out is not None:
-        _write_new(out, text)
+        write_new(out, text)
     if json_output:
         print_json({"contract": text, "rows": rows.height, "file": str(out) if out else ""})
     elif out is None:
         say(text.rstrip("\n"))
     else:
         say(f"drafted {out} from {rows.height:,} rows", f"next: correct it, then lever contracts check {out} --against {data_file}")
-
-
-def _write_new(path: Path, text: str) -> None:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as exc:
-        raise InvalidInput("this file cannot be written", where=str(path), expected="a new file", got=exc.strerror or "") from exc
 
 
 @contracts.command("check")

@@ -3,11 +3,12 @@
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from leverframe.core.errors import LeverframeError
+from leverframe.core.errors import InvalidInput, LeverframeError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,6 +80,20 @@ def say(*lines: str) -> None:
     """Plain lines."""
     for line in lines:
         typer.echo(line)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet.
+
+    Raises
+    ------
+    InvalidInput: there is one, or it cannot be written.
+    """
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as exc:
+        raise InvalidInput("this file cannot be written", where=str(path), expected="a new file", got=exc.strerror or "") from exc
 
 
 def report_error(error: LeverframeError, *, json_output: bool) -> None:

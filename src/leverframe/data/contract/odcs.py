@@ -42,7 +42,7 @@ def read_document(data: bytes) -> tuple[OpenDataContractStandard | None, list[Fa
     LimitExceeded: more than 1 MB, 50,000 nodes or 30 levels.
     InvalidInput: not UTF-8, not YAML, an alias, a key twice, or not a mapping.
     """
-    raw = _load(data)
+    raw = load_mapping(data, "contract file")
     faults = list(_unknown_keys(raw, OpenDataContractStandard, ""))
     known = {key: value for key, value in raw.items() if key in _fields(OpenDataContractStandard)}
     try:
@@ -54,35 +54,46 @@ def read_document(data: bytes) -> tuple[OpenDataContractStandard | None, list[Fa
         return None, faults
 
 
-def _load(data: bytes) -> dict[str, Any]:
+def load_mapping(data: bytes, what: str) -> dict[str, Any]:
+    """The mapping of plain values in a YAML file.
+
+    Parameters
+    ----------
+    what: what the file should be, for messages.
+
+    Raises
+    ------
+    LimitExceeded: more than 1 MB, 50,000 nodes or 30 levels.
+    InvalidInput: not UTF-8, not YAML, an alias, a tag, a key twice, or not a mapping.
+    """
     if len(data) > BYTES_MAX:
-        raise LimitExceeded("contract file is too large", where="contract", expected=f"at most {BYTES_MAX} bytes", got=str(len(data)))
+        raise LimitExceeded(f"{what} is too large", where=what, expected=f"at most {BYTES_MAX} bytes", got=str(len(data)))
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidInput("contract file is not UTF-8", where=f"byte {error.start}", next_step="save the file as UTF-8") from error
+        raise InvalidInput(f"{what} is not UTF-8", where=f"byte {error.start}", next_step="save the file as UTF-8") from error
     try:
-        _check_events(text)
+        _check_events(text, what)
         raw = yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError) as error:  # a date such as 2001-99-99 is a ValueError of the loader
         mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "contract"
-        raise InvalidInput("contract file is not valid YAML", where=where, got=str(getattr(error, "problem", error))[:200]) from error
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else what
+        raise InvalidInput(f"{what} is not valid YAML", where=where, got=str(getattr(error, "problem", error))[:200]) from error
     if not isinstance(raw, dict):
-        raise InvalidInput("contract file is not a mapping", where="contract", expected="keys such as apiVersion", got=type(raw).__name__)
+        raise InvalidInput(f"{what} is not a mapping", where=what, expected="keys with values", got=type(raw).__name__)
     return {str(key): value for key, value in raw.items()}
 
 
-def _check_events(text: str) -> None:
+def _check_events(text: str, what: str) -> None:
     """Refuses bombs before anything is built: aliases multiply, depth recurses."""
     depth = 0
     for count, event in enumerate(yaml.parse(text, yaml.SafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent):
-            raise InvalidInput("contract file uses a YAML alias", where=f"event {count}", next_step="write it out")
+            raise InvalidInput(f"{what} uses a YAML alias", where=f"event {count}", next_step="write it out")
         if count > NODES_MAX or depth > DEPTH_MAX:
-            raise LimitExceeded("contract file is too deep or has too many nodes", expected=f"{NODES_MAX} nodes, {DEPTH_MAX} levels")
+            raise LimitExceeded(f"{what} is too deep or has too many nodes", expected=f"{NODES_MAX} nodes, {DEPTH_MAX} levels")
 
 
 def _fields(model: type[pydantic.BaseModel]) -> dict[str, Any]:
