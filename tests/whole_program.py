@@ -39,10 +39,12 @@ from leverframe.apps.materialize_workflow import MaterializeWorkflow
 from leverframe.apps.platform.materializing import WORKFLOW as MATERIALIZE
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.platform import Platform
+from leverframe.apps.platform.reproducing import WORKFLOW as REPRODUCE
 from leverframe.apps.platform.training import WORKFLOW as TRAIN
 from leverframe.apps.platform.views import MaterializeRequest, PlanRequest, RunView, TrainRequest
 from leverframe.apps.replay.driver import request_bodies
 from leverframe.apps.replay.load import LoadClient
+from leverframe.apps.reproduce_workflow import ReproduceWorkflow
 from leverframe.apps.settings import Settings
 from leverframe.apps.supervisor import Supervisor
 from leverframe.apps.training_workflow import TrainingWorkflow
@@ -93,7 +95,7 @@ class Immediately:
             return step()
 
         remembered: StepCaller = call
-        body = {TRAIN: TrainingWorkflow, MATERIALIZE: MaterializeWorkflow}[workflow]
+        body = {TRAIN: TrainingWorkflow, MATERIALIZE: MaterializeWorkflow, REPRODUCE: ReproduceWorkflow}[workflow]
         body(self._parts).run(argument, remembered)
 
     def close(self) -> None:

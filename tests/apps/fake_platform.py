@@ -5,6 +5,7 @@ from typing import Any
 from tests.apps import fake_records as records
 from tests.apps.fake_governance import FakeHistory
 from tests.apps.fake_keeping import FakeErasing, FakeKeeping, FakeSources
+from tests.apps.fake_reproducing import FakeReproducing
 from tests.apps.fake_streams import FakeStreams
 
 from leverframe.apps.platform import views
@@ -520,6 +521,7 @@ class FakePlatform:
         self.details = FakeDetails()
         self.projects = FakeProjects(self.calls, access)
         self.training = FakeTraining(self.calls, access)
+        self.reproducing = FakeReproducing(self.calls, access)
         self.release = FakeRelease(self.calls, access)
         self.history = FakeHistory(self.calls, access)
         self.operating = FakeOperating(self.calls, access)

@@ -181,6 +181,21 @@ def version_view(number: int) -> views.VersionView:
         card="# flight-delay\n\nScores departures of three airports.\n\n<script>alert(1)</script>",
         files={"model.onnx": 412_331, "model.lightgbm.txt": 688_120, "signature.json": 2_104, "golden.json": 18_210},
         arms=("prod/flight-delay live 95 %",) if number == 2 else ("prod/flight-delay canary 5 %",) if number == 3 else (),
+        deleted=(
+            views.DeletedRows(
+                dataset="weather",
+                snapshot=digest("weather"),
+                erasure="erasure-1",
+                rows=3,
+                rows_before=40,
+                parts=1,
+                parts_before=4,
+                at_us=NOW_US,
+                remains=digest("weather1"),
+            ),
+        )
+        if number == 1
+        else (),
     )
 
 

@@ -481,3 +481,12 @@ def test_a_contract_cannot_run_code(tmp_path):
     with pytest.raises(errors.InvalidInput):
         project.load_project(tmp_path)
     assert not canary.exists()
+
+
+def test_a_version_that_cannot_come_again_says_why_and_what_still_holds(lever, platform):
+    code, out, _ = lever("reproduce", "flight-delay@v1")
+    assert code == REFUSED
+    assert platform.calls.made[-1][0] == "Training.Start"
+    for said in ("its bytes cannot come again", "3 of 40 rows of weather", "made of the fitted one, byte for byte"):
+        assert said in out
+    assert json.loads(lever("reproduce", "flight-delay@v1", "--show", "--json")[1])["status"] == "rows_deleted"

@@ -35,6 +35,7 @@ def test_reads_come_back_as_the_records_the_platform_gave(client, platform):
         (client.training.models(), platform.training.models()),
         (client.training.versions("flight-delay"), platform.training.versions("flight-delay")),
         (client.training.version("flight-delay@v2"), platform.training.version("flight-delay@v2")),
+        (client.training.reproduction("flight-delay@v2"), platform.reproducing.newest("flight-delay@v2")),
         (client.training.runs(), platform.training.runs()),
         (client.training.run("run-0002"), platform.training.run("run-0002")),
         (client.release.plans(), platform.release.plans()),

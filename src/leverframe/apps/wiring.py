@@ -29,7 +29,7 @@ from leverframe.governance.webhooks import HANDLERS as WEBHOOKS
 from leverframe.monitoring.commands import HANDLERS as MONITORING
 from leverframe.release.commands import HANDLERS as RELEASE
 from leverframe.serving.commands import HANDLERS as SERVING
-from leverframe.training.commands import HANDLERS as TRAINING
+from leverframe.training.handlers import HANDLERS as TRAINING
 
 HANDLERS: tuple[Handles, ...] = (*GOVERNANCE, *POLICIES, *DATA, *FEATURES, *SERVICES, *TRAINING, *RELEASE, *SERVING, *MONITORING, *WEBHOOKS)
 """Every command that any process carries out. A contract is put in force only where the lineage of columns is known: see open_parts."""

@@ -20,7 +20,9 @@ from leverframe.apps.monitor_loop import MonitorLoop
 from leverframe.apps.parity_check import ParityCheck, ParitySample
 from leverframe.apps.platform.materializing import WORKFLOW as MATERIALIZE
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.reproducing import WORKFLOW as REPRODUCE
 from leverframe.apps.platform.training import WORKFLOW
+from leverframe.apps.reproduce_workflow import ReproduceWorkflow
 from leverframe.apps.settings import Settings
 from leverframe.apps.training_workflow import TrainingWorkflow
 from leverframe.apps.wiring import open_parts
@@ -85,6 +87,7 @@ class Worker:
         self._engine = DurableEngine(settings.durable_url, executor=EXECUTOR)
         self._engine.workflow(WORKFLOW, TrainingWorkflow(self._parts).run)
         self._engine.workflow(MATERIALIZE, MaterializeWorkflow(self._parts).run)
+        self._engine.workflow(REPRODUCE, ReproduceWorkflow(self._parts).run)
 
     def run(self) -> None:
         """Work until :meth:`stop`."""

@@ -6,6 +6,7 @@ from leverframe.apps.client.paths import path_of
 from leverframe.apps.platform import views
 from leverframe.apps.transport import Transport
 from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.training.reproduction_commands import ReproductionRecord
 
 
 class TrainingClient:
@@ -45,3 +46,11 @@ class TrainingClient:
     def version(self, name: str) -> views.VersionView:
         """One version (``model@v2``) with its evidence."""
         return self._transport.get(path_of("versions", name), views.VersionView)
+
+    def reproduce(self, name: str, *, key: str | None = None) -> ReproductionRecord:
+        """Make a version again from its lineage, as a durable job; one that is under way is joined."""
+        return self._transport.send("POST", path_of("versions", name, "reproduction"), ReproductionRecord, key=key)
+
+    def reproduction(self, name: str) -> ReproductionRecord:
+        """The newest attempt to make a version again."""
+        return self._transport.get(path_of("versions", name, "reproduction"), ReproductionRecord)

@@ -1,10 +1,13 @@
 """Numbers, moments and verdicts in words a tired person can read."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, iso_from_us
 from leverframe.core.verdict import Verdict
+
+if TYPE_CHECKING:
+    from leverframe.training.reproduction_commands import ReproductionRecord
 
 VERDICT_WORD = {"pass": "holds", "fail": "is broken", "inconclusive": "is undecided"}
 
@@ -61,6 +64,21 @@ def figure(value: float | None, digits: int = 3) -> str:
     ('0.662', '–')
     """
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def reproduction_sentence(found: "ReproductionRecord") -> str:
+    """What came of making a version again, in one sentence."""
+    if found.status == "rows_deleted":
+        return (
+            "its bytes cannot come again: rows it was trained on were deleted for good, and other rows make another model; "
+            "that is what the deletions were for, not a fault of the version"
+        )
+    return {
+        "running": "being made again",
+        "identical": "made again, bit for bit: training set, fitted model and exported model have the same bytes",
+        "differs": "made again from the same rows, and other bytes came",
+        "failed": f"could not be made again: {found.failure}",
+    }[found.status]
 
 
 def output(value: Any) -> str:
@@ -137,6 +155,7 @@ FILTERS: dict[str, Any] = {
     "size": size,
     "short": short,
     "sentence": verdict_sentence,
+    "reproduced": reproduction_sentence,
     "deed": deed,
     "subject": subject,
 }

@@ -7,6 +7,7 @@ import msgspec
 from leverframe.apps.control.route import Route
 from leverframe.apps.platform.views import ImportRequest, RunView, TrainRequest, VersionView
 from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.training.reproduction_commands import ReproductionRecord
 
 
 class RunsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +75,23 @@ ROUTES: tuple[Route, ...] = (
         run=lambda call: call.platform.training.version(call.path["name"]),
         gives=VersionView,
         summary="One version (model@v2) with its evidence",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/versions/{name}/reproduction",
+        permission="Training.Start",
+        run=lambda call: call.platform.reproducing.start(call.actor, call.path["name"], key=call.key),
+        gives=ReproductionRecord,
+        summary="Make a version again from its lineage, as a durable job",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/versions/{name}/reproduction",
+        permission="Training.Read",
+        resource="model_version/{name}",
+        run=lambda call: call.platform.reproducing.newest(call.path["name"]),
+        gives=ReproductionRecord,
+        summary="What came of making a version again, the last time",
     ),
     Route(
         method="GET",

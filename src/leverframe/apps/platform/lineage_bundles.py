@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -22,10 +22,11 @@ KEPT_MAX = 512
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):
-    """One bundle's own account: its spec, its signature, the views' versions it was trained with, and their definitions where known."""
+    """One bundle's own account: its spec and signature, the snapshots and views' versions it was trained with, definitions where known."""
 
     spec: ModelSpec
     signature: Signature
+    snapshots: dict[str, Digest]
     feature_views: dict[str, Digest]
     views: dict[str, FeatureView]
     imported: bool
@@ -35,10 +36,12 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True):
         """The dataset of its questions; empty: it was trained elsewhere."""
         return "" if self.imported else self.spec.dataset
 
-    @property
-    def note(self) -> str:
-        """What a reader must know of it."""
-        return "trained elsewhere: what its rows were is not known here" if self.imported else ""
+    def note(self, deleted: Mapping[str, str]) -> str:
+        """What a reader must know of it; ``deleted``: snapshots (``dataset/digest``) that lost rows for good, and by which deletions."""
+        if self.imported:
+            return "trained elsewhere: what its rows were is not known here"
+        lost = [f"{dataset} ({by})" for dataset, digest in sorted(self.snapshots.items()) if (by := deleted.get(f"{dataset}/{digest}"))]
+        return f"rows it was trained on were deleted since: {', '.join(lost)}" if lost else ""
 
 
 class Bundles:
@@ -71,6 +74,7 @@ class Bundles:
         read = Frozen(
             spec=msgspec.json.decode(bundle.read(SPEC), type=ModelSpec),
             signature=msgspec.json.decode(bundle.read(SIGNATURE), type=Signature),
+            snapshots=lineage.snapshots,
             feature_views=lineage.feature_views,
             views={name: view for name, digest in lineage.feature_views.items() if (view := self._definition(name, digest)) is not None},
             imported=lineage.run_id == IMPORTED,

@@ -152,8 +152,11 @@ class GraphBuilder:
         self._prepared(spec, columns, {column.name: f"input/{spec.name}.{column.name}" for column in columns})
         self._questions(spec, spec.dataset, model)
 
-    def add_version(self, name: str, model: str, frozen: Frozen | None) -> None:
-        """A registered version and what it was trained on; None: its bundle cannot be read. In a graph that is full it is left out."""
+    def add_version(self, name: str, model: str, frozen: Frozen | None, deleted: Mapping[str, str] | None = None) -> None:
+        """A registered version and what it was trained on; None: its bundle cannot be read. In a graph that is full it is left out.
+
+        ``deleted``: snapshots (``dataset/digest``) of which rows were deleted for good, and by which deletions.
+        """
         if len(self._nodes) > NODES_MAX:
             self.cut = True
             return
@@ -161,7 +164,7 @@ class GraphBuilder:
             self._node("version", name, model, note="its bundle cannot be read: lever models show says why", gone=True)
             return
         spec = frozen.spec
-        node = self._node("version", name, model, owner=spec.owner, team=spec.team, note=frozen.note)
+        node = self._node("version", name, model, owner=spec.owner, team=spec.team, note=frozen.note(deleted or {}))
         for view in frozen.views.values():
             if not self._is_current(view.name, view_version(view)):
                 self.add_view(view, past=True)

@@ -12,6 +12,7 @@ from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.data.commands import KIND_CONTRACT
 from leverframe.data.contract.contracts import Contract
+from leverframe.data.retention.commands_erasure import KIND_ERASURE, ErasureRecord
 from leverframe.data.snapshots.source_marks import KIND_MARK, SourceMark
 from leverframe.data.sources.registered import KIND_SOURCE, Source
 from leverframe.features.commands import KIND_VIEW
@@ -41,12 +42,13 @@ def build(ledger: Finds, frozen: Callable[[ModelVersion], Frozen | None], enviro
     endpoints = ledger.find(KIND_ENDPOINT, Endpoint, prefix=f"{environment}/")
     answering = [arm for endpoint in endpoints for arm in (*endpoint.arms, endpoint.fallback.last_good) if arm is not None]
     routed = {arm.version for arm in answering}
+    deleted = {old: record.id for record in ledger.find(KIND_ERASURE, ErasureRecord) for old in record.replaced}
     for spec in models:
         versions = ledger.find(KIND_MODEL_VERSION, ModelVersion, prefix=f"{spec.name}/")
         oldest = len(versions) - versions_max
         for place, version in enumerate(versions):
             if place >= oldest or version.name in routed:
-                builder.add_version(version.name, version.model, frozen(version))
+                builder.add_version(version.name, version.model, frozen(version), deleted)
     for endpoint in endpoints:
         builder.add_endpoint(environment, endpoint)
     return builder.graph(), builder.cut

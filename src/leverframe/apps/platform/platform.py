@@ -24,6 +24,7 @@ from leverframe.apps.platform.projects import Projects
 from leverframe.apps.platform.promoting import Promoting
 from leverframe.apps.platform.pushing import Pushing
 from leverframe.apps.platform.release import Releases
+from leverframe.apps.platform.reproducing import Reproducing
 from leverframe.apps.platform.serving import Serving
 from leverframe.apps.platform.sources import Sources
 from leverframe.apps.platform.status import Status
@@ -54,6 +55,7 @@ class Platform:
         self.leakage = Leakage(parts)
         self.lineage = Lineage(parts)
         self.training = Training(parts)
+        self.reproducing = Reproducing(parts)
         self.projects = Projects(parts, self.contracts, self.data, self.features, self.services, self.training)
         self.release = Releases(parts)
         self.history = History(parts, self.release)

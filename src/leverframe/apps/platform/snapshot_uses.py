@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from leverframe.apps.platform.parts import Parts
+from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest
 from leverframe.core.errors import LeverframeError
 from leverframe.core.feature import FeatureView
 from leverframe.core.model import LINEAGE, Lineage, ModelSpec, ModelVersion
-from leverframe.data.commands import KIND_DATASET, Dataset
+from leverframe.data.commands import KIND_DATASET, KIND_SNAPSHOT, Dataset
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.materialization.jobs import KIND_JOB, JobRecord
 from leverframe.governance.bundles import open_bundle
@@ -32,7 +33,11 @@ def uses(parts: Parts, dataset: str) -> dict[Digest, tuple[str, ...]]:
     found: dict[Digest, set[str]] = {}
     for digest, user in (*_versions(parts, bundles), *_releases(parts, bundles), *_runs(parts, dataset), *_jobs(parts, dataset)):
         found.setdefault(digest, set()).add(user)
-    return {digest: tuple(sorted(users)) for digest, users in found.items()}
+    for snapshot in sorted(parts.ledger.find(KIND_SNAPSHOT, Snapshot, prefix=f"{dataset}/"), key=lambda each: each.created_at_us):
+        # Where rows were deleted, what remains is what a version can still be made again from, as far as that goes.
+        if snapshot.erased is not None and snapshot.erased.replaced_by:
+            found.setdefault(snapshot.erased.replaced_by, set()).update(found.get(snapshot.digest, ()))
+    return {digest: tuple(sorted(users)) for digest, users in found.items() if users}
 
 
 class _Bundles:

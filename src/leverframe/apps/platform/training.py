@@ -3,6 +3,7 @@
 import msgspec
 
 from leverframe.apps.platform.data import contract_of, latest_snapshot
+from leverframe.apps.platform.deleted_rows import deleted_rows
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import ImportRequest, RunView, StepView, TrainRequest, VersionView
 from leverframe.core.actor import Actor
@@ -23,6 +24,7 @@ from leverframe.governance.decision import require
 from leverframe.release.records import KIND_ENDPOINT
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, ApplyModel, RegisterVersion, StartRun, version_id_of
 from leverframe.training.recipe import TrainingRequest
+from leverframe.training.reproduction_commands import KIND_REPRODUCTION, ReproductionRecord
 from leverframe.training.runs import KIND_RUN, RunRecord
 from leverframe.training.spec_check import check_spec
 
@@ -204,11 +206,14 @@ class Training:
             raise NotFound("no such model version", where=name[:120], next_step="lever models list")
         bundle = open_bundle(parts.artifacts, parts.trust, version.bundle, version.envelope)
         endpoints = parts.ledger.find(KIND_ENDPOINT, Endpoint, prefix=f"{parts.settings.environment}/")
+        lineage = msgspec.json.decode(bundle.read(LINEAGE), type=Lineage)
         return VersionView(
             version=version,
             spec=msgspec.json.decode(bundle.read(SPEC), type=ModelSpec),
             evaluation=msgspec.json.decode(bundle.read(EVALUATION), type=EvaluationReport),
-            lineage=msgspec.json.decode(bundle.read(LINEAGE), type=Lineage),
+            lineage=lineage,
+            deleted=deleted_rows(parts, lineage.snapshots),
+            reproduction=parts.ledger.get(KIND_REPRODUCTION, version_id_of(name), ReproductionRecord),
             card=bundle.read(CARD).decode(),
             files={file: bundle.manifest.files[file].size for file in bundle.names},
             arms=tuple(

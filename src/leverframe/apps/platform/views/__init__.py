@@ -29,7 +29,7 @@ from leverframe.apps.platform.views.operating import (
 from leverframe.apps.platform.views.project import Backfill, Declarations, ProjectApplied, ProjectPlan, ProjectRequest, ProjectStep
 from leverframe.apps.platform.views.record import AuditView, Check, StatusView, TokenView, VerifyView
 from leverframe.apps.platform.views.release import IntervalPoint, PlanRequest, PlanView, ReleaseView, StageLogEntry
-from leverframe.apps.platform.views.training import ImportRequest, RunView, StepView, TrainRequest, VersionView
+from leverframe.apps.platform.views.training import DeletedRows, ImportRequest, RunView, StepView, TrainRequest, VersionView
 from leverframe.apps.platform.views.webhooks import DeadLetter, WebhookRequest, WebhookView
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "DatasetView",
     "Declarations",
     "DeadLetter",
+    "DeletedRows",
     "DiagnosisView",
     "EndpointView",
     "EntityView",

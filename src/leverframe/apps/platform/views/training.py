@@ -6,6 +6,7 @@ import msgspec
 
 from leverframe.core.evaluation import EvaluationReport
 from leverframe.core.model import Lineage, ModelSpec, ModelVersion
+from leverframe.training.reproduction_commands import ReproductionRecord
 
 
 class StepView(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +58,28 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class DeletedRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of a snapshot that the deletion ``erasure`` took for good: ``rows`` of ``rows_before``, in ``parts`` of ``parts_before`` parts.
+
+    ``remains`` is the snapshot of what is left (empty: nothing).
+    """
+
+    dataset: str
+    snapshot: str
+    erasure: str
+    rows: int
+    rows_before: int
+    parts: int
+    parts_before: int
+    at_us: int
+    remains: str
+
+
 class VersionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A model version with the evidence out of its bundle, and where it is routed now."""
+    """A model version with the evidence out of its bundle, and where it is routed now.
+
+    ``deleted``: rows it was trained on that were deleted for good since.    ``reproduction``: the newest attempt to make it again.
+    """
 
     version: ModelVersion
     spec: ModelSpec
@@ -67,3 +88,5 @@ class VersionView(msgspec.Struct, frozen=True, kw_only=True):
     card: str
     files: dict[str, int]
     arms: tuple[str, ...] = ()
+    deleted: tuple[DeletedRows, ...] = ()
+    reproduction: ReproductionRecord | None = None
