@@ -7,6 +7,8 @@ from leverframe.data.contract.contract_file import read_contract
 from leverframe.data.contract.contracts import Contract
 from leverframe.governance.pseudonyms import Pseudonyms
 
+collect_ignore = ["suites"]  # files of other tools, which are not installed here
+
 TRIPS = """
 apiVersion: v3.1.0
 kind: DataContract
