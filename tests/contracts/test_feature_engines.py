@@ -49,7 +49,7 @@ CARRIED_EXACTLY = (
     "CASE s WHEN 'red' THEN 1 ELSE 0 END; x BETWEEN 0 AND 2; n IN (5, 7); x IS NULL; y IS NOT NULL; x > y; x = y; x <> y; "
     "x >= 0.5; cast(n AS double); cast(b AS int); length(s); upper(s) = 'RED'; lower(s) = 'red'; left(s, 2) = 'gr'; "
     "right(s, 1) = 'd'; substr(s, 2, 2) = 'ed'; concat(s, 'x') = 'x'; s || 'x' = 'redx'; replace(s, 'red', 'a') = 'aa'; "
-    "starts_with(s, 'r'); ends_with(s, 'd'); strpos(s, 'e'); s LIKE '%r%'; s ILIKE 'red'; s = 'it''s'; "
+    "starts_with(s, 'r'); ends_with(s, 'd'); strpos(s, 'e'); s LIKE '%r%'; s ILIKE 'red'; s NOT LIKE 'r%'; s NOT ILIKE 'RED'; s = 'it''s'; "
     "try_cast(s AS double)"
 )
 CARRIED_NEARLY = (

@@ -15,7 +15,7 @@ from tests.serving.installation import FLIGHT, Installation, read_log, table
 from leverframe.core.clock import ManualClock
 from leverframe.core.errors import LeverframeError
 from leverframe.core.route import Endpoint
-from leverframe.core.schema import Signature
+from leverframe.core.schema import InputColumn, Signature
 from leverframe.features.online.online import EntityRows, ViewMeta, entity_keys
 from leverframe.features.online.online_lmdb import LmdbOnlineStore
 from leverframe.governance.bundles import open_bundle
@@ -36,6 +36,21 @@ ORIGINS = ["JFK", "LGA", "EWR", "nowhere", "", "a\x1fb", "x" * 300]
 REFUSING = msgspec.structs.replace(
     FLIGHT, columns=tuple(msgspec.structs.replace(c, on_missing="refuse") if c.name == "delay" else c for c in FLIGHT.columns)
 )
+COMPUTED = msgspec.structs.replace(
+    FLIGHT,
+    views=FLIGHT.views[:1],
+    columns=(
+        *FLIGHT.columns[2:5],
+        InputColumn(name="ratio", source="expression", sql="distance / origin_delays.mean_2h"),
+        InputColumn(
+            name="hour", source="expression", sql="hour_of_day(sched_dep_s, 'America/New_York')", on_missing="default", default=-1.0
+        ),
+        InputColumn(
+            name="pair", source="expression", sql="feature_cross(carrier, origin)", categories=("B6|JFK", "B6|LGA"), on_missing="refuse"
+        ),
+    ),
+)
+"""The same fields; columns of several fields and features, numbers and categories."""
 
 
 class Shadowless:
@@ -97,7 +112,7 @@ def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Way, Way]]:
         )
         return Endpoint(name=name, arms=arms, hash_field=hash_field, salt="s")
 
-    routes_table = table(endpoint("m", FLIGHT, "sched_dep_s"), endpoint("refusing", REFUSING, ""))
+    routes_table = table(endpoint("m", FLIGHT, "sched_dep_s"), endpoint("refusing", REFUSING, ""), endpoint("computed", COMPUTED, "origin"))
 
     def load(name: str, arm: Any) -> Any:
         opened = open_bundle(installation.artifacts, TrustStore.from_folder(home / "keys"), arm.bundle, arm.envelope)
@@ -134,7 +149,7 @@ distances = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integ
     st.sampled_from(["B6", "ZZ", ""]),
     distances,
     st.integers(0, 4_000_000_000),
-    st.sampled_from(["m", "refusing"]),
+    st.sampled_from(["m", "refusing", "computed"]),
 )
 def test_usual_requests(ways, origin, carrier, distance, at, endpoint):
     same(ways, tensors(origin, carrier, distance, at), endpoint)
@@ -190,13 +205,16 @@ def test_records_and_counts(ways):
     for number in range(50):
         same(ways, tensors(ORIGINS[number % 4], at=1_364_814_000 + number), id=f"n-{number}")
         same(ways, tensors("JFK"), "refusing", id=f"r-{number}")
+        same(ways, tensors(ORIGINS[number % 4]), "computed", id=f"c-{number}")
     seen = []
     for way in ways:
         records, counts = read_log(way.folder)
         assert counts.adds_up
         seen.append(([msgspec.structs.replace(record, latency_us=0) for record in records], counts))
     assert seen[0] == seen[1], "the log could tell the two ways apart"
-    assert {record.version for record in seen[0][0]} == {"m@v1", "m@v2", "refusing@v1", "refusing@v2"}, "one arm was never asked"
+    assert {record.version for record in seen[0][0]} == {f"{m}@v{n}" for m in ("m", "refusing", "computed") for n in (1, 2)}, (
+        "one arm was never asked"
+    )
     for name in ("m", "refusing"):
         short, general = ([(s.ok, s.refused, s.errors, s.missing) for s in (a.stats for a in w.routes.endpoints[name].arms)] for w in ways)
         assert short == general, "metrics could tell the two ways apart"

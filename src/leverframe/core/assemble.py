@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from leverframe.core.errors import SchemaMismatch
+from leverframe.core.expressions.columns import column_numbers, column_texts
+from leverframe.core.expressions.compiled import compiled
 from leverframe.core.request_time import request_time_function
 from leverframe.core.schema import InputColumn, RequestField, Signature
 
@@ -63,6 +65,26 @@ def request_column(column: InputColumn, request: RequestColumns) -> Float:
     return numbers[:, column.element] if numbers.ndim == 2 else numbers
 
 
+def expression_column(signature: Signature, column: InputColumn, request: RequestColumns, views: Mapping[str, Float], rows: int) -> Float:
+    """One input column computed by an expression over the request and looked-up features, shape ``[rows]``.
+
+    Raises
+    ------
+    SchemaMismatch: a field or a feature that it reads is not given.
+    """
+    expression = compiled(column, signature.request)
+    places = {(binding.view, feature): place for binding in signature.views for place, feature in enumerate(binding.features)}
+    given = []
+    for name, view in expression.inputs:
+        there = name in request if not view else view in views and (view, name) in places
+        if not there:
+            raise SchemaMismatch("an expression lacks what it reads", where=column.name, expected=f"{view}.{name}" if view else name)
+        given.append(views[view][:, places[view, name]] if view else request[name])
+    if column.categories:
+        return category_codes(column_texts(expression, given, rows), column.categories)
+    return column_numbers(expression, given, rows)
+
+
 def input_columns(signature: Signature, request: RequestColumns, views: Mapping[str, Float], rows: int) -> Iterator[Float]:
     """The columns of :func:`assemble`'s matrix one by one, before defaults; some are the given values themselves: not to be written to.
 
@@ -77,7 +99,9 @@ def input_columns(signature: Signature, request: RequestColumns, views: Mapping[
         request = {**request, **wide}
     positions = {binding.view: {f: i for i, f in enumerate(binding.features)} for binding in signature.views}
     for column in signature.columns:
-        if column.source != "view":
+        if column.source == "expression":
+            yield expression_column(signature, column, request, views, rows)
+        elif column.source != "view":
             yield request_column(column, request)
         elif column.view in views and column.feature in positions.get(column.view, {}):
             yield views[column.view][:, positions[column.view][column.feature]]

@@ -84,6 +84,8 @@ class InputColumn(msgspec.Struct, frozen=True, kw_only=True):
                           ``categories`` (unseen = -1), a field of some width gives its element ``element`` (from 0);
         ``request_time``  the vectorised function ``function`` (see ``core.request_time``) of request field ``field``
                           with ``params``;
+        ``expression``    the SQL row expression ``sql`` over request fields and looked-up features (``view.feature``): a number or a
+                          truth, or a text that becomes its position in ``categories`` (see ``core.expressions``);
         ``view``          feature ``feature`` of feature view ``view``, looked up by the view's entity key.
 
     ``on_missing`` says what a serving process does without a value: feed NaN, feed ``default``, or refuse the request. A looked-up value
@@ -92,10 +94,11 @@ class InputColumn(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    source: Literal["request", "request_time", "view"]
+    source: Literal["request", "request_time", "expression", "view"]
     field: str = ""
     function: str = ""
     params: dict[str, str] = {}
+    sql: str = ""
     view: str = ""
     feature: str = ""
     categories: tuple[str, ...] = ()

@@ -75,6 +75,8 @@ def _inputs(spec: ModelSpec) -> str:
 def _source(column: InputColumn) -> str:
     if column.source == "view":
         return f"feature {column.view}.{column.feature}"
+    if column.source == "expression":
+        return f"expression {column.sql}"
     return f"{column.function} of request field {column.field}" if column.function else f"request field {column.field}"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from leverframe.core.column_reads import column_features
 from leverframe.core.feature import FeatureView
 from leverframe.core.schema import InputColumn
 
@@ -22,7 +23,7 @@ Origins = Mapping[str, Origin]
 
 
 def origins(columns: Iterable[InputColumn], views: Iterable[FeatureView]) -> dict[str, Origin]:
-    """The origin of every looked-up column.
+    """The origin of every looked-up column, and of every expression that reads one: its first.
 
     >>> columns = [InputColumn(name="origin_weather_temp", source="view", view="origin_weather", feature="temp")]
     >>> weather = FeatureView(name="origin_weather", source="weather", entity=("origin",), event_time="e", arrival_time="a")
@@ -30,11 +31,12 @@ def origins(columns: Iterable[InputColumn], views: Iterable[FeatureView]) -> dic
     'weather'
     """
     sources = {view.name: view.source for view in views}
-    return {
-        column.name: Origin(column=column.name, view=column.view, feature=column.feature, source=sources.get(column.view, column.view))
-        for column in columns
-        if column.source == "view"
-    }
+    known = {}
+    for column in columns:
+        for feature in column_features(column)[:1]:
+            source = sources.get(feature.view, feature.view)
+            known[column.name] = Origin(column=column.name, view=feature.view, feature=feature.name, source=source)
+    return known
 
 
 def disabled_columns(known: Origins, patterns: Sequence[str]) -> tuple[str, ...]:

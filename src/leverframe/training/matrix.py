@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from leverframe.core.assemble import assemble
+from leverframe.core.column_reads import column_fields
 from leverframe.core.errors import Fault, InvalidInput, SchemaMismatch
 from leverframe.core.schema import Signature
 
@@ -83,11 +84,11 @@ def _values(column: pl.Series) -> NDArray[np.generic] | list[object]:
 def _check_columns(frame: pl.DataFrame, signature: Signature) -> None:
     faults = []
     for column in signature.columns:
-        if column.source == "view":
+        lacking = [name for name in column_fields(column) if name not in frame.columns]
+        faults += [Fault(where=column.name, what="request field missing", expected=name) for name in lacking]
+        if lacking:
             continue
-        if column.field not in frame.columns:
-            faults.append(Fault(where=column.name, what="request field missing", expected=column.field))
-        elif column.source == "request_time" and (frame[column.field].null_count() or not frame.schema[column.field].is_integer()):
+        if column.source == "request_time" and (frame[column.field].null_count() or not frame.schema[column.field].is_integer()):
             got = f"{frame[column.field].null_count()} nulls, {frame.schema[column.field]}"
             faults.append(Fault(where=column.name, what="a moment must be an integer in every row", expected=column.field, got=got))
     for binding in signature.views:

@@ -3,6 +3,7 @@
 import re
 
 from leverframe.core.errors import Fault, InvalidInput
+from leverframe.core.expressions.compiled import compiled
 from leverframe.core.model import ModelSpec
 from leverframe.core.request_time import REQUEST_TIME_FUNCTIONS
 from leverframe.core.schema import InputColumn, RequestField
@@ -56,10 +57,14 @@ def _column_faults(column: InputColumn, fields: dict[str, RequestField]) -> list
     if column.source == "view":
         if not column.view or not column.feature:
             faults.append(Fault(where=where, what="a feature needs its view and its name", expected="view, feature"))
+    elif column.source == "expression":
+        faults += _expression_faults(column, fields)
     elif column.field not in fields:
         faults.append(Fault(where=where, what="no such request field", expected=", ".join(sorted(fields)), got=column.field))
     else:
         faults += _field_faults(column, fields[column.field])
+    if column.sql and column.source != "expression":
+        faults.append(Fault(where=where, what="`sql` goes with source = expression", got=column.source))
     if column.source == "request_time" and column.function not in REQUEST_TIME_FUNCTIONS:
         faults.append(Fault(where=where, what="no such function", expected=", ".join(sorted(REQUEST_TIME_FUNCTIONS)), got=column.function))
     policies = (column.on_missing, column.on_stale, column.on_unreachable)
@@ -74,6 +79,14 @@ def _column_faults(column: InputColumn, fields: dict[str, RequestField]) -> list
             Fault(where=where, what="`grace_us` goes with on_stale or on_unreachable = degrade", expected="> 0", got=str(column.grace_us))
         )
     return faults
+
+
+def _expression_faults(column: InputColumn, fields: dict[str, RequestField]) -> list[Fault]:
+    try:
+        compiled(column, tuple(fields.values()))
+    except InvalidInput as error:
+        return [Fault(where=f"column {f.where}", what=f.what, expected=f.expected, got=f.got) for f in error.faults]
+    return []
 
 
 def _field_faults(column: InputColumn, field: RequestField) -> list[Fault]:

@@ -11,6 +11,7 @@ from leverframe.apps.platform.materializing import Materializing
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.projects import live_bundles
 from leverframe.apps.platform.views import FeatureDetailView
+from leverframe.core.column_reads import column_features, reads_feature
 from leverframe.core.errors import InvalidInput, NotFound
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_page import AgePoint, EndpointReader, FeatureDistribution
@@ -65,7 +66,7 @@ class FeatureDetails:
             store_version=meta.view_version if meta is not None else "",
             ages=tuple(AgePoint(at_us=r.from_us, watermark_us=r.record.watermark_us) for r in history if r.record is not None)[-AGES_MAX:],
             services=tuple(s.name for s in services if any(f.view == name for f in s.features)),
-            models=tuple(m.name for m in resolved_models(parts) if any(c.source == "view" and c.view == name for c in m.columns)),
+            models=tuple(m.name for m in resolved_models(parts) if any(reads_feature(c, name) for c in m.columns)),
             endpoints=tuple(_readers(view, live_bundles(parts))),
             distributions=found,
             problem=problem,
@@ -114,7 +115,7 @@ def _readers(view: FeatureView, live: dict[str, Frozen]) -> list[EndpointReader]
                     endpoint=endpoint,
                     version=version.strip("()"),
                     view_version=binding.view_version,
-                    features=tuple(c.feature for c in bound.columns if c.source == "view" and c.view == view.name),
+                    features=tuple(dict.fromkeys(f.name for c in bound.columns for f in column_features(c) if f.view == view.name)),
                     current=binding.view_version == view_version(view),
                 )
             )

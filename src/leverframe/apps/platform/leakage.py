@@ -5,6 +5,7 @@ import polars as pl
 from leverframe.apps.platform.datasets import latest_rows
 from leverframe.apps.platform.feature_services import resolved_models
 from leverframe.apps.platform.parts import Parts
+from leverframe.core.column_reads import column_features
 from leverframe.core.errors import InvalidInput, NotFound
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import TrainingSetReport
@@ -35,7 +36,7 @@ class Leakage:
         spec = next((spec for spec in resolved_models(parts) if spec.name == model), None)
         if spec is None:
             raise NotFound("no such model", where=model[:120], next_step="lever models list")
-        read = {column.view for column in spec.columns if column.source == "view"}
+        read = {feature.view for column in spec.columns for feature in column_features(column)}
         views = [view for view in parts.ledger.find(KIND_VIEW, FeatureView) if view.name in read]
         sources = [(view, latest_rows(parts, view.source)[1]) for view in views]
         keys = dict.fromkeys(key for view in views for key in view.entity)

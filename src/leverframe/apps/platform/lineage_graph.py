@@ -8,6 +8,8 @@ history.
 from collections.abc import Iterable, Mapping, Sequence
 
 from leverframe.apps.platform.lineage_bundles import Frozen
+from leverframe.core.column_reads import column_features, column_fields
+from leverframe.core.expressions.tree import Input
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import FeatureService, service_columns
 from leverframe.core.lineage import NODES_MAX, Edge, Graph, Node, NodeKind, Role, graph_of
@@ -143,12 +145,13 @@ class GraphBuilder:
             self._join(node, model, "input")
             if service is not None and column.name not in stated:
                 self._join(f"service_feature/{service.name}.{column.name}", node, "selection")
-            elif column.source == "view":
-                self._join(self._feature(column.view, column.feature), node, "selection")
-            if column.source == "view" and column.view in self._current:
-                self._keys(spec.dataset, column.view, self._current[column.view].entity, node)
-            elif column.source != "view":
-                self._asked(spec.dataset, column, node)
+            else:
+                for feature in column_features(column):
+                    self._join(self._feature(feature.view, feature.name), node, "selection", column.sql)
+            for view in dict.fromkeys(feature.view for feature in column_features(column)):
+                if view in self._current:
+                    self._keys(spec.dataset, view, self._current[view].entity, node)
+            self._asked(spec.dataset, column, node)
         self._prepared(spec, columns, {column.name: f"input/{spec.name}.{column.name}" for column in columns})
         self._questions(spec, spec.dataset, model)
 
@@ -169,10 +172,9 @@ class GraphBuilder:
             if not self._is_current(view.name, view_version(view)):
                 self.add_view(view, past=True)
         for column in frozen.signature.columns:
-            if column.source == "view":
-                self._join(self._trained(column, frozen), node, "input", column=column.name)
-            else:
-                self._asked(frozen.dataset, column, node)
+            for feature in column_features(column):
+                self._join(self._trained(feature, frozen), node, "input", column.sql, column=column.name)
+            self._asked(frozen.dataset, column, node)
         for binding in frozen.signature.views:
             self._keys(frozen.dataset, binding.view, binding.entity_fields, node)
         self._prepared(spec, frozen.signature.columns, {column.name: node for column in frozen.signature.columns}, frozen)
@@ -210,18 +212,18 @@ class GraphBuilder:
     def _is_current(self, view: str, version: str) -> bool:
         return view in self._current and view_version(self._current[view]) == version
 
-    def _trained(self, column: InputColumn, frozen: Frozen) -> str:
+    def _trained(self, feature: Input, frozen: Frozen) -> str:
         """The feature by the definition the version was trained with; a bundle that names none is taken to mean today's."""
-        trained = frozen.feature_views.get(column.view, "")
-        if not trained or self._is_current(column.view, trained):
-            return self._feature(column.view, column.feature)
-        name = past_name(f"{column.view}.{column.feature}", trained)
-        return self._node("feature", name, column.view, gone=True, note="the ledger knows no definition of that version")
+        trained = frozen.feature_views.get(feature.view, "")
+        if not trained or self._is_current(feature.view, trained):
+            return self._feature(feature.view, feature.name)
+        name = past_name(f"{feature.view}.{feature.name}", trained)
+        return self._node("feature", name, feature.view, gone=True, note="the ledger knows no definition of that version")
 
     def _asked(self, dataset: str, column: InputColumn, node: str) -> None:
-        if dataset:
-            how = f"{column.function}({column.field})" if column.function else "request field"
-            self._join(self._column(dataset, column.field), node, "request", how, column=column.name)
+        how = column.sql or (f"{column.function}({column.field})" if column.function else "request field")
+        for field in column_fields(column) if dataset else ():
+            self._join(self._column(dataset, field), node, "request", how, column=column.name)
 
     def _keys(self, dataset: str, view: str, keys: Iterable[str], node: str) -> None:
         """The columns of the questions that a view's values are looked up by."""
@@ -233,14 +235,12 @@ class GraphBuilder:
         named = {column.name: column for column in columns}
         for target, sql in spec.prepare.items():
             for name in sql_columns(sql) if target in targets else ():
-                column = named.get(name)
-                if column is not None and column.source == "view":
-                    source = self._trained(column, frozen) if frozen else self._feature(column.view, column.feature)
-                    self._join(source, targets[target], "prepare", f"{target} = {sql}")
-                elif spec.dataset != IMPORTED:
-                    self._join(
-                        self._column(spec.dataset, column.field if column else name), targets[target], "prepare", f"{target} = {sql}"
-                    )
+                column, how = named.get(name), f"{target} = {sql}"
+                for feature in column_features(column) if column else ():
+                    source = self._trained(feature, frozen) if frozen else self._feature(feature.view, feature.name)
+                    self._join(source, targets[target], "prepare", how)
+                for field in (column_fields(column) if column else (name,)) if spec.dataset != IMPORTED else ():
+                    self._join(self._column(spec.dataset, field), targets[target], "prepare", how)
 
     def _questions(self, spec: ModelSpec, dataset: str, node: str) -> None:
         """The label and the moments of the questions: without them there is nothing to train on."""

@@ -11,6 +11,7 @@ from leverframe.apps.platform.feature_services import check_view_keys
 from leverframe.apps.platform.lineage_bundles import Frozen
 from leverframe.apps.platform.lineage_graph import GraphBuilder
 from leverframe.apps.platform.views import Declarations, ProjectStep
+from leverframe.core.column_reads import reads_feature
 from leverframe.core.consumers import consumers_of
 from leverframe.core.errors import Fault, LeverframeError
 from leverframe.core.feature import FeatureView
@@ -207,7 +208,7 @@ def _readers(view: str, features: tuple[str, ...], after: State) -> tuple[str, .
     serving = tuple(
         f"endpoint {name}"
         for name, bound in after.endpoints.items()
-        if any(c.source == "view" and c.view == view and c.feature in features for c in bound.signature.columns)
+        if any(reads_feature(column, view, feature) for column in bound.signature.columns for feature in features)
     )
     return (*feature_readers(view, features, after.services, after.models.values()), *serving)
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Sequence
 
+from leverframe.core.column_reads import column_features, column_reads
 from leverframe.core.errors import Fault, SchemaMismatch
 from leverframe.core.feature import FeatureView
 from leverframe.core.model import ModelSpec
@@ -31,7 +32,8 @@ def signature(spec: ModelSpec, views: Sequence[FeatureView]) -> Signature:
     """
     known = {view.name: view for view in views}
     fields = {field.name for field in spec.request}
-    used = [known[name] for name in dict.fromkeys(c.view for c in spec.columns if c.source == "view") if name in known]
+    read = dict.fromkeys(feature.view for column in spec.columns for feature in column_features(column))
+    used = [known[name] for name in read if name in known]
     faults = [fault for column in spec.columns for fault in _column_faults(column, known, fields)]
     faults += [
         Fault(where=f"{view.name}.{key}", what="the request lacks the entity key", expected=key, got=", ".join(sorted(fields)))
@@ -56,20 +58,14 @@ def _closest(name: str, names: Sequence[str]) -> str:
 
 
 def _column_faults(column: InputColumn, known: dict[str, FeatureView], fields: set[str]) -> list[Fault]:
-    if column.source != "view":
-        if column.field in fields:
-            return []
-        return [Fault(where=column.name, what="no such request field", expected=_closest(column.field, sorted(fields)), got=column.field)]
-    view = known.get(column.view)
-    if view is None:
-        return [Fault(where=column.name, what="no such feature view", expected=_closest(column.view, sorted(known)), got=column.view)]
-    if column.feature not in view.features:
-        return [
-            Fault(
-                where=f"{column.name} ({column.view}.{column.feature})",
-                what="no such feature in the view",
-                expected=_closest(column.feature, view.features),
-                got=column.feature,
-            )
-        ]
-    return []
+    faults = []
+    for name, view_name in column_reads(column):
+        view = known.get(view_name)
+        if not view_name and name not in fields:
+            faults.append(Fault(where=column.name, what="no such request field", expected=_closest(name, sorted(fields)), got=name))
+        elif view_name and view is None:
+            faults.append(Fault(where=column.name, what="no such feature view", expected=_closest(view_name, sorted(known)), got=view_name))
+        elif view is not None and name not in view.features:
+            where, expected = f"{column.name} ({view_name}.{name})", _closest(name, view.features)
+            faults.append(Fault(where=where, what="no such feature in the view", expected=expected, got=name))
+    return faults

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from leverframe.core.column_reads import reads_feature
 from leverframe.core.errors import Fault, Refused
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import FeatureService, with_service
@@ -73,7 +74,7 @@ def feature_readers(
     reading = []
     for model in models:
         columns = with_service(model, services).columns if model.service in services else model.columns
-        if any(c.source == "view" and c.view == view and c.feature in wanted for c in columns):
+        if any(reads_feature(column, view, feature) for column in columns for feature in wanted):
             reading.append(f"model {model.name}")
     return (*taking, *reading)
 

@@ -28,6 +28,15 @@ _NUMBER_TYPES = {
 }
 
 
+_PARTS = frozenset(
+    {
+        "this", "expression", "expressions", "true", "false", "ifs", "default", "is_string", "low", "high", "to", "start", "length", "safe",
+        "coalesce", "replacement", "substr", "ignore_nulls", "negate", "table", "decimals",
+    }
+)  # fmt: skip
+"""What of a node a rendering looks at, or says nothing new; a node with anything else set is refused."""
+
+
 class CannotCarry(Exception):
     """A node of the expression that has no equal in Spark; its text is the reason."""
 
@@ -80,7 +89,9 @@ def _carried(sql: str) -> str:
 
 def _render(node: Any) -> str:
     render = _RENDER.get(type(node))
-    if render is None:
+    # A part that no rendering looks at (``SYMMETRIC``, say) would be dropped in silence.
+    unseen = render is not None and any(value and part not in _PARTS for part, value in node.args.items())
+    if render is None or unseen:
         raise CannotCarry(node.sql(dialect=_DIALECT)[:120] if isinstance(node, exp.Expression) else str(node)[:120])
     return render(node)
 
@@ -193,7 +204,9 @@ def _like(operator: str) -> Callable[[Any], str]:
     def render(node: Any) -> str:
         if not isinstance(node.expression, exp.Literal):
             raise CannotCarry("a pattern that is not a text")
-        return f"({_render(node.this)} {operator} {_render(node.expression)})"
+        # sqlglot reads NOT LIKE as one node.
+        told = f"NOT {operator}" if node.args.get("negate") else operator
+        return f"({_render(node.this)} {told} {_render(node.expression)})"
 
     return render
 

@@ -6,7 +6,7 @@ value that has expired, a store that cannot be read, a refusal, a null, paramete
 an endpoint is made of its fields, so one pass over the bytes finds names, shapes, datatypes and values right, or the request unusual.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite, isnan
@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from leverframe.core.errors import LeverframeError
+from leverframe.core.expressions.compiled import compiled, row_value
 from leverframe.core.prediction import Exposure, PredictionRecord
 from leverframe.core.request_time import SCALAR_FUNCTIONS, request_time_function
 from leverframe.core.schema import InputColumn, RequestField
@@ -88,6 +89,8 @@ class _ArmPlan:
     views: tuple[tuple[str, int], ...]
     """Name and TTL of each view."""
     steps: tuple[tuple[int, Callable[[Any], float]], ...]
+    late: tuple[Callable[[Sequence[Any], Sequence[Any]], float], ...]
+    """Expressions, computed of the request's values and everything before them; they come last."""
     pick: Callable[[list[Any]], Sequence[float]]
     entities: tuple[tuple[str, int], ...]
     fresh: bytes
@@ -104,16 +107,20 @@ def _arm_plan(arm: CompiledArm, lookup: Lookup) -> _ArmPlan | None:
         return None
     at = {field.name: index for index, field in enumerate(signature.request)}
     steps: list[tuple[int, Callable[[Any], float]]] = []
-    own = [column for column in signature.columns if column.source != "view"]
+    own = [column for column in signature.columns if column.source in ("request", "request_time")]
     base = len(own)
     places: dict[tuple[str, str], int] = {}
     for binding in signature.views:
         places |= {(binding.view, feature): base + 2 + index for index, feature in enumerate(binding.features)}
         base += 2 + len(binding.features)
     order = []
+    late: list[Callable[[Sequence[Any], Sequence[Any]], float]] = []
     for column in signature.columns:
         if column.source == "view":
             order.append(places[column.view, column.feature])
+        elif column.source == "expression":
+            order.append(base + len(late))
+            late.append(_late(column, signature.request, at, places))
         else:
             order.append(len(steps))
             steps.append((at[column.field], _step(column)))
@@ -124,10 +131,21 @@ def _arm_plan(arm: CompiledArm, lookup: Lookup) -> _ArmPlan | None:
         keys=tuple(_key(lookup, [at[field] for field in binding.entity_fields]) for binding in signature.views),
         views=tuple((binding.view, binding.ttl_us) for binding in signature.views),
         steps=tuple(steps),
+        late=tuple(late),
         pick=itemgetter(*order),
         entities=tuple((name, at[name]) for name in model.entity_fields),
         fresh=b',"freshness_s":{' + ages + b"}",
     )
+
+
+def _late(
+    column: InputColumn, request: tuple[RequestField, ...], at: Mapping[str, int], places: Mapping[tuple[str, str], int]
+) -> Callable[[Sequence[Any], Sequence[Any]], float]:
+    """An expression's column, from the request's values and from what was looked up."""
+    expression = compiled(column, request)
+    value = row_value(expression, column.categories)
+    reads = [(bool(view), places[view, name] if view else at[name]) for name, view in expression.inputs]
+    return lambda values, flat: value([flat[place] if looked_up else values[place] for looked_up, place in reads])
 
 
 def _key(lookup: Lookup, fields: Sequence[int]) -> Callable[[Sequence[Any]], bytes]:
@@ -213,6 +231,8 @@ class ExpressLookup:
                     newest[view] = event_us
                 ages.append((asked_at_us - event_us) // 1_000_000 if event_us < asked_at_us else 0)
             flat += found
+        for late in plan.late:
+            flat.append(late(values, flat))
         row = plan.pick(flat)
         arm = plan.arm
         lacks, facts = 0, b""

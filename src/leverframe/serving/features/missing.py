@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leverframe.core.column_reads import column_features
 from leverframe.core.errors import Fault, Refused
 from leverframe.core.schema import InputColumn, Signature
 from leverframe.serving.features.lookup import Gap
@@ -186,12 +187,14 @@ class MissingPolicy:
 def missing_policy(signature: Signature, disabled_features: Sequence[str]) -> MissingPolicy:
     """Compile a signature's policy; ``disabled_features`` are ``view.feature`` or ``view.*``."""
     disabled = set(disabled_features)
+    # An expression that reads a disabled feature goes off with it.
+    reads = [column_features(column) for column in signature.columns]
     off = {
         index
-        for index, column in enumerate(signature.columns)
-        if column.source == "view" and (f"{column.view}.{column.feature}" in disabled or f"{column.view}.*" in disabled)
+        for index, features in enumerate(reads)
+        if any(f"{read.view}.{read.name}" in disabled or f"{read.view}.*" in disabled for read in features)
     }
-    on_views = {column.view for index, column in enumerate(signature.columns) if column.source == "view" and index not in off}
+    on_views = {read.view for index, features in enumerate(reads) if index not in off for read in features}
     places = {(binding.view, feature): place for binding in signature.views for place, feature in enumerate(binding.features)}
     return MissingPolicy(
         names=tuple(column.name for column in signature.columns),

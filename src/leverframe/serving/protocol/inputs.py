@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leverframe.core.column_reads import column_fields
 from leverframe.core.errors import Fault, Integrity, LimitExceeded, SchemaMismatch
 from leverframe.core.schema import RequestField, Signature
 from leverframe.serving.protocol.oip import InferDocument
@@ -71,8 +72,9 @@ class InputPlan:
         self._fields = tuple(_as_moment(field) if field.name in moments else _checked(field) for field in signature.request)
         widths = {field.name: field.width for field in signature.request}
         for column in signature.columns:
-            if column.source != "view" and not 0 <= column.element < widths.get(column.field, 0):
-                raise Integrity("a column reads what no request has", where=f"signature.json, {column.name}", got=column.field)
+            for name in column_fields(column):
+                if not 0 <= column.element < widths.get(name, 0):
+                    raise Integrity("a column reads what no request has", where=f"signature.json, {column.name}", got=name)
         self.positions = {field.name: index for index, field in enumerate(signature.request)}
         """Request field to its place in a packed row."""
         self.packable = len(signature.request) > 1 and all(

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from leverframe.core.column_reads import column_features
+from leverframe.core.errors import Integrity
+from leverframe.core.expressions.compiled import compiled, row_value
 from leverframe.core.request_time import SCALAR_FUNCTIONS, request_time_function
 from leverframe.core.schema import InputColumn, Signature
 
@@ -58,6 +61,18 @@ def _request_time(column: InputColumn) -> Step:
     return step
 
 
+def _expression(column: InputColumn, signature: Signature, positions: Mapping[str, Mapping[str, int]]) -> Step:
+    expression = compiled(column, signature.request)
+    value = row_value(expression, column.categories)
+    # A place in a view's values, or None for a field of the request.
+    reads = [(read.view or read.name, positions[read.view][read.name] if read.view else None) for read in expression.inputs]
+
+    def step(values: Values, views: Views) -> float:
+        return value([values[name] if place is None else views[name][place] for name, place in reads])
+
+    return step
+
+
 def _feature(view: str, position: int) -> Step:
     def step(values: Values, views: Views) -> float:
         return views[view][position]
@@ -65,11 +80,26 @@ def _feature(view: str, position: int) -> Step:
     return step
 
 
+def feature_places(signature: Signature) -> Mapping[str, Mapping[str, int]]:
+    """Of each view, where its features stand among the values that are looked up.
+
+    Raises
+    ------
+    Integrity: an input column reads a feature that no view of the signature has.
+    """
+    places = {binding.view: {feature: at for at, feature in enumerate(binding.features)} for binding in signature.views}
+    for column in signature.columns:
+        for read in column_features(column):
+            if read.name not in places.get(read.view, {}):
+                raise Integrity("a column reads what no view has", where=f"signature.json, {column.name}", got=f"{read.view}.{read.name}")
+    return places
+
+
 class RowPlan:
     """How to compute one row of ``signature``'s matrix, NaN where there is no value, before any missing-value policy."""
 
     def __init__(self, signature: Signature) -> None:
-        positions = {binding.view: {f: i for i, f in enumerate(binding.features)} for binding in signature.views}
+        positions = feature_places(signature)
         kinds = {field.name: field.datatype for field in signature.request if field.width == 1}
         wide = {field.name for field in signature.request if field.width > 1}
         self.pack = struct.Struct(f"<{len(signature.columns)}d").pack
@@ -77,6 +107,8 @@ class RowPlan:
         for column in signature.columns:
             if column.source == "view":
                 self._steps.append(_feature(column.view, positions[column.view][column.feature]))
+            elif column.source == "expression":
+                self._steps.append(_expression(column, signature, positions))
             elif column.source == "request_time":
                 self._steps.append(_request_time(column))
             elif column.categories:
