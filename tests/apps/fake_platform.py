@@ -27,8 +27,10 @@ from leverframe.core.route import Fallback, Quota
 from leverframe.core.schema import RequestField
 from leverframe.features.materialization.jobs import JobRecord
 from leverframe.governance.own_policies import Proposal
+from leverframe.governance.policy import rules_in
 from leverframe.release.plans.team_rules import TeamRules
 from leverframe.release.records import Review
+from leverframe.training.difference import VersionDifference, difference
 
 TOKENS = {
     "admin-token": Actor(subject="ana", roles=("admin",), teams=("*",)),
@@ -306,6 +308,9 @@ class FakeTraining:
             raise NotFound("no such version", where=name, next_step="lever models list")
         return records.version_view(int(name[-1]))
 
+    def compare(self, before: str, after: str) -> VersionDifference:
+        return difference(*(records.version_facts(self.version(name)) for name in (before, after)))
+
     def register_import(self, actor: Actor, model: str, request: views.ImportRequest, *, key: str) -> dict[str, object]:
         self._calls.write(self._access, actor, "Training.RegisterVersion", key, request)
         return {"version": f"{model}@v4", "number": 4}
@@ -459,14 +464,18 @@ class FakePolicies:
         self._calls, self._access = calls, access
 
     def list(self) -> tuple[PolicyView, ...]:
-        return (PolicyView(name="shipped-1", text='@id("read") permit (principal, action, resource);\n', own=False),)
+        text = '@id("read")\n@reason("everyone may read")\npermit (principal, action, resource);\n'
+        return (PolicyView(name="shipped-1", text=text, own=False, rules=rules_in(text)),)
+
+    def actions(self) -> tuple[str, ...]:
+        return ("Release.Apply", "Release.Read")
 
     def proposals(self) -> tuple[ProposalView, ...]:
         proposal = Proposal(name="no_fridays", text="forbid …", reason="weekends", author="ana", at_us=records.NOW_US)
         return (ProposalView(digest=proposal.digest, proposal=proposal),)
 
     def why(self, actor: Actor, action: str, resource: str, *, team: str = "", facts: Any = None) -> WhyView:
-        return WhyView(allowed=True, policy_ids=("engineer",), reasons=("engineers may",), facts=dict(facts), subject=actor.subject)
+        return WhyView(allowed=True, policy_ids=("engineer",), reasons=("engineers may",), facts=dict(facts or {}), subject=actor.subject)
 
     def propose(self, actor: Actor, name: str, text: str, reason: str, cases: Any = (), *, key: str) -> dict[str, Any]:
         self._calls.write(self._access, actor, "Policy.Propose", key, name, text, reason)

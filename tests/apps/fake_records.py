@@ -20,7 +20,7 @@ from leverframe.core.feature_service import Entity, EntityKey, FeatureService, S
 from leverframe.core.lineage import Edge, Node, graph_of
 from leverframe.core.model import Lineage, ModelSpec, ModelVersion
 from leverframe.core.route import Arm, Endpoint
-from leverframe.core.schema import InputColumn, RequestField
+from leverframe.core.schema import InputColumn, RequestField, Signature
 from leverframe.core.verdict import Verdict
 from leverframe.data.contract.contract_file import read_contract
 from leverframe.features.materialization.jobs import JobRecord
@@ -29,6 +29,7 @@ from leverframe.features.timelines.distribution import distributions
 from leverframe.release.plans.plan import LABEL_HORIZON_US, STALL_US, WATCH_US, ReleasePlan, VersionRef, default_rules, default_stages
 from leverframe.release.plans.team_rules import Environment, TeamRules
 from leverframe.release.plans.windows import Calendar, Opening
+from leverframe.training.difference import VersionFacts
 
 NOW_US = us_from_iso("2013-06-14T09:30:00Z")
 CARRIERS = ("UA", "B6", "EV", "DL", "AA", "MQ", "US", "9E")
@@ -196,6 +197,18 @@ def version_view(number: int) -> views.VersionView:
         )
         if number == 1
         else (),
+    )
+
+
+def version_facts(shown: views.VersionView) -> VersionFacts:
+    number = shown.version.number
+    return VersionFacts(
+        name=shown.version.name,
+        spec=shown.spec,
+        signature=Signature(request=SPEC.request, columns=SPEC.columns),
+        evaluation=shown.evaluation,
+        lineage=shown.lineage,
+        environment=f"# python 3.11.2 linux x86_64\nlightgbm==4.{number}.0\nnumpy==2.3.0\n",
     )
 
 

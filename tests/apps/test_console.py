@@ -24,6 +24,7 @@ PAGES = (
     "/models",
     "/models/flight-delay",
     "/versions/flight-delay@v2",
+    "/versions/flight-delay@v2/against/flight-delay@v1",
     "/runs/run-0002",
     "/monitor",
     "/monitor/flight-delay",
@@ -36,6 +37,8 @@ PAGES = (
     "/lineage/weather.temp",
     "/lineage/weather.temp?change=remove",
     "/lineage/endpoint~prod~flight-delay?at=2013-06-01",
+    "/policies",
+    "/policies?action=Release.Apply&resource=plan/x",
     "/webhooks",
     "/audit",
     "/audit?verify=1",
@@ -204,6 +207,25 @@ def test_rolling_back_needs_the_name_and_a_reason(pages, platform):
     assert platform.calls.made == []
     assert submit(pages, page, f"{page}/rollback", confirm="flight-delay", reason="bad").status_code == 303
     assert platform.calls.made[0][3] == ("prod", "flight-delay", "bad")
+
+
+def test_a_policy_comes_into_force_by_its_typed_digest(pages, platform):
+    proposal = platform.policies.proposals()[0].digest
+    assert submit(pages, "/policies", f"/policies/{proposal}/approve", confirm="no_fridays").status_code == 400
+    assert platform.calls.made == []
+    assert (
+        submit(pages, "/policies", f"/policies/{proposal}/approve", confirm=proposal[7:15]).headers["location"] == "/policies?done=in-force"
+    )
+    assert platform.calls.made[0][3] == (proposal,)
+
+
+def test_a_version_beside_another_shows_what_moved_and_what_changed(pages):
+    text = pages.get("/versions/flight-delay@v3/against/flight-delay@v1").text
+    assert "lightgbm" in text
+    assert "4.1.0" in text
+    assert "4.3.0" in text
+    assert "training set" in text
+    assert "/versions/flight-delay@v3/against/flight-delay@v2" in pages.get("/releases/rel-0003").text
 
 
 def test_a_double_click_acts_under_one_key(pages, platform):

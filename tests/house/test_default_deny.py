@@ -32,6 +32,7 @@ VALUES = {
     "thing": "weather.temp",
     "source": "landing",
     "stream": "trips",
+    "other": "flight-delay@v2",
 }
 
 

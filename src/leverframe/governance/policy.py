@@ -11,12 +11,14 @@ from importlib.resources import files
 from typing import Any
 
 import cedarpy
+import msgspec
 
 from leverframe.core.actor import Actor
 from leverframe.core.errors import InvalidInput
 from leverframe.governance.decision import Decision, Fact
 
 _ACTION = re.compile(r'Action::"([^"]+)"')
+_ID = re.compile(r'^@id\("([^"]+)"\)', re.MULTILINE)
 _INT64 = 2**63
 EXTENDED_MAX = 8
 """Parsed sets kept: as many as there are own policies while one is being tried."""
@@ -26,6 +28,39 @@ def shipped_policies() -> tuple[str, ...]:
     """The policy files that come with the platform, in the order of their names."""
     folder = files("leverframe.governance") / "policies"
     return tuple(path.read_text() for path in sorted(folder.iterdir(), key=lambda p: p.name) if path.name.endswith(".cedar"))
+
+
+class PolicyRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy of a file: what comes back in decisions (``id``), whether it permits or forbids, and why, in words."""
+
+    id: str
+    effect: str
+    reason: str
+
+
+def rules_in(text: str) -> tuple[PolicyRule, ...]:
+    """The policies of a Cedar text, in its order.
+
+    Raises
+    ------
+    InvalidInput: it does not parse.
+
+    >>> rules_in('@id("a") @reason("because") forbid (principal, action, resource);')
+    (PolicyRule(id='a', effect='forbid', reason='because'),)
+    """
+    parsed = _parsed(text).to_pst().static_policies.values()
+    found = {rule.annotations.get("id", ""): rule for rule in parsed}
+    ordered = (found[id] for id in _ID.findall(text) if id in found)
+    return tuple(
+        PolicyRule(id=rule.annotations["id"], effect=str(rule.effect), reason=rule.annotations.get("reason", "")) for rule in ordered
+    )
+
+
+def _parsed(text: str) -> cedarpy.PolicySet:
+    try:
+        return cedarpy.PolicySet.from_str(text)
+    except ValueError as error:
+        raise InvalidInput("the policies cannot be read", where="policies", got=str(error)[:300]) from error
 
 
 class Policy:
@@ -44,11 +79,8 @@ class Policy:
         self._texts = tuple(shipped_policies() if texts is None else texts)
         self._extended: dict[tuple[str, ...], Policy] = {}
         text = "\n".join(self._texts)
-        try:
-            self._policies = cedarpy.PolicySet.from_str(text)
-            parsed = self._policies.to_pst().static_policies
-        except ValueError as error:
-            raise InvalidInput("the policies cannot be read", where="policies", got=str(error)[:300]) from error
+        self._policies = _parsed(text)
+        parsed = self._policies.to_pst().static_policies
         self._annotations: dict[str, Mapping[str, str]] = {name: policy.annotations for name, policy in parsed.items()}
         self._check_annotations()
         self.actions = frozenset(_ACTION.findall(text))

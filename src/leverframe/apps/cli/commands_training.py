@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from leverframe.apps.cli import commands_compare
 from leverframe.apps.cli.code_commit import code_commit
 from leverframe.apps.cli.connection import connect, home_folder, load
 from leverframe.apps.cli.exit_codes import INTERNAL, REFUSED
@@ -242,4 +243,5 @@ def show(version: Annotated[str, typer.Argument(help="A version, such as flight-
 def register(app: typer.Typer) -> None:
     """Add these verbs to ``app``."""
     app.command(rich_help_panel=PANEL)(train)
+    commands_compare.register(models)
     app.add_typer(models, name="models", rich_help_panel=PANEL)

@@ -6,6 +6,7 @@ from leverframe.apps.client.paths import path_of
 from leverframe.apps.platform import views
 from leverframe.apps.transport import Transport
 from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.training.difference import VersionDifference
 from leverframe.training.reproduction_commands import ReproductionRecord
 
 
@@ -54,3 +55,7 @@ class TrainingClient:
     def reproduction(self, name: str) -> ReproductionRecord:
         """The newest attempt to make a version again."""
         return self._transport.get(path_of("versions", name, "reproduction"), ReproductionRecord)
+
+    def compare(self, before: str, after: str) -> VersionDifference:
+        """What is different about version ``after``, beside ``before``."""
+        return self._transport.get(path_of("versions", after, "against", before), VersionDifference)

@@ -19,6 +19,7 @@ DONE = {
     "applied": "The plan is running.",
     "rolled-back": "Rolled back. Desired state has changed; running state follows within a second.",
     "pulled": "Done. Desired state has changed; running state follows within a second.",
+    "in-force": "Approved. The policy is in force from now on.",
     "aborted": "The release is aborted; the champion answers everyone.",
 }
 REASON_CHARS_MAX = 500

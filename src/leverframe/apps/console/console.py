@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from leverframe import __version__
-from leverframe.apps.console import actions, pages, pages_features, pages_lineage, pages_webhooks
+from leverframe.apps.console import actions, pages, pages_endpoints, pages_features, pages_lineage, pages_policies, pages_webhooks
 from leverframe.apps.console.door import Form, Page, Visit, check_origin, key_of, local_address, read_form, session_of
 from leverframe.apps.console.session import COOKIE, SESSION_SECONDS_MAX, Session, Sessions
 from leverframe.apps.console.words import FILTERS
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from leverframe.apps.platform.platform import Platform
 
 HERE = Path(__file__).parent
+WITH_PAGES = (
+    pages,
+    pages_endpoints,
+    pages_features,
+    pages_lineage,
+    pages_policies,
+    pages_webhooks,
+)
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -62,9 +70,9 @@ class Console:
         yield "POST", "/logout", _declared(self._logout, "Platform.Read")
         yield "GET", "/events", _declared(self._events, "Platform.Read")
         yield "GET", "/audit/export", _declared(self._export, "Audit.Read")
-        for page in (*pages.PAGES, *pages_features.PAGES, *pages_lineage.PAGES, *pages_webhooks.PAGES):
+        for page in (page for module in WITH_PAGES for page in module.PAGES):
             yield "GET", page.path, self._page(page)
-        for form in actions.FORMS:
+        for form in (*actions.FORMS, *pages_policies.FORMS):
             yield "POST", form.path, self._form(form)
 
     def error_page(self, error: LeverframeError, request_id: str) -> str:

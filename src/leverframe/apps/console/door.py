@@ -11,6 +11,7 @@ from starlette.requests import Request
 from leverframe.apps.console.session import COOKIE, Session, Sessions
 from leverframe.apps.web.body import read_body
 from leverframe.core.actor import Actor
+from leverframe.core.clock import us_from_iso
 from leverframe.core.errors import Forbidden, InvalidInput, Unauthenticated
 
 if TYPE_CHECKING:
@@ -43,6 +44,19 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidInput(
                 "the typed confirmation does not match", where="confirm", expected=expected, got=typed[:80], next_step="go back"
             )
+
+    def moment(self, name: str) -> int | None:
+        """The moment named in the address, in microseconds; None when there is none.
+
+        Raises
+        ------
+        InvalidInput: it cannot be read as one.
+        """
+        typed = self.query.get(name, "").strip()
+        try:
+            return us_from_iso(typed) if typed else None
+        except ValueError as exc:
+            raise InvalidInput("not a moment", where=name, expected="2013-05-01T12:00:00Z", got=typed[:40]) from exc
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,20 +5,25 @@ from typing import Any
 
 from leverframe.apps.console.charts import calibration_chart, interval_chart
 from leverframe.apps.console.door import Page, Visit
-from leverframe.apps.console.endpoint_words import fallback_chain, freeze_words, quota_words
 from leverframe.apps.console.monitor_rows import drift_rows, feed_rows, performance_charts
 from leverframe.apps.console.plan_words import RULE_COLUMNS, STAGE_COLUMNS, plan_sheet
-from leverframe.apps.console.snippets import snippets
-from leverframe.apps.platform.views import EndpointView, IntervalPoint, ReleaseView
-from leverframe.apps.web.ask import example_of
-from leverframe.apps.web.levers import LEVERS
-from leverframe.apps.web.rules import rule_text
-from leverframe.core.clock import us_from_iso
+from leverframe.apps.platform.views import IntervalPoint, ReleaseView
 from leverframe.core.digest import check_digest
-from leverframe.core.errors import InvalidInput, LeverframeError, NotFound
-from leverframe.core.schema import RequestField
+from leverframe.core.errors import NotFound
 
 AUDIT_ROWS = 100
+OTHERS_MAX = 12
+"""Versions that a version's page offers to compare with."""
+SECTION_WORDS = {
+    "gates": "Gates",
+    "request": "Request fields",
+    "columns": "Input columns",
+    "outputs": "Outputs",
+    "features": "Feature views",
+    "data": "Data",
+    "code": "Code and parameters",
+    "environment": "Environment",
+}
 
 
 def overview(visit: Visit) -> dict[str, Any]:
@@ -46,7 +51,15 @@ def version(visit: Visit) -> dict[str, Any]:
     """One version with the evidence out of its bundle."""
     shown = visit.platform.training.version(visit.path["name"])
     chart = calibration_chart(shown.evaluation.calibration) if shown.evaluation.calibration else None
-    return {"shown": shown, "calibration": chart}
+    others = [other.name for other in visit.platform.training.versions(shown.version.model) if other.name != shown.version.name]
+    return {"shown": shown, "calibration": chart, "others": others[:OTHERS_MAX]}
+
+
+def against(visit: Visit) -> dict[str, Any]:
+    """A version beside another: figures, and what is not the same."""
+    shown = visit.platform.training.compare(visit.path["other"], visit.path["name"])
+    changes = {section: [row for row in shown.changes if row.section == section] for section in shown.same}
+    return {"shown": shown, "changes": changes, "words": SECTION_WORDS}
 
 
 def run(visit: Visit) -> dict[str, Any]:
@@ -87,66 +100,6 @@ def plan(visit: Visit) -> dict[str, Any]:
     """One plan: exactly what will happen."""
     shown = visit.platform.release.plan_of(check_digest(visit.path["digest"]))
     return {"plan": shown, "sheet": plan_sheet(shown), "stage_columns": STAGE_COLUMNS, "rule_columns": RULE_COLUMNS}
-
-
-def endpoints(visit: Visit) -> dict[str, Any]:
-    """Every endpoint."""
-    return {"endpoints": visit.platform.release.endpoints()}
-
-
-def _endpoint(visit: Visit) -> EndpointView:
-    environment, name = visit.path["environment"], visit.path["endpoint"]
-    for shown in visit.platform.release.endpoints():
-        if shown.environment == environment and shown.endpoint.name == name:
-            return shown
-    raise NotFound("there is no such endpoint", where=f"{environment}/{name}", next_step="lever status")
-
-
-def _moment(visit: Visit, name: str) -> int | None:
-    typed = visit.query.get(name, "").strip()
-    try:
-        return us_from_iso(typed) if typed else None
-    except ValueError as exc:
-        raise InvalidInput("not a moment", where=name, expected="2013-05-01T12:00:00Z", got=typed[:40]) from exc
-
-
-def endpoint(visit: Visit) -> dict[str, Any]:
-    """One endpoint: desired and running, its levers and its timeline."""
-    shown = _endpoint(visit)
-    at_us, known_us = (_moment(visit, name) for name in ("at", "known"))
-    history = visit.platform.history.of(shown.environment, shown.endpoint.name, at_us, known_us)
-    facts = {"shown": shown, "history": history, "levers": LEVERS} | {name: visit.query.get(name, "").strip() for name in ("at", "known")}
-    return facts | _how_it_runs(shown) | _how_to_ask(visit, shown)
-
-
-def _how_it_runs(shown: EndpointView) -> dict[str, Any]:
-    return {
-        "chain": fallback_chain(shown),
-        "quota": quota_words(shown.endpoint.quota),
-        "freeze": freeze_words(shown.freeze) if shown.freeze else "",
-        "rules": "\n".join(rule_text(rule) for rule in shown.endpoint.fallback.rules),
-    }
-
-
-def _how_to_ask(visit: Visit, shown: EndpointView) -> dict[str, Any]:
-    """Programs and the form that ask this model; a model whose bundle cannot be opened leaves the page without them, not without levers."""
-    serving, name = visit.platform.serving, shown.endpoint.name
-    try:
-        fields = serving.fields(shown.environment, name)
-    except LeverframeError:
-        fields = ()
-    tried = visit.session.tried.get(f"{shown.environment}/{name}") if visit.query.get("tried") else None
-    return {
-        "fields": [(field, tried["row"].get(field.name, "") if tried else _typed_example(field)) for field in fields],
-        "snippets": snippets(serving.address, name, fields, grpc=serving.grpc_address) if fields else (),
-        "answer": tried["answer"] if tried else None,
-        "several": tried["rows"] if tried else "",
-    }
-
-
-def _typed_example(field: RequestField) -> object:
-    """What the form shows in a field; a vector as its numbers."""
-    return example_of(field) if field.width == 1 else ", ".join([str(example_of(field))] * field.width)
 
 
 def monitors(visit: Visit) -> dict[str, Any]:
@@ -202,19 +155,18 @@ PAGES: tuple[Page, ...] = (
     Page(path="/models", permission="Training.Read", template="models.html", facts=models),
     Page(path="/models/{model}", permission="Training.Read", template="model.html", facts=model, resource="model/{model}"),
     Page(path="/versions/{name}", permission="Training.Read", template="version.html", facts=version, resource="model_version/{name}"),
+    Page(
+        path="/versions/{name}/against/{other}",
+        permission="Training.Read",
+        template="against.html",
+        facts=against,
+        resource="model_version/{name}",
+    ),
     Page(path="/runs/{run_id}", permission="Training.Read", template="run.html", facts=run, resource="run/{run_id}"),
     Page(path="/releases", permission="Release.Read", template="releases.html", facts=releases),
     Page(path="/releases/{release_id}", permission="Release.Read", template="release.html", facts=release, resource="release/{release_id}"),
     Page(path="/plans", permission="Release.Read", template="plans.html", facts=plans),
     Page(path="/plans/{digest}", permission="Release.Read", template="plan.html", facts=plan, resource="plan/{digest}"),
-    Page(path="/endpoints", permission="Release.Read", template="endpoints.html", facts=endpoints),
-    Page(
-        path="/endpoints/{environment}/{endpoint}",
-        permission="Release.Read",
-        template="endpoint.html",
-        facts=endpoint,
-        resource="endpoint/{environment}/{endpoint}",
-    ),
     Page(path="/monitor", permission="Monitoring.Read", template="monitors.html", facts=monitors),
     Page(path="/monitor/{endpoint}", permission="Monitoring.Read", template="monitor.html", facts=monitor, resource="endpoint/{endpoint}"),
     Page(path="/data", permission="Data.Read", template="data.html", facts=data),

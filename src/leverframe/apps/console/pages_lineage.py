@@ -4,7 +4,6 @@ from typing import Any
 
 from leverframe.apps.console.door import Page, Visit
 from leverframe.apps.console.lineage_svg import draw, drawable, lineage_address
-from leverframe.core.clock import us_from_iso
 from leverframe.core.errors import InvalidInput
 from leverframe.core.lineage import Change, Edge, Graph, Node, graph_of
 
@@ -23,7 +22,7 @@ _GROUP_TITLES = {
 
 def lineage(visit: Visit) -> dict[str, Any]:
     """Everything, a row a thing."""
-    at, at_us = _moment(visit)
+    at, at_us = visit.query.get("at", "").strip(), visit.moment("at")
     graph, _ = visit.platform.lineage.graph(at_us)
     whole = whole_of(graph)
     chart = draw(whole, (), "lineage of everything", captions=False) if drawable(whole) else None
@@ -33,7 +32,7 @@ def lineage(visit: Visit) -> dict[str, Any]:
 def thing(visit: Visit) -> dict[str, Any]:
     """One thing: the drawing, the table of its edges, and for a column what a change of it breaks."""
     named = visit.path["thing"].replace("~", "/")
-    at, at_us = _moment(visit)
+    at, at_us = visit.query.get("at", "").strip(), visit.moment("at")
     shown = visit.platform.lineage.of(named, at_us)
     graph = graph_of(shown.nodes, shown.edges)
     column = next((graph.nodes[id].name for id in shown.focus if id.startswith("column/")), "") if len(shown.focus) == 1 else ""
@@ -82,14 +81,6 @@ def whole_of(graph: Graph) -> Graph:
         if e.source in moved and e.target in moved and moved[e.source] != moved[e.target]
     }
     return graph_of(nodes.values(), edges)
-
-
-def _moment(visit: Visit) -> tuple[str, int | None]:
-    at = visit.query.get("at", "").strip()
-    try:
-        return at, us_from_iso(at) if at else None
-    except ValueError as exc:
-        raise InvalidInput("not a moment", where="at", expected="2013-05-01T12:00:00Z", got=at[:40]) from exc
 
 
 PAGES: tuple[Page, ...] = (

@@ -7,6 +7,7 @@ import msgspec
 from leverframe.apps.control.route import Route
 from leverframe.apps.platform.views import ImportRequest, RunView, TrainRequest, VersionView
 from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.training.difference import VersionDifference
 from leverframe.training.reproduction_commands import ReproductionRecord
 
 
@@ -92,6 +93,15 @@ ROUTES: tuple[Route, ...] = (
         run=lambda call: call.platform.reproducing.newest(call.path["name"]),
         gives=ReproductionRecord,
         summary="What came of making a version again, the last time",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/versions/{name}/against/{other}",
+        permission="Training.Read",
+        resource="model_version/{name}",
+        run=lambda call: call.platform.training.compare(call.path["other"], call.path["name"]),
+        gives=VersionDifference,
+        summary="What is different about a version, beside another",
     ),
     Route(
         method="GET",

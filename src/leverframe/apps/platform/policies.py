@@ -11,7 +11,7 @@ from leverframe.core.actor import Actor
 from leverframe.core.command import Journal
 from leverframe.governance.decision import OWN_POLICY, OwnPolicy
 from leverframe.governance.own_policies import KIND_PROPOSAL, ApprovePolicy, Proposal, ProposePolicy
-from leverframe.governance.policy import shipped_policies
+from leverframe.governance.policy import rules_in, shipped_policies
 from leverframe.governance.policy_cases import PlainFact, PolicyCase, run_case
 from leverframe.release.planning.planning import ApplyPlan, plan_facts
 
@@ -56,9 +56,19 @@ class Policies:
 
     def list(self) -> tuple[PolicyView, ...]:
         """Every policy file in force, the shipped ones first."""
-        shipped = [PolicyView(name=f"shipped-{place}", text=text, own=False) for place, text in enumerate(shipped_policies(), 1)]
-        own = [PolicyView(name=p.name, text=p.text, own=True, proposal=p.proposal) for p in self._parts.ledger.find(OWN_POLICY, OwnPolicy)]
+        shipped = [
+            PolicyView(name=f"shipped-{place}", text=text, own=False, rules=rules_in(text))
+            for place, text in enumerate(shipped_policies(), 1)
+        ]
+        own = [
+            PolicyView(name=held.name, text=held.text, own=True, proposal=held.proposal, rules=rules_in(held.text))
+            for held in self._parts.ledger.find(OWN_POLICY, OwnPolicy)
+        ]
         return (*shipped, *own)
+
+    def actions(self) -> tuple[str, ...]:
+        """Everything that somebody may ask to do, sorted."""
+        return tuple(sorted(self._parts.policy.actions))
 
     def proposals(self) -> tuple[ProposalView, ...]:
         """Every proposal, newest first."""

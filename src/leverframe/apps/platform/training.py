@@ -12,17 +12,18 @@ from leverframe.core.errors import InvalidInput, NotFound, Refused
 from leverframe.core.evaluation import EvaluationReport
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import KIND_SERVICE, FeatureService, with_service
-from leverframe.core.model import CARD, EVALUATION, IMPORTED, LINEAGE, SPEC, Lineage, ModelSpec, ModelVersion
+from leverframe.core.model import CARD, ENVIRONMENT, EVALUATION, IMPORTED, LINEAGE, SIGNATURE, SPEC, Lineage, ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import Signature
 from leverframe.data.checks.request_rules import field_rules
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.declared.bindings import signature
 from leverframe.features.declared.definitions import view_version
-from leverframe.governance.bundles import open_bundle
+from leverframe.governance.bundles import Bundle, open_bundle
 from leverframe.governance.decision import require
 from leverframe.release.records import KIND_ENDPOINT
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, ApplyModel, RegisterVersion, StartRun, version_id_of
+from leverframe.training.difference import VersionDifference, VersionFacts, difference
 from leverframe.training.recipe import TrainingRequest
 from leverframe.training.reproduction_commands import KIND_REPRODUCTION, ReproductionRecord
 from leverframe.training.runs import KIND_RUN, RunRecord
@@ -201,10 +202,7 @@ class Training:
         NotFound: no such version.    Integrity: its bundle is damaged.
         """
         parts = self._parts
-        version = parts.ledger.get(KIND_MODEL_VERSION, version_id_of(name), ModelVersion)
-        if version is None:
-            raise NotFound("no such model version", where=name[:120], next_step="lever models list")
-        bundle = open_bundle(parts.artifacts, parts.trust, version.bundle, version.envelope)
+        version, bundle = self._opened(name)
         endpoints = parts.ledger.find(KIND_ENDPOINT, Endpoint, prefix=f"{parts.settings.environment}/")
         lineage = msgspec.json.decode(bundle.read(LINEAGE), type=Lineage)
         return VersionView(
@@ -223,6 +221,34 @@ class Training:
                 if arm.version == name
             ),
         )
+
+    def compare(self, before: str, after: str) -> VersionDifference:
+        """Two versions side by side, from their bundles.
+
+        Raises
+        ------
+        NotFound: no such version.    Integrity: a bundle is damaged.
+        """
+        one, two = (_facts(*self._opened(name)) for name in (before, after))
+        return difference(one, two)
+
+    def _opened(self, name: str) -> tuple[ModelVersion, Bundle]:
+        parts = self._parts
+        version = parts.ledger.get(KIND_MODEL_VERSION, version_id_of(name), ModelVersion)
+        if version is None:
+            raise NotFound("no such model version", where=name[:120], next_step="lever models list")
+        return version, open_bundle(parts.artifacts, parts.trust, version.bundle, version.envelope)
+
+
+def _facts(version: ModelVersion, bundle: Bundle) -> VersionFacts:
+    return VersionFacts(
+        name=version.name,
+        spec=msgspec.json.decode(bundle.read(SPEC), type=ModelSpec),
+        signature=msgspec.json.decode(bundle.read(SIGNATURE), type=Signature),
+        evaluation=msgspec.json.decode(bundle.read(EVALUATION), type=EvaluationReport),
+        lineage=msgspec.json.decode(bundle.read(LINEAGE), type=Lineage),
+        environment=bundle.read(ENVIRONMENT).decode() if ENVIRONMENT in bundle.names else "",
+    )
 
 
 def _check_judged(declared: ModelSpec, judged: ModelSpec) -> None:

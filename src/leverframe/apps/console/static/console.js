@@ -35,6 +35,7 @@ async function redraw() {
   main.replaceChildren(...fresh.childNodes);
   [...main.querySelectorAll("details")].forEach((d, i) => { d.open = Boolean(open[i]); });
   offerCopies(main);
+  document.dispatchEvent(new Event("redrawn"));
 }
 
 function follow() {

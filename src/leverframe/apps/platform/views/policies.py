@@ -3,16 +3,18 @@
 import msgspec
 
 from leverframe.governance.own_policies import Proposal
+from leverframe.governance.policy import PolicyRule
 from leverframe.governance.policy_cases import PlainFact, PolicyCase
 
 
 class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy file in force: Cedar text; ``own`` when it is the installation's, by the proposal named."""
+    """A policy file in force: Cedar text and the rules in it; ``own`` when it is the installation's, by the proposal named."""
 
     name: str
     text: str
     own: bool
     proposal: str = ""
+    rules: tuple[PolicyRule, ...] = ()
 
 
 class ProposalView(msgspec.Struct, frozen=True, kw_only=True):
