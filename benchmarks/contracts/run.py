@@ -46,7 +46,29 @@ def main() -> None:
                 _compare(report, peer, ours, _peer(folder, peer, requirements, command, answer))
             except (PeerUnavailable, subprocess.SubprocessError) as error:
                 report.add(f"{peer} did not run", str(error)[-300:], "reason", peer=peer)
+        try:
+            _imported(report, folder)
+        except (PeerUnavailable, subprocess.SubprocessError) as error:
+            report.add("imported suites were not compared", str(error)[-300:], "reason")
     report.write()
+
+
+def _imported(report: Report, folder: Path) -> None:
+    """The tools' own suites, imported: each tool's verdict on every table beside ours."""
+    python = peer_python("pandera", PANDERA)
+    command = [sys.executable, "-m", "benchmarks.contracts.imported", str(folder), str(python)]
+    subprocess.run(command, check=True, timeout=SECONDS_MAX, cwd=HERE.parents[1])
+    ours = json.loads((folder / "imported.json").read_text())
+    sides = {"pandera": ("pandera", PANDERA), "Great Expectations": ("great_expectations", GREAT_EXPECTATIONS)}
+    for peer, (stem, requirements) in sides.items():
+        theirs = _peer(folder, peer, requirements, [f"imported_{stem}_peer.py", str(folder)], f"{stem}_verdicts.json")
+        mine = ours[stem]
+        verdicts = [name for name, said in theirs.items() if any(said[fact] != mine[name][fact] for fact in ("accepted", "silent"))]
+        # Of repeated values tools count every one, or all but the first; and pandera names no rows where it only warns.
+        counted = [name for name, said in theirs.items() if "repeated" not in name and (stem != "pandera" or not said["accepted"])]
+        rows = [name for name in counted if theirs[name]["failing_rows"] != mine[name]["failing_rows"]]
+        report.add(f"imported suite: tables of {len(theirs)} with another verdict", len(verdicts), "tables", peer=peer, bar=0)
+        report.add(f"imported suite: tables of {len(counted)} with other failing rows", len(rows), "tables", peer=peer, bar=0)
 
 
 def _peer(folder: Path, peer: str, requirements: tuple[str, ...], command: list[str], answer: str) -> dict[str, Any]:

@@ -121,6 +121,8 @@ def test_a_great_expectations_suite_keeps_shares_severities_and_pairs() -> None:
     assert broken(report(contract, *[{}] * 19, {"customer": None})) == set(), "one in twenty may be missing"
     assert broken(report(contract, *[{}] * 18, {"customer": None})) == {("customer_required", "refuse")}
     assert broken(report(contract, {"amount": 1.0})) == {("predicate", "refuse")}, "the amount is at least the items"
+    assert broken(report(contract, {"amount": None})) == {("predicate", "refuse")}, "one of a pair that has no other breaks it there"
+    assert broken(report(contract, {"amount": None, "items": None})) == set()
     assert broken(report(contract, {"amount": 6000.0})) == {("predicate_2", "refuse")}, "a query for unexpected rows is a rule"
     assert broken(report(contract, {"code": "XX1234"})) == {("code_not_pattern", "refuse")}
     assert broken(report(contract, *[{}] * 200, {"amount": 20_000.0, "status": "paid"})) == set(), "mostly 0.99"

@@ -126,12 +126,10 @@ class _Reading:
             self.volume_severity = severity
             return ""
         assert kind == "expect_compound_columns_to_be_unique"
-        self.claims.append(
-            Claim(
-                kind="unique", columns=tuple(map(str, kwargs["column_list"])), share_max=_tolerated(kwargs), severity=severity, where=where
-            )
-        )
-        return ""
+        together = tuple(map(str, kwargs["column_list"]))
+        self.claims.append(Claim(kind="unique", columns=together, share_max=_tolerated(kwargs), severity=severity, where=where))
+        ignored = kwargs.get("ignore_row_if") == "any_value_is_missing"
+        return "" if ignored else "carried over, but rows that miss one of them are not compared"
 
 
 def _cannot(kind: str, kwargs: Kwargs) -> str:
@@ -202,6 +200,17 @@ def _any_regex(kwargs: Kwargs) -> Claimed:
         yield from (("pattern", text) for text in listed)
 
 
+def _pair(kwargs: Kwargs, sign: str) -> str:
+    """What is true of a bad pair; a value that has no other beside it is one too, unless the suite lets it pass."""
+    a, b = sql_name(str(kwargs["column_A"])), sql_name(str(kwargs["column_B"]))
+    missing = {
+        "either_value_is_missing": "",
+        "both_values_are_missing": f" OR ({a} IS NULL AND {b} IS NOT NULL) OR ({a} IS NOT NULL AND {b} IS NULL)",
+    }
+    ignored = str(kwargs.get("ignore_row_if", "both_values_are_missing"))
+    return f"{a} {sign} {b}{missing.get(ignored, f' OR {a} IS NULL OR {b} IS NULL')}"
+
+
 _OF_VALUES: Mapping[str, Callable[[Kwargs], Claimed]] = {
     "expect_column_values_to_not_be_null": lambda kwargs: iter([("required", None)]),
     "expect_column_values_to_be_unique": lambda kwargs: iter([("unique", None)]),
@@ -216,10 +225,8 @@ _OF_VALUES: Mapping[str, Callable[[Kwargs], Claimed]] = {
     "expect_column_value_lengths_to_equal": _lengths,
 }
 _OF_TABLE: Mapping[str, Callable[[Kwargs], str]] = {
-    "expect_column_pair_values_a_to_be_greater_than_b": lambda kwargs: (
-        f"{sql_name(kwargs['column_A'])} {'<' if kwargs.get('or_equal') else '<='} {sql_name(kwargs['column_B'])}"
-    ),
-    "expect_column_pair_values_to_be_equal": lambda kwargs: f"{sql_name(kwargs['column_A'])} <> {sql_name(kwargs['column_B'])}",
+    "expect_column_pair_values_a_to_be_greater_than_b": lambda kwargs: _pair(kwargs, "<" if kwargs.get("or_equal") else "<="),
+    "expect_column_pair_values_to_be_equal": lambda kwargs: _pair(kwargs, "<>"),
     "unexpected_rows_expectation": lambda kwargs: (
         found["bad"].strip().rstrip(";") if (found := _ROWS_QUERY.fullmatch(str(kwargs["unexpected_rows_query"]))) else ""
     ),
