@@ -5,19 +5,22 @@ import math
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leverframe.features.timelines import sweep_c
 from leverframe.features.timelines.deviation import deviation
-from leverframe.features.timelines.sweep import Sweep, SweepEngine
+from leverframe.features.timelines.sweep import Points, Sweep, SweepEngine, sweep_of
 from leverframe.features.timelines.sweep_c import CompiledSweeps, sweep_engine
 from leverframe.features.timelines.sweep_numpy import NumpySweeps
 
 SOURCE = Path(sweep_c.__file__).with_name("sweep.c")
+Array = npt.NDArray[Any]
 SUMS = ("count", "share", "sum", "mean", "std")
 
 
@@ -38,12 +41,14 @@ sizes = st.sampled_from([1, 10**9, 3 * 10**16])
 """Thirty of the last ones, times nine, are just what millionths may add up to."""
 
 
-def sweep_of(rows: list[tuple[int, int, int, bool]], at: list[int], *, in_order: bool) -> Sweep:
+def come_and_leave(rows: list[tuple[int, int, int, bool]], *, in_order: bool) -> tuple[np.ndarray, np.ndarray]:
     come = np.array(sorted(r[0] for r in rows), dtype=np.int64)
-    leave = come + (5 if in_order else np.array([r[1] for r in rows], dtype=np.int64))
-    # Answers go to every second place, from the last one back.
-    place = np.arange(len(at), dtype=np.int64)[::-1] * 2
-    return Sweep(come, leave, np.array(at, dtype=np.int64), place, 2 * len(at))
+    return come, come + (5 if in_order else np.array([r[1] for r in rows], dtype=np.int64))
+
+
+def points_at(at: list[int]) -> Points:
+    """Answers go to every second place, from the last one back."""
+    return Points(np.array(at, dtype=np.int64), np.arange(len(at), dtype=np.int64)[::-1] * 2, 2 * len(at))
 
 
 @given(rows_lists, points_lists, sizes, st.booleans(), st.booleans())
@@ -52,31 +57,31 @@ def test_both_engines_say_what_a_look_at_every_row_says(
     compiled: CompiledSweeps, rows: list[tuple[int, int, int, bool]], at: list[int], size: int, in_order: bool, some_missing: bool
 ) -> None:
     """A row counted too long, an overflow of squares, or a bit of difference between the engines would show here."""
-    sweep = sweep_of(rows, at, in_order=in_order)
+    come, leave = come_and_leave(rows, in_order=in_order)
     whole = np.array([r[2] * size for r in rows], dtype=np.int64)
     there = np.array([r[3] for r in rows], dtype=np.bool_) if some_missing else None
-    groups, values = np.abs(whole // size), whole / 7.0
-    found = [every_answer(engine, sweep, whole, there, groups, values) for engine in (compiled, NumpySweeps())]
+    data = whole, there, np.abs(whole // size), whole / 7.0, np.argsort([r[1] for r in rows], kind="stable")
+    found = [every_answer(engine, sweep_of(engine, come, leave, points_at(at)), *data) for engine in (compiled, NumpySweeps())]
     assert found[0].tobytes() == found[1].tobytes()
     assert np.isneginf(found[0][:, 1::2]).all()  # places of no point are left alone
     for point, place in zip(at, range(2 * len(at) - 2, -1, -2), strict=True):
-        inside = [i for i in range(len(rows)) if sweep.come[i] <= point < sweep.leave[i]]
-        np.testing.assert_array_equal(found[0][:, place], [*by_hand(inside, whole, there, groups, values), (sweep.come <= point).sum()])
+        inside = [i for i in range(len(rows)) if come[i] <= point < leave[i]]
+        np.testing.assert_array_equal(found[0][:, place], by_hand(inside, *data))
 
 
 def every_answer(
-    engine: SweepEngine, sweep: Sweep, whole: np.ndarray, there: np.ndarray | None, groups: np.ndarray, values: np.ndarray
-) -> np.ndarray:
-    block = np.full((9, sweep.places), -np.inf)
+    engine: SweepEngine, sweep: Sweep, whole: Array, there: Array | None, groups: Array, values: Array, recency: Array
+) -> Array:
+    block = np.full((9, sweep.points.places), -np.inf)
     engine.sums(sweep, whole, there, dict(zip(SUMS, block[:5], strict=True)))
-    engine.greatest(sweep, values, values, block[5])
-    engine.greatest(sweep, -values, values, block[6])
-    engine.distinct(sweep, groups, block[7])
-    block[8, sweep.place] = engine.before(sweep.come, sweep.at)
+    engine.extreme(sweep, values, there, 1.0, block[5])
+    engine.extreme(sweep, values, there, -1.0, block[6])
+    engine.last(sweep, recency, values, there, block[7])
+    engine.distinct(sweep, groups, there, block[8])
     return block
 
 
-def by_hand(inside: list[int], whole: np.ndarray, there: np.ndarray | None, groups: np.ndarray, values: np.ndarray) -> list[float]:
+def by_hand(inside: list[int], whole: Array, there: Array | None, groups: Array, values: Array, recency: Array) -> list[float]:
     those = [i for i in inside if there is None or there[i]]
     numbers = [int(whole[i]) for i in those]
     return [
@@ -85,22 +90,37 @@ def by_hand(inside: list[int], whole: np.ndarray, there: np.ndarray | None, grou
         sum(numbers) / 1e6,
         sum(numbers) / 1e6 / len(those) if those else math.nan,
         deviation(len(those), sum(numbers), sum(x * x for x in numbers)),
-        max((values[i] for i in inside), default=math.nan),
-        min((values[i] for i in inside), default=math.nan),
-        len({int(groups[i]) for i in inside}),
+        max((values[i] for i in those), default=math.nan),
+        min((values[i] for i in those), default=math.nan),
+        values[max(those, key=recency.__getitem__)] if those else math.nan,
+        len({int(groups[i]) for i in those}),
     ]
 
 
-def test_many_rows_long_apart_are_passed_over(compiled: CompiledSweeps) -> None:
-    """A question long after the last one must not walk through all rows in between, and must not keep what they added up to."""
-    come = np.arange(100_000, dtype=np.int64)
-    sweep = Sweep(come, come + 10, np.array([5, 50_000, 99_999, 200_000]), None, 4)
-    block = every_answer(compiled, sweep, come, None, come % 3, come.astype(np.float64))
-    assert block[0].tolist() == [6, 10, 10, 0]
-    assert block[2].tolist() == [15 / 1e6, sum(range(49_991, 50_001)) / 1e6, sum(range(99_990, 100_000)) / 1e6, 0.0]
-    assert block[5].tolist()[:3] == [5.0, 50_000.0, 99_999.0]
-    assert block[6].tolist()[:3] == [0.0, 49_991.0, 99_990.0]
-    assert np.isnan(block[5:7, 3]).all()
+@given(st.lists(st.integers(0, 40), max_size=60).map(sorted), st.lists(st.integers(-3, 45), max_size=60).map(sorted))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_numbers_are_counted_up_to_each_point(compiled: CompiledSweeps, numbers: list[int], at: list[int]) -> None:
+    """Several merges run side by side: one that began or ended beside its part would count wrongly here."""
+    expected = [sum(number <= point for number in numbers) for point in at]
+    for engine in (compiled, NumpySweeps()):
+        assert engine.before(np.array(numbers, dtype=np.int64), np.array(at, dtype=np.int64)).tolist() == expected
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+@pytest.mark.parametrize("rows", [15, 16, 17, 100, 5_000])
+def test_windows_of_any_length_are_compared_whole(compiled: CompiledSweeps, rows: int, in_order: bool) -> None:
+    """Rows are compared by blocks and runs of blocks: one left out at an edge would be found here."""
+    rng = np.random.default_rng(rows)
+    come = np.sort(rng.integers(0, 3 * rows, rows))
+    leave = come + (2 * rows if in_order else rng.integers(1, 3 * rows, rows))
+    points, values = Points(np.arange(-5, 7 * rows), None, 7 * rows + 5), rng.normal(size=rows)
+    for sign in (1.0, -1.0):
+        out, again = np.empty(points.places), np.empty(points.places)
+        compiled.extreme(sweep_of(compiled, come, leave, points), values, None, sign, out)
+        NumpySweeps().extreme(sweep_of(NumpySweeps(), come, leave, points), values, None, sign, again)
+        assert out.tobytes() == again.tobytes()
+        best = [max((sign * values[(come <= at) & (at < leave)]), default=math.nan) for at in points.at[:: rows // 5]]
+        np.testing.assert_array_equal(sign * out[:: rows // 5], best)
 
 
 def test_a_library_of_another_version_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,11 +137,15 @@ def test_arrays_of_the_wrong_size_never_reach_the_library(compiled: CompiledSwee
     """It would read or write outside of them."""
     numbers = np.arange(3, dtype=np.int64)
     with pytest.raises(AssertionError, match="among the places"):
-        Sweep(numbers, numbers + 1, numbers, np.array([0, 1, 3]), 3)
-    sweep = Sweep(numbers, numbers + 1, numbers, None, 3)
+        Points(numbers, np.array([0, 1, 3]), 3)
+    sweep = sweep_of(compiled, numbers, numbers + 1, Points(numbers, None, 3))
     with pytest.raises(AssertionError, match="a value a row"):
         compiled.sums(sweep, numbers[:2], None, {"sum": np.empty(3)})
+    with pytest.raises(AssertionError, match="a value a row"):
+        compiled.extreme(sweep, numbers.astype(np.float64), np.ones(2, dtype=np.bool_), 1.0, np.empty(3))
     with pytest.raises(AssertionError, match="an answer a place"):
-        compiled.greatest(sweep, numbers.astype(np.float64), numbers.astype(np.float64), np.empty(2))
+        compiled.extreme(sweep, numbers.astype(np.float64), None, 1.0, np.empty(2))
     with pytest.raises(AssertionError, match="from zero"):
-        compiled.distinct(sweep, numbers - 1, np.empty(3))
+        compiled.distinct(sweep, numbers - 1, None, np.empty(3))
+    with pytest.raises(AssertionError, match="from zero"):
+        compiled.last(sweep, numbers + 1, numbers.astype(np.float64), None, np.empty(3))

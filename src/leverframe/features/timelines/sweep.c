@@ -1,44 +1,63 @@
-/* Windowed aggregates in one sweep over time: rows come and go, and at each point the aggregate of the rows that are there is written down.
+/* Windowed aggregates at many points of time: each is said of the rows that came before a point and have not left by then.
  *
- * Rows and points are numbers of one clock (rows/numbering.py), in which a later entity's numbers are all higher: one sweep serves all
- * entities, since the last row of one has left before the first point of the next. sweep_c.py checked every length, place and group and
- * keeps the memory; numbers in a wrong order would give wrong answers, but no access outside the arrays.
+ * `came` and `gone` tell how many these are at each point, over all entities together: the last row of one entity has left before the
+ * first point of the next. Where rows leave as they came, those at a point lie side by side, from number `gone` to before number `came`.
+ * Loops that ask no question of the data run several times faster than such as must guess the answer, so most of these ask none.
  *
- * Sums are whole numbers: what came in leaves without a trace. All floating-point operations, and their order, are those of deviation.py
- * and sweep_numpy.py, which give the same bits.
+ * sweep_c.py checked every length, place, rank and group and keeps the memory; numbers in a wrong order would give wrong answers, but no
+ * access outside the arrays. Sums are whole numbers. All floating-point operations, and their order, are those of deviation.py and
+ * sweep_numpy.py, which give the same bits.
  */
 #include <math.h>
 #include <stdint.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
-typedef unsigned __int128 wide;
+enum { BLOCK = 16 }; /* as in sweep_c.py */
+enum { MERGES = 4 };
+#define EACH_MERGE _Pragma("GCC unroll 4") for (int m = 0; m < MERGES; m++)
 
 /* As in sweep_c.py. */
 typedef struct {
     int64_t rows;
     int64_t points;
-    const int64_t *come;    /* [rows] ascending: from here on a row counts */
-    const int64_t *leave;   /* [rows] each after its come: from here on it does not */
+    const int64_t *leave;   /* [rows] the moment at which a row no longer counts */
     const int64_t *leaving; /* [rows] the order in which they leave; NULL: as they came */
-    const int64_t *at;      /* [points] ascending */
+    const int64_t *at;      /* [points] ascending, as moments */
+    const int64_t *came;    /* [points] ascending, at most rows */
+    const int64_t *gone;    /* [points] ascending, at most came */
     const int64_t *place;   /* [points] where a point's answer goes; NULL: in order */
 } Sweep;
+
+/* Sums over the first i rows of an order, [rows + 1]; modulo 2^64 and 2^128, for only differences are asked for. */
+typedef struct {
+    int64_t *count; /* NULL: i */
+    uint64_t *total;
+    uint64_t *squares; /* low and high halves in turns */
+} Running;
 
 static const double SCALE = 1000000.0, TWO_64 = 18446744073709551616.0;
 
 /* Which Sweep and which calls these are: the caller goes elsewhere when it knows others. To be raised with every change of either. */
-int64_t leverframe_sweep_interface(void) { return 1; }
+int64_t leverframe_sweep_interface(void) { return 2; }
 
-/* The first index from `from` on whose number is above `limit`, in steps that double: near in little time, far in a logarithm of it. */
-INLINE int64_t first_above(const int64_t *numbers, int64_t from, int64_t count, int64_t limit) {
-    int64_t step = 1, low = from, high = from;
-    while (high < count && numbers[high] <= limit) {
-        low = high + 1;
-        high += step;
-        step *= 2;
-    }
-    if (high > count) high = count;
+INLINE int64_t place_of(const Sweep *s, int64_t point) { return s->place ? s->place[point] : point; }
+
+INLINE int64_t leaving_at(const Sweep *s, int64_t number) { return s->leaving ? s->leaving[number] : number; }
+
+/* A merge of some of the numbers with some of the points: a step goes on to the next number, or says of a point how many came before it. */
+typedef struct {
+    int64_t number, point, numbers_end, points_end;
+} Merge;
+
+INLINE void step(Merge *m, const int64_t *numbers, const int64_t *at, int64_t *counts) {
+    const int64_t reached = numbers[m->number] <= at[m->point];
+    counts[m->point] = m->number;
+    m->number += reached;
+    m->point += !reached;
+}
+
+INLINE int64_t first_above(const int64_t *numbers, int64_t low, int64_t high, int64_t limit) {
     while (low < high) {
         const int64_t middle = low + (high - low) / 2;
         if (numbers[middle] <= limit)
@@ -49,139 +68,177 @@ INLINE int64_t first_above(const int64_t *numbers, int64_t from, int64_t count, 
     return low;
 }
 
-/* counts [points]: how many of the ascending numbers [rows] are at or before each of the ascending points. */
+/* counts [points]: how many of the ascending numbers [rows] are at or before each of the ascending points. A step must wait for the one
+ * before it, so that several merges side by side take the time of one. */
 void leverframe_sweep_before(const int64_t *numbers, int64_t rows, const int64_t *at, int64_t points, int64_t *counts) {
-    int64_t i = 0;
-    for (int64_t p = 0; p < points; p++) counts[p] = i = first_above(numbers, i, rows, at[p]);
+    Merge merge[MERGES];
+    int64_t number = 0, point = 0;
+    int all = 1;
+    for (int m = 0; m < MERGES; m++) {
+        const int64_t points_end = points * (m + 1) / MERGES;
+        const int64_t numbers_end = points_end > point ? first_above(numbers, number, rows, at[points_end - 1]) : number;
+        merge[m] = (Merge){number, point, numbers_end, points_end};
+        number = numbers_end, point = points_end;
+    }
+    for (;;) {
+        EACH_MERGE all &= (merge[m].number < merge[m].numbers_end) & (merge[m].point < merge[m].points_end);
+        if (!all) break;
+        EACH_MERGE step(merge + m, numbers, at, counts);
+    }
+    for (int m = 0; m < MERGES; m++) {
+        while (merge[m].number < merge[m].numbers_end && merge[m].point < merge[m].points_end) step(merge + m, numbers, at, counts);
+        while (merge[m].point < merge[m].points_end) counts[merge[m].point++] = merge[m].numbers_end;
+    }
 }
 
-/* How far a sweep has come: rows before `came` have come; `gone` of them, in the order of leaving, have left. */
-typedef struct {
-    int64_t came, gone;
-} Progress;
-
-/* Where rows leave as they came, and the next one to come has left already, so have all before it: the sweep starts again behind them.
- * That bounds a sweep by the rows around its points, however long the time between these. */
-INLINE int starts_again(const Sweep *s, Progress *is, int64_t at) {
-    if (s->leaving || is->came == s->rows || s->leave[is->came] > at) return 0;
-    is->came = is->gone = first_above(s->leave, is->came, s->rows, at);
-    return 1;
+/* Fill those of `running` that are not NULL. whole [rows]: millionths, or NULL; there [rows]: which rows have a value, or NULL: all. */
+void leverframe_sweep_running(
+    const int64_t *order, int64_t rows, const int64_t *whole, const uint8_t *there, const Running *running) {
+    int64_t count = 0;
+    uint64_t total = 0;
+    unsigned __int128 squares = 0;
+    for (int64_t i = 0; i <= rows; i++) {
+        if (running->count) running->count[i] = count;
+        if (running->total) running->total[i] = total;
+        if (running->squares) running->squares[2 * i] = (uint64_t)squares, running->squares[2 * i + 1] = (uint64_t)(squares >> 64);
+        if (i == rows) break;
+        const int64_t row = order ? order[i] : i, counts = there ? there[row] != 0 : 1, value = whole && counts ? whole[row] : 0;
+        count += counts;
+        total += (uint64_t)value;
+        squares += (unsigned __int128)((__int128)value * value);
+    }
 }
 
-/* What is added up of the rows that are there. */
-typedef struct {
-    int64_t rows, n, total;
-    wide squares;
-} Sums;
-
-INLINE void add(Sums *sums, const int64_t *whole, const uint8_t *there, int squares, int64_t row, int64_t sign) {
-    sums->rows += sign;
-    if (there && !there[row]) return;
-    sums->n += sign;
-    if (!whole) return;
-    /* Unsigned, because a running total may wrap around on the way; what is there at a point never does. */
-    sums->total = (int64_t)((uint64_t)sums->total + (uint64_t)(sign * whole[row]));
-    if (squares) sums->squares += (wide)((__int128)whole[row] * whole[row] * sign);
+INLINE unsigned __int128 squares_at(const Running *running, int64_t i) {
+    return (unsigned __int128)running->squares[2 * i + 1] << 64 | running->squares[2 * i];
 }
 
 /* See deviation.py. */
-INLINE double deviation(const Sums *sums) {
-    const int64_t n = sums->n;
+INLINE double deviation(int64_t n, int64_t total, unsigned __int128 squares) {
     if (n < 2) return NAN;
-    int64_t floor = sums->total / n, rest = sums->total - floor * n;
+    int64_t floor = total / n, rest = total - floor * n;
     if (rest < 0) floor -= 1, rest += n;
-    const wide spread = sums->squares - (wide)((__int128)floor * (sums->total + rest));
+    const unsigned __int128 spread = squares - (unsigned __int128)((__int128)floor * (total + rest));
     const double about = (double)(uint64_t)(spread >> 64) * TWO_64 + (double)(uint64_t)spread, left = (double)rest;
     return sqrt((about - left * left / (double)n) / (double)(n - 1)) / SCALE;
 }
 
-INLINE void sweep_sums(const Sweep *s, const int64_t *whole, const uint8_t *there, double *const *out, int squares) {
+/* Into each of out[5] that is not NULL: count, share, sum, mean and standard deviation. Sums over rows as they came and as they leave. */
+void leverframe_sweep_sums(const Sweep *s, const Running *come, const Running *leave, double *const *out) {
     double *count = out[0], *share = out[1], *sum = out[2], *mean = out[3], *std = out[4];
-    Sums sums = {0};
-    Progress is = {0};
     for (int64_t p = 0; p < s->points; p++) {
-        const int64_t at = s->at[p], place = s->place ? s->place[p] : p;
-        if (starts_again(s, &is, at)) sums = (Sums){0};
-        while (is.came < s->rows && s->come[is.came] <= at) add(&sums, whole, there, squares, is.came++, 1);
-        while (is.gone < is.came) {
-            const int64_t row = s->leaving ? s->leaving[is.gone] : is.gone;
-            if (s->leave[row] > at) break;
-            add(&sums, whole, there, squares, row, -1);
-            is.gone++;
-        }
-        if (count) count[place] = (double)sums.n;
-        if (share) share[place] = sums.rows > 0 ? (double)sums.n / (double)sums.rows : NAN;
-        if (sum) sum[place] = (double)sums.total / SCALE;
-        if (mean) mean[place] = sums.n > 0 ? (double)sums.total / SCALE / (double)sums.n : NAN;
-        if (std) std[place] = deviation(&sums);
+        const int64_t came = s->came[p], gone = s->gone[p], place = place_of(s, p), rows = came - gone;
+        const int64_t n = come->count ? come->count[came] - leave->count[gone] : rows;
+        const int64_t total = come->total ? (int64_t)(come->total[came] - leave->total[gone]) : 0;
+        if (count) count[place] = (double)n;
+        if (share) share[place] = rows > 0 ? (double)n / (double)rows : NAN;
+        if (sum) sum[place] = (double)total / SCALE;
+        if (mean) mean[place] = n > 0 ? (double)total / SCALE / (double)n : NAN;
+        if (std) std[place] = deviation(n, total, squares_at(come, came) - squares_at(leave, gone));
     }
 }
 
-/* Into each of out[5] that is not NULL: count, share, sum, mean and standard deviation of the rows at each point.
- * whole [rows]: millionths, or NULL where nothing is summed. there [rows]: which rows have a value, NULL: all. */
-void leverframe_sweep_sums(const Sweep *s, const int64_t *whole, const uint8_t *there, double *const *out) {
-    if (out[4])
-        sweep_sums(s, whole, there, out, 1);
-    else
-        sweep_sums(s, whole, there, out, 0);
+/* What is compared, and what is given for the highest; the lowest is the highest of the negated. */
+typedef struct {
+    const double *values; /* [rows] */
+    const uint8_t *there; /* [rows] which of them count; NULL: all */
+    double sign;          /* 1: the highest, -1: the lowest */
+    const double *given;  /* values are ranks 0 .. rows - 1, and this [rows] is given for each; NULL: the value itself */
+} Ranking;
+
+INLINE double rank_of(const Ranking *r, int64_t row) { return r->there && !r->there[row] ? -INFINITY : r->sign * r->values[row]; }
+
+INLINE double given_for(const Ranking *r, double rank) {
+    if (rank == -INFINITY) return NAN;
+    return r->given ? r->given[(int64_t)rank] : r->sign * rank + 0.0; /* adding zero: of the two zeros the one that sources have */
 }
 
-/* Rows leave as they came. `held` keeps those that no later one outranks: ranks fall from its first to its last. */
-static void greatest_in_order(const Sweep *s, const double *rank, const double *given, double *out, int64_t *held) {
-    Progress is = {0};
-    int64_t first = 0, end = 0;
-    for (int64_t p = 0; p < s->points; p++) {
-        const int64_t at = s->at[p];
-        if (starts_again(s, &is, at)) first = end = 0;
-        for (; is.came < s->rows && s->come[is.came] <= at; is.came++) {
-            while (end > first && rank[held[end - 1]] <= rank[is.came]) end--;
-            held[end++] = is.came;
-        }
-        while (first < end && s->leave[held[first]] <= at) first++;
-        out[s->place ? s->place[p] : p] = first < end ? given[held[first]] : NAN;
+INLINE double higher(double a, double b) { return a > b ? a : b; }
+
+/* How high rows rank within their block of BLOCK rows, up to each row and from it on, [rows] each; and over 2^k blocks from each on. */
+typedef struct {
+    double *upto, *onward, *blocks; /* blocks: [levels, blocks] */
+    int64_t levels;
+} Heights;
+
+INLINE void find_heights(const Ranking *r, int64_t rows, const Heights *h) {
+    const int64_t blocks = (rows + BLOCK - 1) / BLOCK;
+    for (int64_t block = 0; block < blocks; block++) {
+        const int64_t first = block * BLOCK, end = first + BLOCK < rows ? first + BLOCK : rows;
+        double height = -INFINITY;
+        for (int64_t row = first; row < end; row++) h->onward[row] = rank_of(r, row);
+        for (int64_t row = first; row < end; row++) h->upto[row] = height = higher(height, h->onward[row]);
+        h->blocks[block] = height;
+        for (int64_t row = end - 2; row >= first; row--) h->onward[row] = higher(h->onward[row], h->onward[row + 1]);
+    }
+    for (int64_t k = 1; k < h->levels; k++) {
+        const double *below = h->blocks + (k - 1) * blocks;
+        double *level = h->blocks + k * blocks;
+        for (int64_t block = 0; block + (1LL << k) <= blocks; block++) level[block] = higher(below[block], below[block + (1LL << (k - 1))]);
     }
 }
 
-/* Rows leave in any order. `held` is a heap by rank, of which those that have left are taken off when they come to its top. */
-static void greatest_by_heap(const Sweep *s, const double *rank, const double *given, double *out, int64_t *held) {
-    int64_t came = 0, size = 0;
+/* The highest rank of the rows from `first` to before `end`: what is left of the first and the last block, and two runs of whole ones. */
+INLINE double highest(const Ranking *r, const Heights *h, int64_t rows, int64_t first, int64_t end) {
+    const int64_t low = first / BLOCK, high = (end - 1) / BLOCK, blocks = (rows + BLOCK - 1) / BLOCK;
+    double height = -INFINITY;
+    if (low == high) {
+        for (int64_t row = first; row < end; row++) height = higher(height, rank_of(r, row));
+        return height;
+    }
+    height = higher(h->onward[first], h->upto[end - 1]);
+    if (high - low > 1) {
+        const int k = 63 - __builtin_clzll((uint64_t)(high - low - 1));
+        const double *level = h->blocks + k * blocks;
+        height = higher(height, higher(level[low + 1], level[high - (1LL << k)]));
+    }
+    return height;
+}
+
+/* Rows leave as they came. */
+void leverframe_sweep_highest(const Sweep *s, const Ranking *r, const Heights *h, double *out) {
+    find_heights(r, s->rows, h);
     for (int64_t p = 0; p < s->points; p++) {
-        const int64_t at = s->at[p];
-        for (; came < s->rows && s->come[came] <= at; came++) {
+        const int64_t first = s->gone[p], end = s->came[p];
+        out[place_of(s, p)] = given_for(r, first < end ? highest(r, h, s->rows, first, end) : -INFINITY);
+    }
+}
+
+/* Rows leave in any order. held [rows] is a heap by rank, of which those that have left are taken off when they come to its top. */
+void leverframe_sweep_highest_by_heap(const Sweep *s, const Ranking *r, int64_t *held, double *out) {
+    int64_t next = 0, size = 0;
+    for (int64_t p = 0; p < s->points; p++) {
+        for (; next < s->came[p]; next++) {
+            if (r->there && !r->there[next]) continue;
             int64_t hole = size++;
-            for (int64_t above; hole && rank[held[above = (hole - 1) / 2]] < rank[came]; hole = above) held[hole] = held[above];
-            held[hole] = came;
+            for (int64_t above; hole && rank_of(r, held[above = (hole - 1) / 2]) < rank_of(r, next); hole = above)
+                held[hole] = held[above];
+            held[hole] = next;
         }
-        while (size && s->leave[held[0]] <= at) {
+        while (size && s->leave[held[0]] <= s->at[p]) {
             const int64_t last = held[--size];
             int64_t hole = 0;
             for (int64_t below; (below = 2 * hole + 1) < size; hole = below) {
-                if (below + 1 < size && rank[held[below + 1]] > rank[held[below]]) below++;
-                if (rank[held[below]] <= rank[last]) break;
+                if (below + 1 < size && rank_of(r, held[below + 1]) > rank_of(r, held[below])) below++;
+                if (rank_of(r, held[below]) <= rank_of(r, last)) break;
                 held[hole] = held[below];
             }
             held[hole] = last;
         }
-        out[s->place ? s->place[p] : p] = size ? given[held[0]] : NAN;
+        out[place_of(s, p)] = given_for(r, size ? rank_of(r, held[0]) : -INFINITY);
     }
 }
 
-/* out: what the row of the highest rank gives; NaN without rows. rank and given [rows]; held [rows]: room to work in. */
-void leverframe_sweep_greatest(const Sweep *s, const double *rank, const double *given, double *out, int64_t *held) {
-    (s->leaving ? greatest_by_heap : greatest_in_order)(s, rank, given, out, held);
-}
-
-/* out: how many different groups the rows at each point have. group [rows]; held: a zero for each group. */
-void leverframe_sweep_distinct(const Sweep *s, const int64_t *group, double *out, int64_t *held) {
+/* out: how many different groups. group [rows]; there [rows], NULL: all; held: a zero for each group. */
+void leverframe_sweep_distinct(const Sweep *s, const int64_t *group, const uint8_t *there, int64_t *held, double *out) {
     int64_t came = 0, gone = 0, groups = 0;
     for (int64_t p = 0; p < s->points; p++) {
-        const int64_t at = s->at[p];
-        for (; came < s->rows && s->come[came] <= at; came++) groups += held[group[came]]++ == 0;
-        for (; gone < came; gone++) {
-            const int64_t row = s->leaving ? s->leaving[gone] : gone;
-            if (s->leave[row] > at) break;
-            groups -= --held[group[row]] == 0;
+        for (; came < s->came[p]; came++)
+            if (!there || there[came]) groups += held[group[came]]++ == 0;
+        for (; gone < s->gone[p]; gone++) {
+            const int64_t row = leaving_at(s, gone);
+            if (!there || there[row]) groups -= --held[group[row]] == 0;
         }
-        out[s->place ? s->place[p] : p] = (double)groups;
+        out[place_of(s, p)] = (double)groups;
     }
 }

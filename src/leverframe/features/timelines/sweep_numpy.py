@@ -1,6 +1,7 @@
-"""Sweeps without a compiler: each row's stretch of points, and what ``window_stretches.py`` says of all points at once."""
+"""Sweeps without a compiler: running sums, and what ``window_stretches.py`` says of all points at once."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -8,7 +9,9 @@ from leverframe.features.rows.numbering import Ints
 from leverframe.features.rows.source_rows import SCALE
 from leverframe.features.timelines.deviation import deviations, square_limbs
 from leverframe.features.timelines.sweep import Bools, Floats, Sum, Sweep
-from leverframe.features.timelines.window_stretches import Stretches, Sums, distinct, greatest
+from leverframe.features.timelines.window_stretches import Stretches, distinct, greatest
+
+_T = TypeVar("_T", Ints, Floats)
 
 
 class NumpySweeps:
@@ -24,49 +27,75 @@ class NumpySweeps:
 
     def sums(self, sweep: Sweep, whole: Ints | None, there: Bools | None, out: Mapping[Sum, Floats]) -> None:
         """What adds up of the rows at each point."""
-        sums = Sums(_stretches(sweep))
-        count = sums.rows if there is None else sums.of(there.astype(np.int64))
+        rows = sweep.came - sweep.gone
+        count = rows if there is None else _sum(sweep, there.astype(np.int64))
+        whole = whole if whole is None or there is None else np.where(there, whole, 0)
         for name, answers in out.items():
             if name == "count":
-                values = count.astype(np.float64)
+                _place(sweep, count.astype(np.float64), answers)
             elif name == "share":
-                values = _ratio(count, sums.rows)
+                _place(sweep, _ratio(count, rows), answers)
             else:
                 assert whole is not None, "a sum is of numbers"
-                values = _of_numbers(name, sums, count, whole if there is None else np.where(there, whole, 0))
-            _place(sweep, values, answers)
+                _place(sweep, _of_numbers(name, sweep, count, whole), answers)
 
-    def greatest(self, sweep: Sweep, rank: Floats, given: Floats, out: Floats) -> None:
-        """What the row of the highest rank gives at each point."""
-        # Ranks become whole numbers, of which -1 stands for no row, so that the row of a rank is found again.
-        order = np.argsort(rank, kind="stable")
-        place_in_order = np.empty(len(order), dtype=np.int64)
-        place_in_order[order] = np.arange(len(order))
-        best = greatest(_stretches(sweep), place_in_order, -1)
-        _place(sweep, np.append(given[order], np.nan)[best], out)
+    def extreme(self, sweep: Sweep, values: Floats, there: Bools | None, sign: float, out: Floats) -> None:
+        """The greatest or least value at each point."""
+        best = greatest(_stretches(sweep, there), _kept(values, there) * sign, -np.inf)
+        # Adding zero turns a negative zero, which the sign made, into the one zero that sources have.
+        _place(sweep, np.where(np.isinf(best), np.nan, best * sign + 0.0), out)
 
-    def distinct(self, sweep: Sweep, groups: Ints, out: Floats) -> None:
+    def last(self, sweep: Sweep, recency: Ints, values: Floats, there: Bools | None, out: Floats) -> None:
+        """The value of the most recent row at each point."""
+        # The place after the last stands for "none": index -1.
+        by_recency = np.full(len(recency) + 1, np.nan)
+        by_recency[recency] = values
+        _place(sweep, by_recency[greatest(_stretches(sweep, there), _kept(recency, there), -1)], out)
+
+    def distinct(self, sweep: Sweep, groups: Ints, there: Bools | None, out: Floats) -> None:
         """How many different groups the rows at each point have."""
-        _place(sweep, distinct(_stretches(sweep), groups).astype(np.float64), out)
+        _place(sweep, distinct(_stretches(sweep, there), _kept(groups, there)).astype(np.float64), out)
 
 
-def _of_numbers(name: Sum, sums: Sums, count: Ints, whole: Ints) -> Floats:
+def _of_numbers(name: Sum, sweep: Sweep, count: Ints, whole: Ints) -> Floats:
     # In numpy, because Polars divides by a scalar through its reciprocal, which is one ulp beside what a stream's division gives.
-    total = sums.of(whole)
+    total = _sum(sweep, whole)
     if name == "sum":
         return total / SCALE
     if name == "mean":
         return _ratio(total / SCALE, count)
-    units, middles, tops = (sums.of(limb) for limb in square_limbs(whole))
+    units, middles, tops = (_sum(sweep, limb) for limb in square_limbs(whole))
     return deviations(count, total, (units, middles, tops))
 
 
-def _stretches(sweep: Sweep) -> Stretches:
-    return Stretches(np.searchsorted(sweep.at, sweep.come), np.searchsorted(sweep.at, sweep.leave), len(sweep.at))
+def _sum(sweep: Sweep, values: Ints) -> Ints:
+    """The sum of ``values`` at each point: of the rows that came less of those that left.
+
+    Both run over all entities and may wrap around; their differences are exact all the same.
+    """
+    come = np.concatenate([[0], np.cumsum(values)])
+    leave = come if sweep.leaving is None else np.concatenate([[0], np.cumsum(values[sweep.leaving])])
+    total: Ints = come[sweep.came] - leave[sweep.gone]
+    return total
+
+
+def _stretches(sweep: Sweep, there: Bools | None) -> Stretches:
+    numbers = np.arange(sweep.rows)
+    first, end = np.searchsorted(sweep.came, numbers, side="right"), np.searchsorted(sweep.gone, numbers, side="right")
+    if sweep.leaving is not None:
+        left = end
+        end = np.empty_like(left)
+        end[sweep.leaving] = left
+    return Stretches(_kept(first, there), _kept(end, there), len(sweep.points.at))
+
+
+def _kept(values: _T, there: Bools | None) -> _T:
+    return values if there is None else values[there]
 
 
 def _place(sweep: Sweep, values: Floats, out: Floats) -> None:
-    out[slice(None) if sweep.place is None else sweep.place] = values
+    place = sweep.points.place
+    out[slice(None) if place is None else place] = values
 
 
 def _ratio(part: Ints | Floats, of: Ints) -> Floats:

@@ -24,32 +24,6 @@ class Stretches:
     points: int
 
 
-class Sums:
-    """Sums over the rows of every point: a running sum of those that came less one of those that left.
-
-    The running sums pass over entities and may wrap around; differences of whole numbers are exact all the same.
-
-    >>> Sums(Stretches(np.array([0, 1, 1]), np.array([2, 2, 3]), 4)).of(np.array([5, 7, 9])).tolist()
-    [5, 21, 9, 0]
-    """
-
-    def __init__(self, stretches: Stretches) -> None:
-        points = stretches.points
-        self._come = np.cumsum(np.bincount(stretches.first, minlength=points)[:points])
-        self._gone = np.cumsum(np.bincount(stretches.end, minlength=points)[:points])
-        end = stretches.end
-        in_order = bool((end[1:] >= end[:-1]).all())
-        self._leaving = slice(None) if in_order else np.argsort(end, kind="stable")
-        self.rows: Int = self._come - self._gone
-
-    def of(self, values: Int) -> Int:
-        """The sum of ``values`` (one for each stretch) over the rows of each point; int64 of shape ``[points]``."""
-        come = np.concatenate([[0], np.cumsum(values)])
-        gone = come if isinstance(self._leaving, slice) else np.concatenate([[0], np.cumsum(values[self._leaving])])
-        total: Int = come[self._come] - gone[self._gone]
-        return total
-
-
 def greatest(stretches: Stretches, values: Any, nothing: float) -> Any:
     """The greatest of ``values`` over the rows of each point, ``nothing`` where there is none.
 

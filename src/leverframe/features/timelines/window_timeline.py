@@ -6,8 +6,9 @@ import polars as pl
 from leverframe.features.declared.definitions import ARRIVAL, EVENT, VALID_FROM
 from leverframe.features.rows.numbering import clock_of, distinct_sorted
 from leverframe.features.timelines.known_rows import KnownRows
+from leverframe.features.timelines.sweep import Points
 from leverframe.features.timelines.sweep_c import sweep_engine
-from leverframe.features.timelines.window_answers import Points, answers, numbered_rows
+from leverframe.features.timelines.window_answers import fill, numbered_rows
 
 
 def aggregates_timeline(known: KnownRows) -> pl.DataFrame:
@@ -21,8 +22,7 @@ def aggregates_timeline(known: KnownRows) -> pl.DataFrame:
     newest = sweep_engine().before(rows.come, at) - 1
     codes = known.codes[newest]
     block = np.empty((len(known.view.features), len(at)))
-    for call in answers(rows, Points(at, None), block):
-        call()
+    fill(rows, Points(at, None, len(at)), newest + 1, block)
     times = {VALID_FROM: clock.moments_us(codes, at), EVENT: known.newest_event_us[newest], ARRIVAL: known.newest_arrival_us[newest]}
     columns = [pl.Series(name, moments) for name, moments in times.items()]
     columns += [pl.Series(name, row, nan_to_null=True) for name, row in zip(known.view.features, block, strict=True)]

@@ -11,7 +11,7 @@ from leverframe.features.declared.definitions import VALID_FROM
 from leverframe.features.rows.side_by_side import side_by_side
 from leverframe.features.rows.source_rows import moment
 from leverframe.features.timelines.known_rows import KnownRows
-from leverframe.features.training_sets.asof import NEVER_ASKED_US, EntityKeys, ask, entity_keys_of
+from leverframe.features.training_sets.asof import NEVER_ASKED_US, Asked, EntityKeys, ask, entity_keys_of
 from leverframe.features.training_sets.compiled_timeline import CompiledTimeline, compile_timeline
 from leverframe.features.training_sets.compiled_windows import CompiledWindows, compile_windows
 
@@ -52,13 +52,14 @@ def answer(compiled: CompiledViews, questions: pl.DataFrame, asked_at: str) -> t
     moments = questions.select(moment(asked_at, questions.schema[asked_at]).fill_null(NEVER_ASKED_US).alias(_ASKED))
     moments_us = moments[_ASKED].to_numpy()
     asked = dict(zip(compiled.keys, side_by_side(lambda keys: ask(questions, moments_us, keys), compiled.keys.values()), strict=True))
-    answers = side_by_side(lambda view: (view.view, *view.answer(asked[view.view.entity])), compiled.views)
-    columns = [
-        pl.Series(f"{view.name}.{feature}", row, dtype=pl.Float64, nan_to_null=True)
-        for view, block, _ in answers
-        for feature, row in zip(view.features, block, strict=True)
-    ]
-    return columns, tuple(match for _, _, match in answers)
+    answers = side_by_side(lambda view: _answer(view, asked[view.view.entity]), compiled.views)
+    return [column for columns, _ in answers for column in columns], tuple(match for _, match in answers)
+
+
+def _answer(compiled: CompiledTimeline | CompiledWindows, asked: Asked) -> tuple[list[pl.Series], ViewMatch]:
+    block, match = compiled.answer(asked)
+    names = (f"{compiled.view.name}.{feature}" for feature in compiled.view.features)
+    return [pl.Series(name, row, dtype=pl.Float64, nan_to_null=True) for name, row in zip(names, block, strict=True)], match
 
 
 def _keys(entity: tuple[str, ...], histories: Sequence[History]) -> EntityKeys:

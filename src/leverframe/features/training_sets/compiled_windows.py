@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
 from leverframe.features.rows.numbering import Ints, key_codes
-from leverframe.features.rows.side_by_side import side_by_side
 from leverframe.features.timelines.known_rows import KnownRows
-from leverframe.features.timelines.window_answers import NumberedRows, Points, answers, numbered_rows
+from leverframe.features.timelines.sweep import Points
+from leverframe.features.timelines.window_answers import NumberedRows, fill, numbered_rows
 from leverframe.features.training_sets.asof import NOTHING, Asked, EntityKeys, keys_with_rows, positions
 from leverframe.features.training_sets.match_report import view_match
 
@@ -35,13 +35,13 @@ class CompiledWindows:
         """The features, float64 ``[features, questions]`` (NaN: no value), and how many questions had any."""
         in_order = positions(asked, self.codes, self.rows.come)
         block = np.empty((len(self.view.features), len(in_order)))
+        numbers, order, came = asked.numbers, asked.order, in_order + 1
         known = in_order != NOTHING
-        points = Points(asked.numbers, asked.order)
         if not known.all():
             # Nothing, not even that there were no rows, is known of an entity before its first row.
-            points = Points(asked.numbers[known], asked.order[known])
-            block[:, asked.order[~known]] = np.nan
-        side_by_side(lambda call: call(), answers(self.rows, points, block))
+            block[:, order[~known]] = np.nan
+            numbers, order, came = numbers[known], order[known], came[known]
+        fill(self.rows, Points(numbers, order, len(in_order)), came, block)
         at = asked.in_their_order(in_order)
         found, ages_us = at != NOTHING, asked.moments_us - self.event_us[at]
         return block, view_match(self.view.name, known=self.has_rows[asked.codes], found=found, alive=found, ages_us=ages_us)
