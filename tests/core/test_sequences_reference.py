@@ -10,30 +10,36 @@ from leverframe.core.statistics.bernoulli import rate_log_evidence
 from leverframe.core.statistics.counts import CountsDifference, PairedCountsDifference
 from leverframe.core.statistics.empirical_bernstein import BernsteinSequence
 from leverframe.core.statistics.levels import split_level
+from leverframe.core.statistics.lift import lift_radius
 from leverframe.core.statistics.margins import average_log_evidence
 from leverframe.core.statistics.means import normal_log_evidence
 from leverframe.core.statistics.power import mean_proof_rows, rate_harm_rows, rate_proof_rows, time_to_detect
 from leverframe.core.statistics.quantiles import BIN_RATIO, QuantileSequence
 from leverframe.core.statistics.rates import RateDifference, nearest_champion_rate, nearest_worse_chance
-from leverframe.core.statistics.sequential import mixture_rho2, normal_mixture_radius
 from leverframe.core.statistics.special import log_gamma, log_normal_cdf
+
+
+def mixture_variance(rows_planned: int, alpha: float) -> float:
+    """The prior's variance that makes the interval narrowest after ``rows_planned`` rows of variance 1 (arXiv 2103.06476, appendix B.2)."""
+    log_term = -2.0 * math.log(alpha)
+    return (log_term + math.log(log_term + 1.0)) / rows_planned
 
 
 def test_one_and_two_sided_mixtures_equal_confseq() -> None:
     # Howard's confseq, test/uniform_boundaries_unittest.cpp: values of its reference implementation in R for v_opt = 100, alpha = 0.05.
-    assert 100.0 * mixture_rho2(100, 0.05) == pytest.approx(100.0 / 12.60056, abs=1e-5)
-    one_sided = normal_log_evidence(100, 0.1, 1.0, 0.0, aim=0.0, spread=math.sqrt(mixture_rho2(100, 0.1)), above=True)
+    assert 100.0 * mixture_variance(100, 0.05) == pytest.approx(100.0 / 12.60056, abs=1e-5)
+    one_sided = normal_log_evidence(100, 0.1, 1.0, 0.0, aim=0.0, spread=math.sqrt(mixture_variance(100, 0.1)), above=True)
     assert float(one_sided) == pytest.approx(-0.06502391, abs=1e-6)
     bound = optimize.brentq(
         lambda s: (
-            float(normal_log_evidence(100, s / 100, 1.0, 0.0, aim=0.0, spread=math.sqrt(mixture_rho2(100, 0.1)), above=True))
+            float(normal_log_evidence(100, s / 100, 1.0, 0.0, aim=0.0, spread=math.sqrt(mixture_variance(100, 0.1)), above=True))
             + math.log(0.05)
         ),
         1.0,
         100.0,
     )
     assert bound == pytest.approx(27.66071, abs=1e-3)
-    assert 100.0 * float(normal_mixture_radius(100, 1.0, 0.05, mixture_rho2(100, 0.05))) == pytest.approx(30.35209, abs=1e-4)
+    assert 100.0 * float(lift_radius(1.0 / 100, math.sqrt(mixture_variance(100, 0.05)), 0.05)) == pytest.approx(30.35209, abs=1e-4)
 
 
 def test_beta_binomial_mixture_equals_confseq() -> None:

@@ -8,15 +8,8 @@ import pytest
 from leverframe.core.errors import InvalidInput
 from leverframe.core.statistics.bernoulli import RateSequence
 from leverframe.core.statistics.betting import BettingSequence
+from leverframe.core.statistics.lift import BURN_IN_KEYS, YOUNG, lift_radius
 from leverframe.core.statistics.multinomial import ShareSequence
-from leverframe.core.statistics.sequential import (
-    BURN_IN_ROWS,
-    YOUNG_VARIANCE,
-    DifferenceSequence,
-    MeanSequence,
-    mixture_rho2,
-    normal_mixture_radius,
-)
 
 PATHS, ROWS, ALPHA = 1500, 1500, 0.05
 
@@ -41,7 +34,7 @@ def _paired_brier(rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.parametrize("draw", ["normal", "skewed", "rare", "brier"])
-def test_mean_sequence_keeps_its_level_at_every_look_and_a_repeated_t_test_does_not(draw: str) -> None:
+def test_an_interval_of_a_mean_keeps_its_level_at_every_look_and_a_repeated_t_test_does_not(draw: str) -> None:
     rng = np.random.default_rng(7)
     values = {
         "normal": lambda: rng.normal(0, 0.05, (PATHS, ROWS)),
@@ -51,54 +44,20 @@ def test_mean_sequence_keeps_its_level_at_every_look_and_a_repeated_t_test_does_
     }[draw]()
     n = np.arange(1, ROWS + 1)
     variance = _running_variance(values)
-    radius = normal_mixture_radius(n, variance * (1 + YOUNG_VARIANCE / np.sqrt(n)), ALPHA, mixture_rho2(500, ALPHA))
-    assert _false_alarms(values, radius, BURN_IN_ROWS) <= ALPHA, "the confidence sequence breaks its promise"
+    radius = lift_radius(variance * (1 + YOUNG / np.sqrt(n)) / n, 0.13 * float(values.std()), ALPHA)  # narrowest after about 500 rows
+    assert _false_alarms(values, radius, BURN_IN_KEYS) <= ALPHA, "the confidence sequence breaks its promise"
     fixed = 1.96 * np.sqrt(variance / n)
-    assert _false_alarms(values, fixed, BURN_IN_ROWS) > 3 * ALPHA, "the negative control must break the budget, or this test proves nothing"
-
-
-def test_mean_sequence_in_batches_equals_the_formula() -> None:
-    rng = np.random.default_rng(1)
-    values = rng.normal(0.1, 0.2, 700)
-    sequence = MeanSequence(rows_planned=500)
-    for batch in np.array_split(values, 13):
-        sequence.update(batch)
-    radius = float(normal_mixture_radius(700, values.var() * (1 + YOUNG_VARIANCE / math.sqrt(700)), 0.01, mixture_rho2(500, 0.05)))
-    assert sequence.interval(0.01) == pytest.approx((values.mean() - radius, values.mean() + radius))
-    assert sequence.estimate == pytest.approx(values.mean())
-
-
-def test_a_young_or_constant_sequence_says_nothing_or_little() -> None:
-    sequence = MeanSequence(sd_floor=0.1)
-    sequence.update(np.zeros(BURN_IN_ROWS - 1))
-    assert sequence.interval(0.05) == (-math.inf, math.inf)
-    sequence.update([0.0])
-    assert sequence.interval(0.05)[1] > 0.03, "a hundred equal rows are no proof that the next will not differ"
+    assert _false_alarms(values, fixed, BURN_IN_KEYS) > 3 * ALPHA, "the negative control must break the budget, or this test proves nothing"
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_sequences_refuse_what_is_not_a_number(bad: float) -> None:
-    for sequence in (MeanSequence(), BettingSequence(low=-1, high=1)):
-        with pytest.raises(InvalidInput):
-            sequence.update([0.1, bad])
+    with pytest.raises(InvalidInput):
+        BettingSequence(low=-1, high=1).update([0.1, bad])
     with pytest.raises(InvalidInput):
         BettingSequence(low=-1, high=1).update([1.5])
     with pytest.raises(InvalidInput):
         RateSequence().update(events=2, trials=1)
-
-
-def test_difference_sequence_keeps_its_level_with_unequal_arms() -> None:
-    rng = np.random.default_rng(3)
-    wrong = 0
-    for _ in range(300):
-        sequence = DifferenceSequence(rows_planned=1000)
-        missed = False
-        for _ in range(40):
-            sequence.update(candidate=rng.beta(2, 8, 10), champion=rng.beta(2, 8, 90))
-            low, high = sequence.interval(ALPHA)
-            missed |= not low <= 0.0 <= high
-        wrong += missed
-    assert wrong / 300 <= ALPHA
 
 
 @pytest.mark.parametrize("p", [0.001, 0.02, 0.3])
