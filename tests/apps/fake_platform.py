@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.apps import fake_records as records
+from tests.apps.fake_experiments import FakeExperiments
 from tests.apps.fake_governance import FakeHistory
 from tests.apps.fake_keeping import FakeErasing, FakeKeeping, FakeSources
 from tests.apps.fake_reproducing import FakeReproducing
@@ -535,6 +536,8 @@ class FakePlatform:
         self.history = FakeHistory(self.calls, access)
         self.operating = FakeOperating(self.calls, access)
         self.promoting = FakePromoting(self.calls, access)
+        self.experiments = FakeExperiments(self.calls, access)
+        self.experiments = FakeExperiments(self.calls, access)
         self.serving = FakeServing()
         self.monitoring = FakeMonitoring()
         self.audit = FakeAudit()
@@ -586,6 +589,8 @@ class EmptyPlatform(FakePlatform):
         self.release.plans = lambda: ()  # type: ignore[method-assign]
         self.release.releases = lambda endpoint="": ()  # type: ignore[method-assign]
         self.release.endpoints = lambda: ()  # type: ignore[method-assign]
+        self.experiments.plans = lambda: ()  # type: ignore[method-assign]
+        self.experiments.experiments = lambda endpoint="": ()  # type: ignore[method-assign]
         self.operating.tenant_quotas = lambda: ()  # type: ignore[method-assign]
         self.monitoring.alerts = lambda *, open_only=False: ()  # type: ignore[method-assign]
         self.audit.entries = lambda *, after=0, limit=100, newest_first=True: ()  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ import sys
 import msgspec
 import pytest
 from tests.apps import fake_records as records
+from tests.apps.fake_experiments import PLAN
 from tests.apps.fake_platform import EmptyPlatform, FakePlatform
 from tests.apps.in_process import client_of
 
@@ -73,6 +74,10 @@ READS = (
     ("models", "show", "flight-delay@v2"),
     ("release", "status", "rel-0003"),
     ("release", "list"),
+    ("experiment", "list"),
+    ("experiment", "status", "prod.flight-delay.x0001"),
+    ("experiment", "watch", "prod.flight-delay.x0000"),
+    ("experiment", "report", "prod.flight-delay.x0000"),
     ("release", "review"),
     ("history", "flight-delay", "--at", "2013-06-14T09:00:00Z"),
     ("release", "history", "flight-delay", "--at", "2013-06-14T09:00:00Z", "--as-known-at", "2013-06-15T09:00:00Z"),
@@ -108,6 +113,10 @@ WRITES = (
     (("release", "apply", records.digest("plan3")[7:19]), "Release.Apply"),
     (("release", "withdraw", records.digest("plan3")), "Release.Approve"),
     (("release", "review", "rel-0002", "--finding", "right"), "Release.Review"),
+    (("experiment", "plan", "flight-delay@v2", "--effect", "0.02"), "Experiment.Plan"),
+    (("experiment", "approve", PLAN.digest), "Release.Approve"),
+    (("experiment", "start", PLAN.digest[7:19]), "Experiment.Start"),
+    (("experiment", "stop", "prod.flight-delay.x0001", "--reason", "over"), "Experiment.Stop"),
     (("rollback", "flight-delay", "--reason", "bad"), "Release.Rollback"),
     (("pin", "flight-delay"), "Release.Operate"),
     (("release", "correct", "flight-delay", "--from", "2013-05-01", "--until", "2013-05-02", "--nobody", "-m", "dark"), "Release.Operate"),

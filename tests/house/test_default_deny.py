@@ -24,6 +24,7 @@ VALUES = {
     "model": "flight-delay",
     "run_id": "run-0002",
     "job_id": "mat-0001",
+    "experiment_id": "prod.flight-delay.x0001",
     "release_id": "rel-0002",
     "token_id": "tok-1",
     "tenant": "acme",

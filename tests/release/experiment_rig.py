@@ -24,8 +24,17 @@ from leverframe.release.experiments.report import SpanEnd, final_report, report_
 
 CLICK = Primary(metric="outcome_value", effect=0.05, unlabelled=0.0)
 """Clicks: a request without one counts as 0."""
-REGION = Column(name="region", positions=(1, 1, 1), categories=("north", "south"))
-LOYALTY = Column(name="loyalty", positions=(0, 0, 0))
+REGIONS = ("north", "south")
+
+
+def column(name: str, arms: int = 2) -> Column:
+    """``loyalty`` (the caller's mood, known before) or ``region``, as every arm has it."""
+    return Column(
+        name=name, positions=(("loyalty", "region").index(name),) * arms, categories=(REGIONS,) * arms if name == "region" else ()
+    )
+
+
+REGION, LOYALTY = column("region"), column("loyalty")
 
 
 @dataclass
@@ -101,7 +110,7 @@ class ExperimentRig(Rig):
             arm = others[index - 1] if index else route.live
             assert arm is not None
             failed = self.rng.random() < crowd.fails(arm.version)
-            rate = np.clip(crowd.rate + 0.05 * mood + crowd.gain(arm.version, REGION.categories[region]), 0, 1)
+            rate = np.clip(crowd.rate + 0.05 * mood + crowd.gain(arm.version, REGIONS[region]), 0, 1)
             answered = PredictionRecord(
                 id=f"q{self.serial}",
                 endpoint=endpoint,
@@ -155,4 +164,4 @@ def tampered(log: Iterable[LogRecord], change: Callable[[PredictionRecord], Pred
     return changed
 
 
-__all__ = ["ALICE", "BOB", "CLICK", "ENV", "LOYALTY", "NAME", "REGION", "TEAM", "Crowd", "ExperimentRig", "refused", "tampered"]
+__all__ = ["ALICE", "BOB", "CLICK", "ENV", "LOYALTY", "NAME", "REGION", "TEAM", "Crowd", "ExperimentRig", "column", "refused", "tampered"]

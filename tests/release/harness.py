@@ -68,10 +68,16 @@ class Rig:
     """Journal, clock, log and controller of one environment with ``flight-delay@v1`` live."""
 
     def __init__(
-        self, *, seed: int = 0, policy: Decides | None = None, versions: Iterable[ModelVersion] = (), initial: bool = True
+        self,
+        *,
+        seed: int = 0,
+        policy: Decides | None = None,
+        versions: Iterable[ModelVersion] = (),
+        initial: bool = True,
+        more: tuple[Handles, ...] = (),
     ) -> None:
         self.clock = ManualClock(START_US)
-        self.journal = MemoryJournal(self.clock, policy or AllowEverything(), (*HANDLERS, REGISTER))
+        self.journal = MemoryJournal(self.clock, policy or AllowEverything(), (*HANDLERS, REGISTER, *more))
         self.log: list[LogRecord] = []
         self.rng = np.random.default_rng(seed)
         self.controller = Controller(self.journal, ENV)

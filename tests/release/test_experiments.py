@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from tests.release.experiment_rig import ALICE, BOB, CLICK, ENV, LOYALTY, NAME, REGION, TEAM, Crowd, ExperimentRig, refused
+from tests.release.experiment_rig import ALICE, BOB, CLICK, ENV, LOYALTY, NAME, REGION, TEAM, Crowd, ExperimentRig, column, refused
 
 from leverframe.core.actor import PLATFORM, Actor
 from leverframe.core.assignment import Assigner
@@ -250,7 +250,7 @@ def test_answers_of_gateways_that_lag_or_err_are_told_apart_from_exposures():
 
 def test_a_plan_keeps_its_name_and_faults_are_told_all_at_once():
     rig = ExperimentRig()
-    digest = rig.plan_experiment(V2, V3, shares=(30, 20), segments=(REGION,), covariate=LOYALTY)
+    digest = rig.plan_experiment(V2, V3, shares=(30, 20), segments=(column("region", 3),), covariate=column("loyalty", 3))
     plan = rig.journal.get(KIND_EXPERIMENT_PLAN, digest, ExperimentPlan)
     assert (plan.digest, plan.shares, plan.versions) == (digest, (0.5, 0.3, 0.2), (V1, V2, V3))
     with pytest.raises(InvalidInput) as error:

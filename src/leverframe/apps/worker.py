@@ -14,6 +14,7 @@ from leverframe.apps.data_loop import LOOK_EVERY_S, DataLoop
 from leverframe.apps.durable import DurableEngine
 from leverframe.apps.egress_loop import PAUSE_S as EGRESS_PAUSE_S
 from leverframe.apps.egress_loop import EgressLoop
+from leverframe.apps.experiment_loop import ExperimentLoop
 from leverframe.apps.log_tape import LogTape
 from leverframe.apps.materialize_workflow import MaterializeWorkflow
 from leverframe.apps.monitor_loop import MonitorLoop
@@ -46,6 +47,7 @@ class LookLoop:
     def __init__(self, parts: Parts, sample: ParitySample | None = None) -> None:
         self._parts = parts
         self._controller = Controller(parts.ledger, parts.settings.environment)
+        self._experiments = ExperimentLoop(parts)
         self._tape = LogTape(parts.settings.log_folder, parts.settings.home / "log.marks", self._lowest_generation)
         # A memory-mapped moment that a replay waits for, so that it never outruns the looks (decision 0003).
         self._look = ReplayClock(parts.settings.home / "look.clock")
@@ -56,6 +58,7 @@ class LookLoop:
         """One look: judge, decide, publish, and wait until the gateway has what was published."""
         now_us = self._parts.clock.now_us()
         self._controller.tick(self._tape.since, now_us)
+        self._experiments.look(now_us)
         table = self._parts.publisher.publish()
         self._tape.mark(table.generation)
         if table.generation != self._confirmed and table.endpoints:

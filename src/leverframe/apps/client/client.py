@@ -13,6 +13,7 @@ from types import TracebackType
 import httpx
 
 from leverframe.apps.client.data import DataClient
+from leverframe.apps.client.experiments import ExperimentsClient
 from leverframe.apps.client.feature_services import FeatureServicesClient
 from leverframe.apps.client.features import FeaturesClient
 from leverframe.apps.client.keeping import KeepingClient
@@ -73,6 +74,7 @@ class Client:
         self.lineage = LineageClient(self._transport)
         self.training = TrainingClient(self._transport)
         self.release = ReleaseClient(self._transport)
+        self.experiments = ExperimentsClient(self._transport)
         self.promoting = PromotingClient(self._transport)
         self.operating = OperatingClient(self._transport)
         self.monitoring = MonitoringClient(self._transport)

@@ -13,6 +13,7 @@ from leverframe import __version__
 from leverframe.apps.control import (
     events,
     routes_data,
+    routes_experiments,
     routes_feature_health,
     routes_feature_services,
     routes_features,
@@ -71,6 +72,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_release.ROUTES,
     *routes_history.ROUTES,
     *routes_promoting.ROUTES,
+    *routes_experiments.ROUTES,
     *routes_operating.ROUTES,
     *routes_webhooks.ROUTES,
 )

@@ -6,6 +6,7 @@ from leverframe.apps.platform.contracts import Contracts
 from leverframe.apps.platform.data import Data
 from leverframe.apps.platform.doctor import checks
 from leverframe.apps.platform.erasing import Erasing
+from leverframe.apps.platform.experiments import Experiments
 from leverframe.apps.platform.feature_details import FeatureDetails
 from leverframe.apps.platform.feature_health import FeatureHealth
 from leverframe.apps.platform.feature_services import FeatureServices
@@ -60,6 +61,7 @@ class Platform:
         self.release = Releases(parts)
         self.history = History(parts, self.release)
         self.operating = Operating(parts, self.release)
+        self.experiments = Experiments(parts)
         self.promoting = Promoting(parts, self.release)
         self.serving = Serving(parts, self.training)
         self.monitoring = Monitoring(parts)

@@ -210,10 +210,10 @@ class Exposures:
 
     def _segment(self, column: Column, record: PredictionRecord, arm: int) -> str:
         value = _value(record, column.positions[arm])
-        if not math.isfinite(value) or (column.categories and value < 0.0):
+        categories = column.categories[arm] if column.categories else ()
+        if not math.isfinite(value) or (categories and not 0.0 <= value < len(categories)):
             return MISSING
-        named = column.categories and int(value) < len(column.categories)
-        name = column.categories[int(value)] if named else f"{value:g}"
+        name = categories[int(value)] if categories else f"{value:g}"
         known = self._values[column.name]
         if name not in known and len(known) >= SEGMENT_VALUES_MAX:
             return OTHERS

@@ -81,11 +81,11 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """An input column that the log keeps: where it stands in each arm's rows (control first), and its categories if it has some."""
+    """An input column that the log keeps: where it stands in each arm's rows, and each arm's categories if it has some; control first."""
 
     name: str
     positions: tuple[int, ...]
-    categories: tuple[str, ...] = ()
+    categories: tuple[tuple[str, ...], ...] = ()
 
 
 class ExperimentPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,6 +205,9 @@ def _measure_faults(plan: ExperimentPlan) -> list[Fault]:
         below_one = guardrail.metric != "latency_quantile"
         if not 0.0 < guardrail.margin < (1.0 if below_one else 100.0) or not 0.0 < guardrail.quantile < 1.0 or guardrail.bound_us <= 0:
             faults.append(Fault(where=f"guardrails.{guardrail.metric}", what="out of range", got=f"{guardrail.margin:g}"))
+    for column in (*plan.segments, *([plan.covariate] if plan.covariate else [])):
+        if len(column.positions) != len(plan.versions) or len(column.categories) not in (0, len(plan.versions)):
+            faults.append(Fault(where=column.name, what="a place in every arm's rows", expected=str(len(plan.versions))))
     if len(plan.segments) > SEGMENT_COLUMNS_MAX:
         faults.append(Fault(where="segments", what="how many", expected=f"at most {SEGMENT_COLUMNS_MAX}", got=str(len(plan.segments))))
     if not 0.0 < plan.alpha <= 0.2:
