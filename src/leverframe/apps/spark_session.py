@@ -27,6 +27,8 @@ ALWAYS = {
     "spark.sql.ansi.enabled": "true",
     # Columns are told apart by case, as Polars and the contracts do.
     "spark.sql.caseSensitive": "true",
+    # Files hold microseconds, as everybody else's do, and not Spark's old form of 96 bits.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
@@ -69,9 +71,9 @@ def open_spark(master: str, home: Path, options: Mapping[str, str] | None = None
 
 
 @contextmanager
-def spark_for(master: str, home: Path) -> Iterator["SparkSession"]:
+def spark_for(master: str, home: Path, options: Mapping[str, str] | None = None) -> Iterator["SparkSession"]:
     """``open_spark`` for one piece of work; the session is stopped afterwards."""
-    session = open_spark(master, home)
+    session = open_spark(master, home, options)
     try:
         yield session
     finally:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from leverframe.apps.durable import StepCaller
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.spark_training_sets import joined_on_spark, snapshot_files
 from leverframe.core.actor import PLATFORM
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest, canonical_json
@@ -119,10 +120,13 @@ class TrainingWorkflow:
         )
 
     def _rows(self, request: TrainingRequest, dataset: str) -> pl.LazyFrame:
+        return read_snapshot(self._parts.artifacts, self._snapshot(request, dataset))
+
+    def _snapshot(self, request: TrainingRequest, dataset: str) -> Snapshot:
         snapshot = self._parts.ledger.get(KIND_SNAPSHOT, f"{dataset}/{request.snapshots[dataset]}", Snapshot)
         if snapshot is None:
             raise NotFound("the run's snapshot is not known any more", where=dataset, got=request.snapshots[dataset])
-        return read_snapshot(self._parts.artifacts, snapshot)
+        return snapshot
 
     def _join(self, request: TrainingRequest, questions: pl.DataFrame) -> pl.DataFrame:
         views = [view for view in self._parts.ledger.find(KIND_VIEW, FeatureView) if view.name in request.feature_views]
@@ -132,7 +136,13 @@ class TrainingWorkflow:
                 "a feature view was changed since the run was asked for", where=", ".join(changed), next_step="lever train again"
             )
         sources = [(view, self._rows(request, view.source)) for view in views]
-        joined = training_set(in_utc(questions, request.spec.asked_at), request.spec.asked_at, sources)
+        asked, asked_at = in_utc(questions, request.spec.asked_at), request.spec.asked_at
+        if request.engine == "spark" and views:
+            settings = self._parts.settings
+            files = [(view, snapshot_files(self._parts.artifacts, self._snapshot(request, view.source))) for view in views]
+            joined = joined_on_spark(settings.spark_master, settings.home, asked, asked_at, files)
+        else:
+            joined = training_set(asked, asked_at, sources)
         self._said[request.run_id] = self._report(request, joined, sources)
         return joined.frame
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -39,6 +40,7 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``spec`` already carries the overrides of this run. ``snapshots`` are the datasets read, by name; ``feature_views`` the views' versions.
     The window is ``[from_us, to_us)``; labels count when they were known by ``to_us``. ``champion`` names the version to compare with.
+    ``engine`` joins the features; it decides where, and no value.
     """
 
     run_id: str
@@ -54,6 +56,7 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
     champion: str = ""
     holdout_share: float = HOLDOUT_SHARE
     embargo_us: int = EMBARGO_US
+    engine: Literal["polars", "spark"] = "polars"
 
     @property
     def window(self) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import typer
 
 from leverframe.apps.cli import commands_compare
 from leverframe.apps.cli.code_commit import code_commit
+from leverframe.apps.cli.commands_training_set import engine_named
 from leverframe.apps.cli.connection import connect, home_folder, load
 from leverframe.apps.cli.exit_codes import INTERNAL, REFUSED
 from leverframe.apps.cli.moments import moment_us
@@ -32,6 +33,7 @@ def train(
     to: Annotated[str, typer.Option("--to", help="End of the rows; labels known by then.")] = "",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 20130401,
     note: Annotated[str, typer.Option(help="Kept with the version.")] = "",
+    engine: Annotated[str, typer.Option(help="Who joins the features: polars, or spark (at LEVER_SPARK_MASTER).")] = "polars",
     attach: Annotated[str, typer.Option(help="Follow this run instead of starting one.")] = "",
     detach: Annotated[bool, typer.Option("--detach", help="Start and return at once.")] = False,
     json_output: Json = False,
@@ -51,7 +53,8 @@ def train(
                     expected="MODEL --from MOMENT --to MOMENT",
                     next_step="lever train flight-delay --from 2013-01-01 --to 2013-04-01",
                 )
-            request = TrainRequest(model=model, from_us=from_us, to_us=to_us, seed=seed, note=note, code_commit=code_commit())
+            asked = {"model": model, "from_us": from_us, "to_us": to_us, "seed": seed, "note": note, "engine": engine_named(engine)}
+            request = msgspec.convert({**asked, "code_commit": code_commit()}, TrainRequest)
             run = client.training.start(request)
         if not detach:
             try:

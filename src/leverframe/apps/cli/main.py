@@ -31,6 +31,7 @@ from leverframe.apps.cli import (
     commands_sources,
     commands_stream,
     commands_training,
+    commands_training_set,
     commands_webhooks,
 )
 from leverframe.apps.cli.exit_codes import exit_code_of
@@ -61,6 +62,7 @@ for _module in (
     commands_online,
     commands_parity,
     commands_training,
+    commands_training_set,
     commands_reproduce,
     commands_score,
     commands_release,

@@ -120,6 +120,7 @@ class Training:
             seed=request.seed,
             started_at_us=parts.clock.now_us(),
             champion=endpoint.live.version if endpoint is not None and endpoint.live is not None else "",
+            engine=request.engine,
         )
 
     def _at_the_door(self, spec: ModelSpec, bound: Signature) -> Signature:

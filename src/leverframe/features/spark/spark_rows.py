@@ -26,7 +26,8 @@ def read_rows(session: SparkSession, files: Sequence[Path | str]) -> DataFrame:
         session.read.parquet(str(file)).withColumn(ORDER, F.lit(number * ROWS_PER_FILE_MAX) + F.expr("_metadata.row_index"))
         for number, file in enumerate(files)
     ]
-    return reduce(lambda a, b: a.unionByName(b), parts)
+    # Parts of a snapshot from before a column was added lack it.
+    return reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), parts)
 
 
 def key_column(frame: DataFrame, name: str) -> Column:

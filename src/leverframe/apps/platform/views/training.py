@@ -37,7 +37,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 class TrainRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to train: rows asked in ``[from_us, to_us)`` whose label was known at ``to_us``.
 
-    ``prepare`` and ``params`` override the spec's; ``code_commit`` names the version of the team's own code.
+    ``prepare`` and ``params`` override the spec's; ``code_commit`` names the version of the team's own code. ``engine`` computes the
+    training set: ``polars`` on the worker's machine, ``spark`` where ``LEVER_SPARK_MASTER`` says; values are the same.
     """
 
     model: str
@@ -48,6 +49,7 @@ class TrainRequest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     code_commit: str = "unversioned"
     note: str = ""
+    engine: Literal["polars", "spark"] = "polars"
 
 
 class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
