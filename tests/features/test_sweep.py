@@ -4,7 +4,6 @@ import ctypes
 import math
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from leverframe.features.timelines.sweep import Points, Sweep, SweepEngine, swee
 from leverframe.features.timelines.sweep_c import CompiledSweeps, sweep_engine
 from leverframe.features.timelines.sweep_numpy import NumpySweeps
 
-SOURCE = Path(sweep_c.__file__).with_name("sweep.c")
 Array = npt.NDArray[Any]
 SUMS = ("count", "share", "sum", "mean", "std")
 
@@ -28,9 +26,9 @@ SUMS = ("count", "share", "sum", "mean", "std")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> CompiledSweeps:
     """From the very source, whatever was installed."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))))
-    library = tmp_path_factory.mktemp("sweep") / sweep_c.LIBRARY
+    library = tmp_path_factory.mktemp("sweep") / "sweep.so"
     flags = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
-    subprocess.run([compiler, *flags, "-o", library, SOURCE, "-lm"], check=True, timeout=60)
+    subprocess.run([compiler, *flags, "-o", library, sweep_c.SOURCE, "-lm"], check=True, timeout=60)
     return CompiledSweeps(ctypes.CDLL(str(library)))
 
 

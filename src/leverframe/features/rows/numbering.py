@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from leverframe.features.rows.numbering_c import codes_by_hash, distinct_by_hash
+
 Ints = NDArray[np.int64]
 UNKNOWN = -1
 """The number of a key that is not among the known ones."""
@@ -54,15 +56,21 @@ def distinct_sorted(numbers: Ints) -> Ints:
     return distinct
 
 
+def distinct_keys(rows: pl.DataFrame) -> tuple[pl.DataFrame, Ints]:
+    """The distinct rows (none of them null), in order, and for each row its place among them; int64."""
+    by_hash = distinct_by_hash(rows)
+    if by_hash is not None:
+        return by_hash
+    known = rows.lazy().unique().sort(rows.columns).collect()
+    return known, key_codes(rows, known)
+
+
 def key_codes(rows: pl.DataFrame, known: pl.DataFrame) -> Ints:
     """For each row the number of its key in ``known`` (distinct rows without nulls), int64, ``UNKNOWN`` where it is not there."""
-    keys = rows.columns
-    if len(keys) == 1 and known.schema[keys[0]] == pl.String:
-        # Half the time of a join: the keys are hashed where they lie, nothing is gathered.
-        found = pl.col(keys[0]).cast(pl.Enum(known[keys[0]]), strict=False).to_physical().alias(_CODE)
-        numbered = rows.lazy().select(found)
-    else:
-        numbered = rows.lazy().join(known.lazy().with_row_index(_CODE), on=keys, how="left", maintain_order="left")
+    by_hash = codes_by_hash(rows, known)
+    if by_hash is not None:
+        return by_hash
+    numbered = rows.lazy().join(known.lazy().with_row_index(_CODE), on=rows.columns, how="left", maintain_order="left")
     return numbered.select(pl.col(_CODE).cast(pl.Int64).fill_null(UNKNOWN)).collect()[_CODE].to_numpy()
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from leverframe.core.feature import FeatureView
 from leverframe.features.declared.definitions import ARRIVAL, EVENT, windows
 from leverframe.features.rows.aggregate_inputs import Input, input_column, inputs
-from leverframe.features.rows.numbering import Ints, key_codes, order_by_code
+from leverframe.features.rows.numbering import Ints, distinct_keys, order_by_code
 from leverframe.features.rows.source_rows import COUNTS, ROW_KEY, source_rows
 from leverframe.features.timelines.newest_known import by_knowledge
 
@@ -94,9 +94,7 @@ def known_rows(view: FeatureView, source: pl.LazyFrame) -> KnownRows:
     InvalidInput: the view does not fit the source.
     """
     rows = source_rows(view, source)
-    keys = list(view.entity)
-    entities = rows.lazy().select(keys).unique().sort(keys).collect()
-    codes = key_codes(rows.select(keys), entities)
+    entities, codes = distinct_keys(rows.select(view.entity))
     event, arrival = rows[EVENT].to_numpy(), rows[ARRIVAL].to_numpy()
     known = np.maximum(event, arrival)
     order = order_by_code(codes, entities.height, by_knowledge(known, event, arrival))

@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from leverframe.features.declared.definitions import ARRIVAL, EVENT, VALID_FROM
-from leverframe.features.rows.numbering import Ints, clock_of, key_codes, order_by_code
+from leverframe.features.rows.numbering import Ints, clock_of, distinct_keys, order_by_code
 
 
 def newest_known(rows: pl.DataFrame, entity: Sequence[str]) -> pl.DataFrame:
@@ -22,8 +22,7 @@ def newest_known(rows: pl.DataFrame, entity: Sequence[str]) -> pl.DataFrame:
     """
     event, arrival = rows[EVENT].to_numpy(), rows[ARRIVAL].to_numpy()
     valid_from = np.maximum(event, arrival)
-    known = rows.select(entity).unique().sort(entity)
-    codes = key_codes(rows.select(entity), known)
+    known, codes = distinct_keys(rows.select(entity))
     order = order_by_code(codes, known.height, by_knowledge(valid_from, event, arrival))
     ordered_codes, ordered_from = codes[order], valid_from[order]
     # A later entity's numbers are all higher, so one running maximum serves every entity.

@@ -1,7 +1,6 @@
 """Sweeps by ``sweep.c``, which is built when Leverframe is installed. Calls let go of the interpreter, so that windows go side by side."""
 
 import ctypes
-import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from leverframe.features.rows.libraries import address, load_library, structure
 from leverframe.features.rows.numbering import Ints
 from leverframe.features.timelines.sweep import Bools, Floats, Sum, Sweep, SweepEngine
 from leverframe.features.timelines.sweep_numpy import NumpySweeps
 
-LIBRARY = "libleverframe_sweep" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+SOURCE = Path(__file__).with_name("sweep.c")
 INTERFACE = 2
 """Of ``sweep.c``; raised with every change of its structures or its calls."""
 BLOCK = 16
@@ -62,13 +62,9 @@ class _Heights(ctypes.Structure):
 
 @cache
 def sweep_engine() -> SweepEngine:
-    """The compiled engine; the one in numpy where that was not built, or from a version whose calls would read past their arguments."""
-    path = Path(__file__).with_name(LIBRARY)
-    if not path.exists():
-        return NumpySweeps()
-    library = ctypes.CDLL(str(path))
-    interface = getattr(library, "leverframe_sweep_interface", None)
-    return NumpySweeps() if interface is None or interface() != INTERFACE else CompiledSweeps(library)
+    """The compiled engine; the one in numpy where that was not built."""
+    library = load_library(SOURCE, INTERFACE)
+    return NumpySweeps() if library is None else CompiledSweeps(library)
 
 
 class CompiledSweeps:
@@ -84,7 +80,7 @@ class CompiledSweeps:
         if len(numbers) > len(at) * _FEW:
             return np.searchsorted(numbers, at, side="right")
         numbers, at, counts = _array(numbers, np.int64), _array(at, np.int64), np.empty(len(at), dtype=np.int64)
-        self._calls["before"](_address(numbers), len(numbers), _address(at), len(at), _address(counts))
+        self._calls["before"](address(numbers), len(numbers), address(at), len(at), address(counts))
         return counts
 
     def sums(self, sweep: Sweep, whole: Ints | None, there: Bools | None, out: Mapping[Sum, Floats]) -> None:
@@ -93,18 +89,18 @@ class CompiledSweeps:
         assert whole is not None or not {"sum", "mean", "std"} & set(out), "a sum is of numbers"
         come = self._running(sweep.rows, None, whole, there, squares="std" in out)
         leave = come if sweep.leaving is None else self._running(sweep.rows, sweep.leaving, whole, there, squares="std" in out)
-        wanted = (_POINTER * len(_SUMS))(*(_address(_answers(sweep, out[name])) if name in out else None for name in _SUMS))
+        wanted = (_POINTER * len(_SUMS))(*(address(_answers(sweep, out[name])) if name in out else None for name in _SUMS))
         with_arrays = _sweep(sweep)
         self._calls["sums"](ctypes.byref(with_arrays), ctypes.byref(come), ctypes.byref(leave), wanted)
 
     def _running(self, rows: int, order: Ints | None, whole: Ints | None, there: Bools | None, *, squares: bool) -> _Running:
-        running: _Running = _structure(
+        running: _Running = structure(
             _Running,
             count=None if there is None else np.empty(rows + 1, dtype=np.int64),
             total=None if whole is None else np.empty(rows + 1, dtype=np.uint64),
             squares=np.empty(2 * (rows + 1), dtype=np.uint64) if squares else None,
         )
-        self._calls["running"](_address(order), rows, _address(whole), _address(there), ctypes.byref(running))
+        self._calls["running"](address(order), rows, address(whole), address(there), ctypes.byref(running))
         return running
 
     def extreme(self, sweep: Sweep, values: Floats, there: Bools | None, sign: float, out: Floats) -> None:
@@ -120,33 +116,26 @@ class CompiledSweeps:
         self._highest(sweep, recency.astype(np.float64), there, 1.0, given, out)
 
     def _highest(self, sweep: Sweep, values: Floats | None, there: Bools | None, sign: float, given: Floats | None, out: Floats) -> None:
-        ranking = _structure(_Ranking, values=values, there=_column(sweep, there, np.bool_), sign=sign, given=given)
+        ranking = structure(_Ranking, values=values, there=_column(sweep, there, np.bool_), sign=sign, given=given)
         answers, with_arrays = _answers(sweep, out), _sweep(sweep)
         if sweep.leaving is not None:
             held = np.empty(sweep.rows, dtype=np.int64)
-            self._calls["highest_by_heap"](ctypes.byref(with_arrays), ctypes.byref(ranking), _address(held), _address(answers))
+            self._calls["highest_by_heap"](ctypes.byref(with_arrays), ctypes.byref(ranking), address(held), address(answers))
             return
         blocks, longest = -(-sweep.rows // BLOCK), int((sweep.came - sweep.gone).max(initial=0))
         levels = max(1, (longest // BLOCK).bit_length())
         # One array, for the kernel hands out few large pages in less time than many small ones.
         room = np.empty(2 * sweep.rows + levels * blocks)
         upto, onward, of_blocks = np.split(room, (sweep.rows, 2 * sweep.rows))
-        heights = _structure(_Heights, upto=upto, onward=onward, blocks=of_blocks, levels=levels)
-        self._calls["highest"](ctypes.byref(with_arrays), ctypes.byref(ranking), ctypes.byref(heights), _address(answers))
+        heights = structure(_Heights, upto=upto, onward=onward, blocks=of_blocks, levels=levels)
+        self._calls["highest"](ctypes.byref(with_arrays), ctypes.byref(ranking), ctypes.byref(heights), address(answers))
 
     def distinct(self, sweep: Sweep, groups: Ints, there: Bools | None, out: Floats) -> None:
         """How many different groups the rows at each point have."""
         groups_there = _column(sweep, groups, np.int64), _column(sweep, there, np.bool_)
         assert not len(groups) or groups.min() >= 0, "groups are numbered from zero"
         held, with_arrays = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.int64), _sweep(sweep)
-        self._calls["distinct"](ctypes.byref(with_arrays), *map(_address, (*groups_there, held, _answers(sweep, out))))
-
-
-def _structure(kind: type[Any], **fields: Any) -> Any:
-    """A structure of ``sweep.c`` whose arrays live as long as it does."""
-    made = kind(**{name: _address(value) if isinstance(value, np.ndarray) else value for name, value in fields.items()})
-    made.kept = fields
-    return made
+        self._calls["distinct"](ctypes.byref(with_arrays), *map(address, (*groups_there, held, _answers(sweep, out))))
 
 
 def _sweep(sweep: Sweep) -> _Sweep:
@@ -160,7 +149,7 @@ def _sweep(sweep: Sweep) -> _Sweep:
         "place": points.place,
     }
     whole = {name: None if array is None else _array(array, np.int64) for name, array in arrays.items()}
-    made: _Sweep = _structure(_Sweep, rows=sweep.rows, points=len(points.at), **whole)
+    made: _Sweep = structure(_Sweep, rows=sweep.rows, points=len(points.at), **whole)
     return made
 
 
@@ -178,7 +167,3 @@ def _answers(sweep: Sweep, out: Floats) -> Floats:
     assert out.dtype == np.float64, "answers are float64"
     assert all((out.flags.c_contiguous, out.flags.writeable)), "answers lie side by side"
     return out
-
-
-def _address(array: npt.NDArray[Any] | None) -> int | None:
-    return None if array is None else int(array.__array_interface__["data"][0])

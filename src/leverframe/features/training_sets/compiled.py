@@ -8,6 +8,7 @@ import polars as pl
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
 from leverframe.features.declared.definitions import VALID_FROM
+from leverframe.features.rows.numbering import Ints, distinct_keys, key_codes
 from leverframe.features.rows.side_by_side import side_by_side
 from leverframe.features.rows.source_rows import moment
 from leverframe.features.timelines.known_rows import KnownRows
@@ -35,11 +36,36 @@ def keys_schema(history: History) -> pl.Schema:
 
 def compile_views(histories: Sequence[tuple[FeatureView, History]]) -> CompiledViews:
     """Number the keys of the histories and lay their columns out for look-up by position, or for sweeps."""
-    by_entity: dict[tuple[str, ...], list[History]] = {}
-    for view, history in histories:
-        by_entity.setdefault(view.entity, []).append(history)
-    keys = dict(zip(by_entity, side_by_side(lambda item: _keys(*item), by_entity.items()), strict=True))
-    return CompiledViews(views=tuple(side_by_side(lambda pair: _compiled(*pair, keys[pair[0].entity]), histories)), keys=keys)
+    keyed = side_by_side(lambda pair: _Keyed.of(*pair), histories)
+    by_entity: dict[tuple[str, ...], list[_Keyed]] = {}
+    for each in keyed:
+        by_entity.setdefault(each.view.entity, []).append(each)
+    keys = {entity: entity_keys_of([k.known for k in of], [m for k in of for m in k.moments_us]) for entity, of in by_entity.items()}
+    return CompiledViews(views=tuple(side_by_side(lambda each: each.compiled(keys[each.view.entity]), keyed)), keys=keys)
+
+
+@dataclass(frozen=True)
+class _Keyed:
+    """A history with its distinct keys, in order, each row's place among them, and the moments at which anything changes."""
+
+    view: FeatureView
+    history: History
+    known: pl.DataFrame
+    codes: Ints
+    moments_us: Sequence[Ints]
+
+    @classmethod
+    def of(cls, view: FeatureView, history: History) -> "_Keyed":
+        if isinstance(history, KnownRows):
+            return cls(view, history, history.entities, history.codes, [history.known_us, *history.leaving_us])
+        return cls(view, history, *distinct_keys(history.select(view.entity)), [history[VALID_FROM].to_numpy()])
+
+    def compiled(self, keys: EntityKeys) -> CompiledTimeline | CompiledWindows:
+        # Both lists of keys are in order: where they are equally long they are the same.
+        codes = self.codes if self.known.height == keys.known.height else key_codes(self.known, keys.known)[self.codes]
+        if isinstance(self.history, KnownRows):
+            return compile_windows(self.view, self.history, codes, keys)
+        return compile_timeline(self.view, self.history, codes, keys)
 
 
 def answer(compiled: CompiledViews, questions: pl.DataFrame, asked_at: str) -> tuple[list[pl.Series], tuple[ViewMatch, ...]]:
@@ -60,19 +86,3 @@ def _answer(compiled: CompiledTimeline | CompiledWindows, asked: Asked) -> tuple
     block, match = compiled.answer(asked)
     names = (f"{compiled.view.name}.{feature}" for feature in compiled.view.features)
     return [pl.Series(name, row, dtype=pl.Float64, nan_to_null=True) for name, row in zip(names, block, strict=True)], match
-
-
-def _keys(entity: tuple[str, ...], histories: Sequence[History]) -> EntityKeys:
-    keys, moments_us = [], []
-    for history in histories:
-        if isinstance(history, KnownRows):
-            keys.append(history.entities)
-            moments_us += [history.known_us, *history.leaving_us]
-        else:
-            keys.append(history.select(entity).unique())
-            moments_us.append(history[VALID_FROM].to_numpy())
-    return entity_keys_of(keys, moments_us)
-
-
-def _compiled(view: FeatureView, history: History, keys: EntityKeys) -> CompiledTimeline | CompiledWindows:
-    return compile_windows(view, history, keys) if isinstance(history, KnownRows) else compile_timeline(view, history, keys)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
 from leverframe.features.declared.definitions import EVENT, VALID_FROM
-from leverframe.features.rows.numbering import Ints, key_codes
+from leverframe.features.rows.numbering import Ints
 from leverframe.features.training_sets.asof import NOTHING, Asked, EntityKeys, keys_with_rows, positions
 from leverframe.features.training_sets.match_report import view_match
 
@@ -55,9 +55,8 @@ class CompiledTimeline:
         return view_match(view.name, known=self.has_rows[asked.codes[rows]], found=found, alive=alive, ages_us=ages_us)
 
 
-def compile_timeline(view: FeatureView, line: pl.DataFrame, keys: EntityKeys) -> CompiledTimeline:
-    """Number the rows of ``timeline(view, …)``, whose keys and moments are among ``keys``."""
-    codes = key_codes(line.select(view.entity), keys.known)
+def compile_timeline(view: FeatureView, line: pl.DataFrame, codes: Ints, keys: EntityKeys) -> CompiledTimeline:
+    """Number the rows of ``timeline(view, …)``, whose keys and moments are among ``keys``; ``codes`` are the rows' places there."""
     if bool((codes[1:] < codes[:-1]).any()):
         # Ours come in order of their keys; from elsewhere a timeline need only be in order of time within each key.
         order = np.argsort(codes, kind="stable")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
-from leverframe.features.rows.numbering import Ints, key_codes
+from leverframe.features.rows.numbering import Ints
 from leverframe.features.timelines.known_rows import KnownRows
 from leverframe.features.timelines.sweep import Points
 from leverframe.features.timelines.window_answers import NumberedRows, fill, numbered_rows
@@ -47,11 +47,8 @@ class CompiledWindows:
         return block, view_match(self.view.name, known=self.has_rows[asked.codes], found=found, alive=found, ages_us=ages_us)
 
 
-def compile_windows(view: FeatureView, known: KnownRows, keys: EntityKeys) -> CompiledWindows:
-    """Number the rows of ``known_rows(view, …)``, whose keys and moments are among ``keys``."""
-    # Both lists of keys are in order: where they are equally long they are the same.
-    same = known.entities.height == keys.known.height
-    codes = known.codes if same else key_codes(known.entities, keys.known)[known.codes]
+def compile_windows(view: FeatureView, known: KnownRows, codes: Ints, keys: EntityKeys) -> CompiledWindows:
+    """Number the rows of ``known_rows(view, …)``, whose keys and moments are among ``keys``; ``codes`` are the rows' places there."""
     return CompiledWindows(
         view=view,
         codes=codes,
