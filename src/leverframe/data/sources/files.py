@@ -17,6 +17,11 @@ Format = Literal["parquet", "csv", "jsonl"]
 NAME_CHARACTERS_MAX = 128
 CSV_HEADER_BYTES_MAX = 1_000_000
 LINE_BYTES_MAX = 1_000_000
+JSON_CELLS_MAX = 40_000_000
+"""A cell of JSON lines is a Python object before it is a value, and so costs several times what one of another format does."""
+BOM = b"\xef\xbb\xbf"
+ZLIB_STARTS = (b"x\x01", b"x\x9c", b"x\xda")
+"""The reader of CSV decompresses what begins so, unless a byte order mark stands before it; ``x\xda`` may begin a name in UTF-8."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +86,13 @@ def _check_names(names: list[str], limits: Limits) -> None:
 def _read_parquet(data: bytes, limits: Limits) -> pl.DataFrame:
     declared = declared_size(data)
     _bound("rows", declared.rows, limits.rows_max)
-    _bound("bytes once decompressed", declared.uncompressed_bytes, limits.uncompressed_bytes_max)
+    _bound("columns", declared.columns, limits.columns_max)
+    _bound("cells", max(declared.rows * declared.columns, declared.values), limits.cells_max)
+    _bound("bytes once decompressed", declared.decoded_bytes, limits.uncompressed_bytes_max)
+    # Before the reader sees it here: even its schema may take the process with it. A file that declares little gets little memory.
+    probe(data, 2 * (len(data) + declared.decoded_bytes))
     try:
-        schema = pl.read_parquet_schema(io.BytesIO(data))
-        _check_names(list(schema), limits)
-        _bound("cells", declared.rows * len(schema), limits.cells_max)
-        probe(data, limits.uncompressed_bytes_max)
+        _check_names(list(pl.read_parquet_schema(io.BytesIO(data))), limits)
         return pl.read_parquet(io.BytesIO(data))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InvalidInput(
@@ -111,10 +117,12 @@ def _utf8(data: bytes) -> None:
 
 def _read_csv(data: bytes, limits: Limits) -> pl.DataFrame:
     _utf8(data)
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data = data.removeprefix(BOM)
     names = _csv_header(data, limits)
     _bound("rows", max(0, data.count(b"\n") - 1), limits.rows_max)
     _bound("cells", data.count(b"\n") * len(names), limits.cells_max)
+    if data.startswith(ZLIB_STARTS):
+        data = BOM + data
     try:
         return pl.read_csv(data, infer_schema=False)
     except pl.exceptions.PolarsError as error:
@@ -141,22 +149,26 @@ _LINE = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
 def _read_json_lines(data: bytes, limits: Limits) -> pl.DataFrame:
     """Column by column, so that a value of another type than its column's shows up as text and not as a guess."""
     _utf8(data)
+    data = data.removeprefix(BOM)
     _bound("rows", data.count(b"\n"), limits.rows_max)
+    cells_max = min(limits.cells_max, JSON_CELLS_MAX)
     columns: dict[str, list[str | int | float | bool | None]] = {}
     rows = 0
-    for number, line in enumerate(data.splitlines(), start=1):
+    for number, line in enumerate(io.BytesIO(data), start=1):
         if not line.strip():
             continue
         _bound(f"bytes in line {number}", len(line), LINE_BYTES_MAX)
         for name, value in _json_row(line, number).items():
             if name not in columns:
                 _bound("columns", len(columns) + 1, limits.columns_max)
+                # A column costs a cell in every row, also in those that lack it, so it is counted when it first appears.
+                _bound("cells", (rows + 1) * (len(columns) + 1), cells_max)
                 columns[name] = []
             values = columns[name]
             values.extend([None] * (rows - len(values)))
             values.append(value)
         rows += 1
-    _bound("cells", rows * len(columns), limits.cells_max)
+    _bound("cells", rows * len(columns), cells_max)
     for values in columns.values():
         values.extend([None] * (rows - len(values)))
     return pl.DataFrame([json_series(name, values) for name, values in columns.items()])

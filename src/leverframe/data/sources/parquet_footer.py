@@ -13,15 +13,24 @@ from leverframe.core.errors import InvalidInput
 MAGIC = b"PAR1"
 FOOTER_BYTES_MAX = 16_000_000
 DEPTH_MAX = 24
+NESTING_MAX = 16
+"""Groups within groups of a schema. Measured: at 10,000 the reader overruns its stack and takes the process with it."""
 
 _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(1, 13)
 
 
 class ParquetSize(NamedTuple):
-    """Rows and uncompressed bytes that the footer declares."""
+    """What the footer declares: rows, uncompressed bytes, columns (each leaf of a nested one), and values over all of them."""
 
     rows: int
     uncompressed_bytes: int
+    columns: int
+    values: int
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes in memory at least: a file of one repeated value is tiny, and each of its values is a number or a view again."""
+        return max(self.uncompressed_bytes, 8 * self.values)
 
 
 class _Reader:
@@ -127,28 +136,102 @@ def declared_size(data: bytes) -> ParquetSize:
 
 
 def _file_metadata(reader: _Reader) -> ParquetSize:
-    rows = total = previous = 0
+    rows = total = columns = values = previous = 0
     while True:
         previous, kind = reader.field(previous)
         if kind == 0:
-            return ParquetSize(rows, total)
-        if previous == 3 and kind == _I64:
+            return ParquetSize(rows, total, columns, values)
+        if previous == 2 and kind == _LIST:
+            size, _ = reader.list_head()
+            columns = _schema_leaves(reader, size)
+        elif previous == 3 and kind == _I64:
             rows = reader.integer()
         elif previous == 4 and kind == _LIST:
             size, _ = reader.list_head()
-            total = sum(_row_group_bytes(reader) for _ in range(size))
+            for _ in range(size):
+                group_bytes, group_values = _row_group(reader)
+                total, values = total + group_bytes, values + group_values
         else:
             reader.skip(kind)
 
 
-def _row_group_bytes(reader: _Reader) -> int:
-    """``RowGroup.total_byte_size``: the uncompressed bytes of its columns."""
-    total = previous = 0
+def _schema_leaves(reader: _Reader, size: int) -> int:
+    """The columns among ``size`` schema elements, which stand in order of a walk from the root down.
+
+    Raises
+    ------
+    ValueError: nested too deep.
+    """
+    leaves = 0
+    open_groups: list[int] = []
+    for _ in range(size):
+        children = _children(reader)
+        if open_groups:
+            open_groups[-1] -= 1
+        leaves += children <= 0
+        if children > 0:
+            open_groups.append(children)
+            if len(open_groups) > NESTING_MAX:
+                raise ValueError("columns nested too deep")
+        while open_groups and open_groups[-1] <= 0:
+            open_groups.pop()
+    return leaves
+
+
+def _children(reader: _Reader) -> int:
+    """``SchemaElement.num_children``; 0 for a column."""
+    children = previous = 0
     while True:
         previous, kind = reader.field(previous)
         if kind == 0:
-            return total
-        if previous == 2 and kind == _I64:
+            return children
+        if previous == 5 and kind == _I32:
+            children = reader.integer()
+        else:
+            reader.skip(kind)
+
+
+def _row_group(reader: _Reader) -> tuple[int, int]:
+    """Uncompressed bytes of a row group's columns, and their values: ``total_byte_size``, or what the columns say if that is more."""
+    total = said = values = previous = 0
+    while True:
+        previous, kind = reader.field(previous)
+        if kind == 0:
+            return max(total, said), values
+        if previous == 1 and kind == _LIST:
+            size, _ = reader.list_head()
+            for _ in range(size):
+                chunk_bytes, chunk_values = _chunk(reader)
+                said, values = said + chunk_bytes, values + chunk_values
+        elif previous == 2 and kind == _I64:
             total = reader.integer()
+        else:
+            reader.skip(kind)
+
+
+def _chunk(reader: _Reader) -> tuple[int, int]:
+    """``ColumnMetaData.total_uncompressed_size`` and ``num_values`` of one ``ColumnChunk``."""
+    found = (0, 0)
+    previous = 0
+    while True:
+        previous, kind = reader.field(previous)
+        if kind == 0:
+            return found
+        if previous == 3 and kind == _STRUCT:
+            found = _chunk_metadata(reader)
+        else:
+            reader.skip(kind)
+
+
+def _chunk_metadata(reader: _Reader) -> tuple[int, int]:
+    size = values = previous = 0
+    while True:
+        previous, kind = reader.field(previous)
+        if kind == 0:
+            return max(0, size), max(0, values)
+        if previous == 5 and kind == _I64:
+            values = reader.integer()
+        elif previous == 6 and kind == _I64:
+            size = reader.integer()
         else:
             reader.skip(kind)
