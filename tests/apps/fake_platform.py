@@ -378,6 +378,20 @@ class FakeRelease:
         return records.endpoint_view(killed=lever == "kill", disabled_features=(argument,) if lever == "disable-feature" else ())
 
 
+class FakeRollouts:
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def _one(self, actor: Actor, release_id: str, reason: str, *, key: str, permission: str = "Release.Operate") -> views.ReleaseView:
+        self._calls.write(self._access, actor, permission, key, release_id, reason)
+        return records.running_release()
+
+    pause = resume = abort = keep = _one
+
+    def rollback(self, actor: Actor, release_id: str, reason: str, *, key: str) -> views.ReleaseView:
+        return self._one(actor, release_id, reason, key=key, permission="Release.Rollback")
+
+
 class FakePromoting:
     def __init__(self, calls: Calls, access: FakeAccess) -> None:
         self._calls, self._access = calls, access
@@ -538,6 +552,7 @@ class FakePlatform:
         self.promoting = FakePromoting(self.calls, access)
         self.experiments = FakeExperiments(self.calls, access)
         self.experiments = FakeExperiments(self.calls, access)
+        self.rollouts = FakeRollouts(self.calls, access)
         self.serving = FakeServing()
         self.monitoring = FakeMonitoring()
         self.audit = FakeAudit()

@@ -9,14 +9,16 @@ from tests.apps.fake_records import SPEC
 from tests.apps.test_cli import lever, platform  # noqa: F401  fixtures
 from tests.release.harness import ALICE, NAME, REGISTER, START_US, TEAM, Register, version
 
+from leverframe.apps.platform.plan_overrides import command_fields, read_overrides
 from leverframe.apps.platform.promoting import Promoting
 from leverframe.apps.platform.release import Releases
+from leverframe.apps.platform.rollouts import Rollouts
 from leverframe.apps.platform.views import PlanRequest
 from leverframe.apps.platform.views.promoting import LiftRequest, PromoteRequest, TeamRulesRequest
 from leverframe.core.actor import PLATFORM, Actor
 from leverframe.core.clock import HOUR_US, ManualClock
 from leverframe.core.command import Command, Handles, Transaction
-from leverframe.core.errors import Forbidden, NotFound, Refused
+from leverframe.core.errors import Forbidden, InvalidInput, NotFound, Refused
 from leverframe.core.model import ModelSpec
 from leverframe.governance.ledger.memory import MemoryJournal
 from leverframe.governance.policy import Policy
@@ -169,3 +171,53 @@ def test_verbs_show_and_set_rules_promote_and_lift(lever, platform, tmp_path) ->
     code, out, err = lever("release", "rules", "flights", "--file", str(file))
     assert code == 2
     assert "not release rules" in err
+
+
+def test_a_plan_is_asked_with_rules_a_ladder_and_what_happens_when_busy(lever, platform, tmp_path) -> None:  # noqa: F811
+    options = ["--rule", "latency_quantile:margin=0.25,quantile=0.99", "--rule", "latency_budget:off", "--ladder", "shadow@6h,5"]
+    code, _, err = lever("release", "plan", "flight-delay@v3", *options, "--when-busy", "follow", "--dependants", "flag")
+    assert code == 0, err
+    asked = platform.calls.made[-1][3][0].overrides
+    assert asked == {
+        "ladder": "shadow@6h,5",
+        "ask": [{"metric": "latency_quantile", "margin": 0.25, "quantile": 0.99}, {"metric": "latency_budget", "off": True}],
+        "dependants": "flag",
+        "follow": True,
+    }
+    fields = command_fields(read_overrides(asked), "canary")
+    assert [rule.metric for rule in fields["rules"]][-1] == "latency_quantile"
+    assert [stage.name for stage in fields["stages"]] == ["shadow", "canary 5 %", "100 %"]
+    file = tmp_path / "rules.yaml"
+    file.write_text("- {metric: errors, margin: 0.01, unit: key}\n")
+    code, _, err = lever("release", "plan", "flight-delay@v3", "--rule-file", str(file))
+    assert code == 0, err
+    (only,) = command_fields(read_overrides(platform.calls.made[-1][3][0].overrides), "canary")["rules"]
+    assert (only.metric, only.margin, only.counted_by) == ("errors", 0.01, "key")
+    for wrong in (["--rule", "errors"], ["--rule", "errors:0.02"], ["--when-busy", "hope"], ["--dependants", "maybe"]):
+        assert lever("release", "plan", "flight-delay@v3", *wrong)[0] == 2, wrong
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        read_overrides({"ask": [{"metric": "luck", "margin": 1}]})
+
+
+def test_one_release_is_paused_resumed_aborted_taken_back_and_kept_by_its_name(lever, platform) -> None:  # noqa: F811
+    for verb in ("pause", "resume", "abort", "rollback", "keep"):
+        code, out, err = lever("release", verb, "rel-0004", "-m", "as agreed")
+        assert (code, err) == (0, ""), err
+        permission, _, _, arguments = platform.calls.made[-1]
+        assert (permission, arguments) == ("Release.Rollback" if verb == "rollback" else "Release.Operate", ("rel-0004", "as agreed"))
+        assert "Stage log" in out
+        assert lever("release", verb, "rel-0004")[0] == 2, "not without a reason"
+
+
+def test_use_cases_of_one_release_reach_what_they_name(shop: Shop) -> None:
+    shop.release("prod")
+    rollouts = Rollouts(shop.promoting._parts, shop.releases)
+    (release,) = shop.releases.releases()
+    with pytest.raises(Refused, match="first version"):
+        rollouts.rollback(OLGA, release.id, "drill", key="r1")
+    with pytest.raises(NotFound, match="no such release"):
+        rollouts.pause(OLGA, "prod.nobody.0001", "drill", key="r2")
+    with pytest.raises(Refused, match="cannot take 'pause'"):
+        rollouts.pause(OLGA, release.id, "drill", key="r3")
+    with pytest.raises(Forbidden):
+        rollouts.abort(ALICE, release.id, "drill", key="r4")

@@ -26,6 +26,7 @@ from leverframe.release.commands import (
     Rollback,
     WithdrawApproval,
 )
+from leverframe.release.control.controller import Controller
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, KIND_REVIEW, Release, Review
 
 ADMIN = Actor(subject="root", roles=("admin",), teams=("*",))
@@ -336,3 +337,32 @@ def test_blank_glass_is_no_glass():
     office = Office()
     with pytest.raises(Forbidden):
         office.apply(OLGA, break_glass="  ")
+
+
+@pytest.mark.parametrize(("withdrawn", "state"), [(False, "watching"), (True, "aborted")])
+def test_what_waits_in_line_is_started_by_the_platform_only_on_approvals_that_still_hold(withdrawn: bool, state: str) -> None:
+    """A person put it in line: that the platform starts it later does not make it an unattended release, which needs no approval."""
+    office = Office(tier="low")
+    for number in (2, 3):
+        office.rig.write(ADMIN, Register(record=version(number)))
+    office.rig.write(ONE, ApprovePlan(plan=office.plan, owner_team=TEAM))
+    office.rig.write(ENGINEER, ApplyPlan(plan=office.plan, owner_team=TEAM))
+    office.rig.controller = Controller(office.rig.journal, ENV)
+    office.rig.tick()
+    plans = [
+        office.rig.plan(name, AUTHOR, strategy="blue_green", stages=None, queue=queue)
+        for name, queue in (("flight-delay@v2", False), ("flight-delay@v3", True))
+    ]
+    releases = []
+    for plan in plans:
+        office.rig.write(ONE, ApprovePlan(plan=plan, owner_team=TEAM))
+        releases.append(office.rig.write(ENGINEER, ApplyPlan(plan=plan, owner_team=TEAM))["release"])
+    assert office.rig.state(releases[1]).state == "planned"
+    office.rig.write(ENGINEER, Rollback(environment=ENV, endpoint=NAME, reason="bad", owner_team=TEAM))
+    if withdrawn:
+        office.rig.write(ONE, WithdrawApproval(plan=plans[1], owner_team=TEAM))
+    office.rig.tick()
+    found = office.rig.state(releases[1])
+    assert found.state == state
+    if withdrawn:
+        assert "a low-risk release needs one approval" in found.log[-1].reason

@@ -1,6 +1,7 @@
-"""Plans, approvals, routes, levers, crashes and clock jumps in any order: the invariants of a release hold after every step."""
+"""Plans, approvals, routes, lines, levers, hours, two environments, two control planes, crashes and clock jumps in any order: the
+invariants of a release hold after every step."""
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from tests.release.harness import ALICE, ENV, NAME, SHORT, TEAM, Rig
@@ -9,16 +10,20 @@ from leverframe.core.actor import PLATFORM
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.command import Command
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
-from leverframe.core.route import check_endpoint
+from leverframe.core.route import Endpoint, check_endpoint
 from leverframe.release.commands import (
     AbortRelease,
     AdvanceRelease,
     ApplyPlan,
     CompleteRelease,
+    DeclareTeamRules,
     FreezeReleases,
+    KeepRelease,
     Kill,
+    LiftRollbackLimit,
     PauseRelease,
     Pin,
+    PlanRelease,
     ResumeRelease,
     Rollback,
     SetFallback,
@@ -28,11 +33,28 @@ from leverframe.release.commands import (
 )
 from leverframe.release.control.controller import Controller
 from leverframe.release.machine import ACTIVE
-from leverframe.release.records import KIND_RELEASE, Release
+from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
+from leverframe.release.plans.team_rules import Environment, TeamRules
+from leverframe.release.plans.windows import Calendar, Opening, closed_because
+from leverframe.release.records import KIND_ENDPOINT, KIND_QUEUE, KIND_RELEASE, Queue, Release
+from leverframe.release.rollout.standing import began
 
 AT = {"environment": ENV, "endpoint": NAME, "owner_team": TEAM, "reason": "drill"}
 SEEN: set[str] = set()
 """Events the explored histories went through; see the last test."""
+
+STAGE = "stage"
+OFFICE = Calendar(
+    zone="Europe/Vienna", openings=(Opening(weekdays=("mon", "tue", "wed", "thu", "fri", "sat"), opens="06:00", closes="18:00"),)
+)
+RULES = (
+    TeamRules(team=TEAM),
+    TeamRules(team=TEAM, environments=(Environment(name=STAGE), Environment(name=ENV, demands="live"))),
+    TeamRules(
+        team=TEAM, environments=(Environment(name=STAGE), Environment(name=ENV, demands="nothing", calendar=OFFICE)), rollbacks_max=9
+    ),
+)
+"""What a team may declare while releases are under way."""
 
 VERSIONS = ("flight-delay@v1", "flight-delay@v2", "flight-delay@v3")
 
@@ -40,12 +62,18 @@ VERSIONS = ("flight-delay@v1", "flight-delay@v2", "flight-delay@v3")
 class ReleaseMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.rig = Rig()
+        self.rig = self.make_rig()
+        self.other = Controller(self.rig.journal, ENV)
+        self.in_stage = Controller(self.rig.journal, STAGE)
         self.rig.write(ALICE, SetFallback(last_good=True, **AT))
         self.was_live: set[str] = set()
         self.plans: list[str] = []
         self.generation = self.rig.generation()
         self.route = self.rig.endpoint()
+
+    def make_rig(self) -> Rig:
+        """The control plane that histories are made on."""
+        return Rig()
 
     def attempt(self, command: Command, *, platform: bool = False) -> None:
         """A refusal is a fine answer; what matters is what is true afterwards."""
@@ -54,8 +82,13 @@ class ReleaseMachine(RuleBasedStateMachine):
         except (Refused, Conflict, NotFound, InvalidInput, Forbidden):
             return
 
-    def releases(self) -> list[Release]:
-        return self.rig.journal.find(KIND_RELEASE, Release)
+    def releases(self, environment: str = ENV) -> list[Release]:
+        return self.rig.journal.find(KIND_RELEASE, Release, prefix=f"{environment}.")
+
+    def plan_of(self, release: Release) -> ReleasePlan:
+        plan = self.rig.journal.get(KIND_PLAN, release.plan, ReleasePlan)
+        assert plan is not None
+        return plan
 
     def current(self) -> Release:
         return self.rig.state(self.rig.endpoint().release)
@@ -63,14 +96,18 @@ class ReleaseMachine(RuleBasedStateMachine):
     @rule(
         version=st.sampled_from(VERSIONS),
         strategy=st.sampled_from(["shadow_canary", "blue_green"]),
-        supersede=st.booleans(),
+        when_busy=st.sampled_from(["refuse", "supersede", "queue", "follow"]),
+        dependants=st.sampled_from([None, "roll_back", "flag"]),
         now=st.booleans(),
     )
-    def plan(self, version: str, strategy: str, supersede: bool, now: bool) -> None:
+    def plan(self, version: str, strategy: str, when_busy: str, dependants: str | None, now: bool) -> None:
+        fields = {} if when_busy == "refuse" else {when_busy: True}
+        if strategy == "blue_green":
+            fields["watch_us"] = 6 * HOUR_US
         try:
             stages = SHORT if strategy == "shadow_canary" else None
-            self.plans.append(self.rig.plan(version, strategy=strategy, stages=stages, supersede=supersede))
-        except InvalidInput:
+            self.plans.append(self.rig.plan(version, strategy=strategy, stages=stages, dependants=dependants, **fields))
+        except (InvalidInput, Refused):
             return
         if now:
             self.attempt(ApplyPlan(plan=self.plans[-1], owner_team=TEAM))
@@ -89,11 +126,76 @@ class ReleaseMachine(RuleBasedStateMachine):
             self.rig.serve(labels=labels)
             self.rig.tick()
 
-    @rule(version=st.sampled_from(VERSIONS))
-    def a_quiet_release(self, version: str) -> None:
+    @rule(version=st.sampled_from(VERSIONS), dependants=st.sampled_from(["roll_back", "flag"]))
+    def a_quiet_release(self, version: str, dependants: str) -> None:
         """Plan, apply and serve without anyone interfering, so that histories get past the first stage."""
-        self.plan(version, "shadow_canary", False, True)
+        self.plan(version, "shadow_canary", "refuse", dependants, True)
         self.traffic(30, True)
+
+    @rule(version=st.sampled_from(VERSIONS), dependants=st.sampled_from(["roll_back", "flag"]))
+    def a_quiet_switch(self, version: str, dependants: str) -> None:
+        """The same at once, to its end, so that releases come to stand on releases."""
+        self.plan(version, "blue_green", "refuse", dependants, True)
+        self.traffic(8, False)
+
+    @rule(versions=st.permutations(VERSIONS), dependants=st.sampled_from(["roll_back", "flag"]))
+    def a_tower_that_falls(self, versions: list[str], dependants: str) -> None:
+        """One release on top of the other, and then the lower one is taken back."""
+        low, high = [each for each in versions if self.rig.endpoint().live and each != self.rig.endpoint().live.version][:2]
+        self.a_quiet_switch(low, dependants)
+        below = self.current()
+        self.a_quiet_switch(high, dependants)
+        self.attempt(Rollback(**AT, release=below.id))
+
+    @rule(version=st.sampled_from(VERSIONS))
+    def one_behind_the_other(self, version: str) -> None:
+        """A second release waits in line while the first one runs."""
+        self.plan(version, "shadow_canary", "refuse", None, True)
+        for other in VERSIONS:
+            self.plan(other, "shadow_canary", "queue", None, True)
+        self.traffic(3, True)
+
+    @rule(version=st.sampled_from(VERSIONS))
+    def a_bad_release(self, version: str) -> None:
+        """Harm in the first hours."""
+        self.plan(version, "shadow_canary", "supersede", None, True)
+        self.traffic_with_a_bad_candidate()
+
+    @rule(version=st.sampled_from(VERSIONS), strategy=st.sampled_from(["initial", "blue_green"]))
+    def below(self, version: str, strategy: str) -> None:
+        """A release in the environment below, which has no traffic of its own here."""
+        command = PlanRelease(environment=STAGE, endpoint=NAME, version=version, owner_team=TEAM, strategy=strategy)
+        try:
+            plan = self.rig.write(ALICE, command)["plan"]
+        except (InvalidInput, Refused):
+            return
+        self.attempt(ApplyPlan(plan=plan, owner_team=TEAM))
+        self.in_stage.tick(lambda _: (), self.rig.clock.now_us())
+
+    @rule(rules=st.sampled_from(RULES))
+    def declare(self, rules: TeamRules) -> None:
+        self.attempt(DeclareTeamRules(rules=rules, reason="drill"))
+
+    @rule()
+    def the_other_control_plane_looks(self) -> None:
+        """A second worker on the same ledger; what both decide is done once."""
+        self.other.tick(self.rig.observations, self.rig.clock.now_us())
+
+    @rule(data=st.data(), environment=st.sampled_from([ENV, ENV, STAGE]))
+    def take_back_any(self, data: st.DataObject, environment: str) -> None:
+        """A person takes back a release of any age, and with it what stands on it."""
+        found = self.releases(environment)
+        if found:
+            release = data.draw(st.sampled_from(found))
+            self.attempt(Rollback(**{**AT, "environment": environment}, release=release.id))
+
+    @rule(command=st.sampled_from([LiftRollbackLimit, KeepRelease]))
+    def a_person_looks(self, command: type[Command]) -> None:
+        if command is LiftRollbackLimit:
+            self.attempt(LiftRollbackLimit(**AT))
+        for release in self.releases():
+            if command is KeepRelease and release.flagged:
+                self.attempt(KeepRelease(release=release.id, owner_team=TEAM, reason="looked"))
 
     @rule()
     def traffic_with_a_bad_candidate(self) -> None:
@@ -133,8 +235,32 @@ class ReleaseMachine(RuleBasedStateMachine):
 
     @invariant()
     def one_live_version_and_weights_of_100(self) -> None:
-        endpoint = check_endpoint(self.rig.endpoint())
-        assert endpoint.live is not None
+        for endpoint in self.rig.journal.find(KIND_ENDPOINT, Endpoint):
+            assert check_endpoint(endpoint).live is not None
+            assert [arm.role for arm in endpoint.arms].count("live") == 1
+
+    @invariant()
+    def who_waits_is_in_line_and_nobody_else(self) -> None:
+        queue = self.rig.journal.get(KIND_QUEUE, f"{ENV}/{NAME}", Queue)
+        line = [each.release for each in queue.waiting] if queue else []
+        assert sorted(line) == sorted(release.id for release in self.releases() if release.state == "planned")
+
+    @invariant()
+    def nothing_started_or_climbed_in_a_closed_hour_of_its_plan(self) -> None:
+        for release in self.releases():
+            calendar = self.plan_of(release).calendar
+            for entry in release.log:
+                if calendar and entry.event in ("apply", "proven"):
+                    SEEN.add("hours")
+                    assert closed_because(calendar, entry.at_us) == ""
+
+    @invariant()
+    def what_was_taken_back_is_in_charge_of_nothing(self) -> None:
+        for environment in (ENV, STAGE):
+            owner = self.rig.journal.get(KIND_ENDPOINT, f"{environment}/{NAME}", Endpoint)
+            for release in self.releases(environment):
+                if owner is not None and release.state == "rolled_back" and owner.release == release.id:
+                    assert len(owner.arms) == 1
 
     @invariant()
     def what_stands_in_was_live_is_not_live_and_was_not_taken_back(self) -> None:
@@ -148,15 +274,12 @@ class ReleaseMachine(RuleBasedStateMachine):
         assert good.version != live.version
         assert good.version in self.was_live
         decided = {"watching", "completed", "rolled_back", "aborted"}
-        states = [
-            r.state
-            for r in sorted(self.releases(), key=lambda r: r.log[0].generation)
-            if r.candidate == good.version and r.state in decided
-        ]
+        states = [r.state for r in sorted(self.releases(), key=began) if r.candidate == good.version and r.state in decided]
         assert states[-1] in ("watching", "completed")
 
     @invariant()
     def at_most_one_release_under_way_and_it_owns_the_route(self) -> None:
+        assert len([release for release in self.releases(STAGE) if release.state in ACTIVE]) <= 1
         active = [release for release in self.releases() if release.state in ACTIVE]
         assert len(active) <= 1
         if active:
@@ -167,7 +290,7 @@ class ReleaseMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_climb_rests_on_verdicts_that_all_pass(self) -> None:
-        for release in self.releases():
+        for release in (*self.releases(), *self.releases(STAGE)):
             for entry in release.log:
                 SEEN.add(entry.event)
                 if entry.event == "proven":
@@ -181,12 +304,27 @@ class ReleaseMachine(RuleBasedStateMachine):
         assert route == self.route or generation > self.generation
         self.generation, self.route = generation, route
 
+    def teardown(self) -> None:
+        """Every state that any record was ever in was put there by an entry of the audit chain."""
+        entries = {entry.seq: entry for entry in self.rig.journal.audit(limit=100_000)}
+        releases = (*self.releases(), *self.releases(STAGE))
+        for kind, id, type in (
+            *((KIND_ENDPOINT, f"{environment}/{NAME}", Endpoint) for environment in (ENV, STAGE)),
+            *((KIND_RELEASE, release.id, Release) for release in releases),
+        ):
+            for revision in self.rig.journal.history(kind, id, type):
+                entry = entries[revision.seq]
+                assert (entry.actor, entry.action) == (revision.actor, revision.action)
+                assert entry.action.startswith("Release.")
 
-ReleaseMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=40, deadline=None, derandomize=True)
+
+ReleaseMachine.TestCase.settings = settings(
+    max_examples=20, stateful_step_count=40, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
+)
 TestReleaseMachine = ReleaseMachine.TestCase
 
 
 def test_the_histories_explored_above_went_everywhere() -> None:
     """Invariants over histories in which nothing happens would prove nothing."""
-    assert {"apply", "proven", "harm", "watched", "last good"} <= SEEN
-    assert SEEN & {"pause", "abort", "rollback", "supersede"}
+    assert {"apply", "proven", "harm", "watched", "last good", "queue", "undermined", "flagged", "hours", "rollback"} <= SEEN, SEEN
+    assert SEEN & {"pause", "abort", "supersede"}

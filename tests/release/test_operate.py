@@ -74,7 +74,7 @@ def test_rollback_ignores_gates_freeze_pin_and_a_wrong_release_changes_nothing()
     id = rig.release("flight-delay@v2", strategy="canary", stages=None)
     rig.write(ALICE, FreezeReleases(environment=ENV, endpoint="", reason="holidays"))
     with pytest.raises(Conflict):
-        rig.write(ALICE, Rollback(environment=ENV, endpoint=NAME, owner_team=TEAM, reason="x", release="prod.flight-delay.0001"))
+        rig.write(ALICE, Rollback(environment=ENV, endpoint=NAME, owner_team=TEAM, reason="x", release="prod.flight-delay.0009"))
     rig.write(ALICE, Rollback(environment=ENV, endpoint=NAME, owner_team=TEAM, reason="felt wrong", release=id))
     assert rig.state(id).log[-1].event == "rollback"
     assert [arm.version for arm in rig.endpoint().arms] == ["flight-delay@v1"]

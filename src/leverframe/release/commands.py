@@ -19,11 +19,13 @@ from leverframe.release.levers.operate import (
     Unkill,
     Unpin,
 )
-from leverframe.release.planning import calm, declaring, planning
+from leverframe.release.planning import applying, calm, declaring, planning
+from leverframe.release.planning.applying import DropQueued, StartQueued
 from leverframe.release.planning.calm import LiftRollbackLimit
 from leverframe.release.planning.declaring import DeclareTeamRules
 from leverframe.release.planning.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval
-from leverframe.release.rollout import rollout
+from leverframe.release.rollout import back, rollout
+from leverframe.release.rollout.back import KeepRelease, Rollback
 from leverframe.release.rollout.rollout import (
     AbortRelease,
     AdvanceRelease,
@@ -32,14 +34,15 @@ from leverframe.release.rollout.rollout import (
     NoteEvidence,
     PauseRelease,
     ResumeRelease,
-    Rollback,
 )
 
 HANDLERS: tuple[Handles, ...] = (
     Handles(command=PlanRelease, run=planning.plan_release),
     Handles(command=ApprovePlan, run=planning.approve_plan, facts=planning.plan_facts),
     Handles(command=WithdrawApproval, run=planning.withdraw_approval, facts=planning.plan_facts),
-    Handles(command=ApplyPlan, run=planning.apply_plan, facts=planning.plan_facts),
+    Handles(command=ApplyPlan, run=applying.apply_plan, facts=planning.plan_facts),
+    Handles(command=StartQueued, run=applying.start_queued, facts=applying.queued_facts),
+    Handles(command=DropQueued, run=applying.drop_queued),
     Handles(command=DeclareTeamRules, run=declaring.declare_team_rules),
     Handles(command=LiftRollbackLimit, run=calm.lift_rollback_limit),
     Handles(command=CloseReview, run=reviews.close_review, facts=reviews.review_facts),
@@ -50,7 +53,8 @@ HANDLERS: tuple[Handles, ...] = (
     Handles(command=PauseRelease, run=rollout.pause_release),
     Handles(command=ResumeRelease, run=rollout.resume_release),
     Handles(command=AbortRelease, run=rollout.abort_release),
-    Handles(command=Rollback, run=rollout.rollback),
+    Handles(command=Rollback, run=back.rollback),
+    Handles(command=KeepRelease, run=back.keep_release),
     Handles(command=CorrectHistory, run=corrections.correct_history),
     *EXPERIMENTS,
     Handles(command=Pin, run=operate.pin),
@@ -77,11 +81,13 @@ __all__ = [
     "CorrectHistory",
     "DeclareTeamRules",
     "DisableFeature",
+    "DropQueued",
     "EnableFeature",
     "ExpireLever",
     "FreezeReleases",
     "HANDLERS",
     "HoldRelease",
+    "KeepRelease",
     "Kill",
     "LiftRollbackLimit",
     "NoteEvidence",
@@ -93,6 +99,7 @@ __all__ = [
     "SetFallback",
     "SetLimits",
     "SetTenantQuota",
+    "StartQueued",
     "UnfreezeReleases",
     "Unkill",
     "Unpin",

@@ -6,6 +6,8 @@
                         │  ▲ └─stalled/mismatch─▶ holding ─proven─▶ (as from running)
                         │  └─resume── holding, paused ◀─pause── (a person)
     running, holding, paused, watching ──harm, rollback──▶ rolled_back        completed ──rollback──▶ rolled_back
+    running, holding, paused, watching, completed ──undermined──▶ rolled_back  (what it rests on is taken back; the route is set with that)
+    planned ──queue──▶ planned  (it waits for the release under way to end)
     planned, running, holding, paused, watching ──abort──▶ aborted            running, holding, paused ──supersede──▶ superseded
 
 **There is no way up but** ``proven``: silence, an elapsed time or a person's resume never raises a weight.
@@ -18,7 +20,21 @@ import msgspec
 from leverframe.core.errors import Refused
 
 State = Literal["planned", "running", "holding", "paused", "watching", "completed", "rolled_back", "aborted", "superseded"]
-Event = Literal["apply", "proven", "stalled", "mismatch", "harm", "pause", "resume", "watched", "rollback", "abort", "supersede"]
+Event = Literal[
+    "queue",
+    "apply",
+    "proven",
+    "stalled",
+    "mismatch",
+    "harm",
+    "pause",
+    "resume",
+    "watched",
+    "rollback",
+    "undermined",
+    "abort",
+    "supersede",
+]
 Action = Literal["none", "route_stage", "route_back", "route_candidate"]
 
 ACTIVE: tuple[State, ...] = ("running", "holding", "paused", "watching")
@@ -33,6 +49,7 @@ _CLIMB = "climb"
 
 TRANSITIONS: dict[tuple[State, Event], tuple[str, Action]] = {
     ("planned", "apply"): (_CLIMB, "route_stage"),
+    ("planned", "queue"): ("planned", "none"),
     ("planned", "abort"): ("aborted", "none"),
     ("running", "proven"): (_CLIMB, "route_stage"),
     ("holding", "proven"): (_CLIMB, "route_stage"),
@@ -44,6 +61,7 @@ TRANSITIONS: dict[tuple[State, Event], tuple[str, Action]] = {
     ("paused", "resume"): ("running", "none"),
     ("watching", "watched"): ("completed", "route_candidate"),
     ("completed", "rollback"): ("rolled_back", "route_back"),
+    **{(state, "undermined"): ("rolled_back", "none") for state in (*ACTIVE, "completed")},
     **{(state, event): ("rolled_back", "route_back") for state in ACTIVE for event in ("harm", "rollback")},
     **{(state, "abort"): ("aborted", "route_back") for state in ACTIVE},
     **{(state, "supersede"): ("superseded", "none") for state in _UNDECIDED},

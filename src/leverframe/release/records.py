@@ -17,6 +17,7 @@ KIND_GENERATION = "generation"
 KIND_EVIDENCE = "evidence"
 KIND_TENANT_QUOTA = "tenant_quota"
 KIND_REVIEW = "review"
+KIND_QUEUE = "queue"
 
 # Kinds other rooms write, read here.
 KIND_MODEL = "model"
@@ -71,6 +72,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     stage: int = -1
     ended_us: int | None = None
     log: tuple[StageEntry, ...] = ()
+    flagged: str = ""
+    """Why a person should look: what it rests on was taken back, and its plan says that it stays. Empty: nothing, or somebody has."""
 
     @property
     def active(self) -> bool:
@@ -81,6 +84,20 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     def progress(self) -> Progress:
         """Where it stands in the machine."""
         return Progress(state=self.state, stage=self.stage)
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A release in line; ``unattended``: no person asked for it, which the policy weighs again when it starts."""
+
+    release: str
+    plan: Digest
+    unattended: bool
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True):
+    """Releases of an endpoint that wait for the one under way to end, first come, first served."""
+
+    waiting: tuple[Waiting, ...]
 
 
 class EvidenceNote(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,12 +1,14 @@
 """``lever release``, ``rollback`` and the operator's levers."""
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.output import Environment, Json, print_facts, print_json, print_table, say
+from leverframe.apps.cli.plan_options import plan_overrides
 from leverframe.core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -75,6 +77,16 @@ def make_plan(
     hash_field: Annotated[str, typer.Option(help="Request field that sticks a caller to an arm.")] = "",
     note: Annotated[str, typer.Option(help="Kept with the plan.")] = "",
     major: Annotated[bool, typer.Option("--major", help="Callers must change with this release, and know it.")] = False,
+    ladder: Annotated[str, typer.Option(help="Stages in a line: shadow@6h,5@12h,25,50; 100 % is added.")] = "",
+    rule: Annotated[
+        list[str] | None,
+        typer.Option("--rule", help="Over the default rules: 'latency_quantile:margin=0.25,quantile=0.99'; 'errors:off'; repeatable."),
+    ] = None,
+    rule_file: Annotated[Path | None, typer.Option("--rule-file", help="YAML list of rules, instead of the default ones.")] = None,
+    when_busy: Annotated[
+        str, typer.Option("--when-busy", help="refuse, supersede, queue, or follow (queue, against the version under way).")
+    ] = "refuse",
+    dependants: Annotated[str, typer.Option(help="roll_back or flag, when what it rests on is taken back; default: the team's.")] = "",
     json_output: Json = False,
 ) -> None:
     """Show exactly what a release would do; nothing runs yet."""
@@ -89,7 +101,9 @@ def make_plan(
         "strategy": strategy,
         "hash_field": hash_field,
         "note": note,
-        "overrides": {"major": True} if major else {},
+        "overrides": plan_overrides(
+            major=major, ladder=ladder, rules=rule or [], file=rule_file, when_busy=when_busy, dependants=dependants
+        ),
     }
     try:
         request = msgspec.convert(facts, PlanRequest)
@@ -141,7 +155,7 @@ def apply(
         started = client.release.apply(_digest(client, digest), break_glass=break_glass)
     if break_glass and not json_output:
         say(f"The glass is broken: {started.id} runs without what it lacked, and is to be reviewed by somebody else.")
-    _show(started, json_output)
+    show(started, json_output)
 
 
 @release.command("withdraw")
@@ -179,10 +193,11 @@ def status(release_id: Annotated[str, typer.Argument(help="The release's id.")],
     """One release: stage log, verdicts, what was seen."""
     with connect() as client:
         found = client.release.get(release_id)
-    _show(found, json_output)
+    show(found, json_output)
 
 
-def _show(found: "ReleaseView", json_output: bool) -> None:
+def show(found: "ReleaseView", json_output: bool) -> None:
+    """One release, with its stage log and verdicts."""
     from leverframe.apps.console.words import moment, verdict_sentence
 
     if json_output:
@@ -190,6 +205,8 @@ def _show(found: "ReleaseView", json_output: bool) -> None:
         return
     say(f"{found.id}  {found.candidate} → {found.environment}/{found.endpoint}  {found.outcome or found.state}, stage {found.stage}")
     say(f"{found.weight:g} % of the traffic, {found.answers_by_candidate:,} answers, {found.labels_joined:,} labels joined")
+    if found.flagged:
+        say(f"FLAGGED: {found.flagged}", f"next: lever release keep {found.id}, or lever release rollback {found.id}")
     if found.summary:
         say(found.summary)
     rows = ((moment(entry.at_us), entry.stage, entry.event, entry.reason) for entry in found.log)

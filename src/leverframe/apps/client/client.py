@@ -26,6 +26,7 @@ from leverframe.apps.client.projects import ProjectsClient
 from leverframe.apps.client.promoting import PromotingClient
 from leverframe.apps.client.record import AccessClient, AuditClient
 from leverframe.apps.client.release import ReleaseClient
+from leverframe.apps.client.rollouts import RolloutsClient
 from leverframe.apps.client.sources import SourcesClient
 from leverframe.apps.client.streams import StreamsClient
 from leverframe.apps.client.training import TrainingClient
@@ -76,6 +77,7 @@ class Client:
         self.release = ReleaseClient(self._transport)
         self.experiments = ExperimentsClient(self._transport)
         self.promoting = PromotingClient(self._transport)
+        self.rollouts = RolloutsClient(self._transport)
         self.operating = OperatingClient(self._transport)
         self.monitoring = MonitoringClient(self._transport)
         self.audit = AuditClient(self._transport)

@@ -26,6 +26,7 @@ from leverframe.apps.platform.promoting import Promoting
 from leverframe.apps.platform.pushing import Pushing
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.reproducing import Reproducing
+from leverframe.apps.platform.rollouts import Rollouts
 from leverframe.apps.platform.serving import Serving
 from leverframe.apps.platform.sources import Sources
 from leverframe.apps.platform.status import Status
@@ -63,6 +64,7 @@ class Platform:
         self.operating = Operating(parts, self.release)
         self.experiments = Experiments(parts)
         self.promoting = Promoting(parts, self.release)
+        self.rollouts = Rollouts(parts, self.release)
         self.serving = Serving(parts, self.training)
         self.monitoring = Monitoring(parts)
         self.audit = Audit(parts)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.plan_overrides import command_fields, read_overrides
 from leverframe.apps.platform.unknown import known
 from leverframe.apps.platform.views import (
     EndpointView,
@@ -41,7 +42,7 @@ from leverframe.release.levers.operate import (
     Unpin,
 )
 from leverframe.release.planning.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval, version_id
-from leverframe.release.plans.plan import KIND_PLAN, MetricRule, ReleasePlan, Stage
+from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
 from leverframe.release.records import (
     KIND_APPROVAL,
     KIND_ENDPOINT,
@@ -57,23 +58,13 @@ from leverframe.release.records import (
     Release,
     Review,
 )
-from leverframe.release.rollout.rollout import AbortRelease, PauseRelease, ResumeRelease, Rollback
+from leverframe.release.rollout.back import Rollback
+from leverframe.release.rollout.rollout import AbortRelease, PauseRelease, ResumeRelease
 
 NOTE_CHARS_MAX = 2000
 """A longer note is cut."""
 APPROVALS_NEEDED = {"low": 1, "high": 2}
 """What the shipped policy asks for (``governance/policies``); shown to people, decided by the policy alone."""
-
-
-class _Overrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a plan request may set instead of the strategy's defaults."""
-
-    stages: tuple[Stage, ...] | None = None
-    rules: tuple[MetricRule, ...] | None = None
-    watch_us: int | None = None
-    supersede: bool = False
-    major: bool = False
-    """Whether callers must change with this release, and know it."""
 
 
 class Releases:
@@ -88,10 +79,7 @@ class Releases:
         """Write a plan down; nothing runs yet."""
         version = self._version(request.version)
         spec = self._parts.ledger.get(KIND_MODEL, version.model, ModelSpec)
-        try:
-            overrides = msgspec.convert(request.overrides, _Overrides)
-        except msgspec.ValidationError as error:
-            raise InvalidInput("the plan's overrides cannot be read", where="overrides", got=str(error)) from error
+        overrides = read_overrides(request.overrides)
         broken = self._incompatibilities(request, version)
         if broken and not overrides.major:
             raise Refused(
@@ -110,12 +98,9 @@ class Releases:
             version=request.version,
             owner_team=spec.team if spec is not None else "",
             strategy=request.strategy,
-            stages=overrides.stages,
-            rules=overrides.rules,
-            watch_us=overrides.watch_us,
-            supersede=overrides.supersede,
             hash_field=request.hash_field,
             note=note[:NOTE_CHARS_MAX],
+            **command_fields(overrides, request.strategy),
         )
         receipt = self._parts.ledger.write(actor, command, key=key)
         return self.plan_of(str(receipt.result["plan"]))
@@ -255,7 +240,7 @@ class Releases:
             author=release.author,
             started_at_us=release.started_us,
             ended_at_us=release.ended_us,
-            outcome="" if release.active else release.state,
+            outcome="" if release.active or release.state == "planned" else release.state,
             log=log,
             verdicts=newest.verdicts if newest else (),
             intervals=tuple(
@@ -274,6 +259,7 @@ class Releases:
             ),
             answers_by_candidate=sum(note.counts.answers_by_candidate for note in notes),
             labels_joined=sum(note.counts.outcomes for note in notes),
+            flagged=release.flagged,
             summary=newest.reason if newest is not None and release.active else (last.reason if last else ""),
         )
 

@@ -12,28 +12,27 @@ from typing import Any, Protocol
 import msgspec
 
 from leverframe.core.actor import PLATFORM
-from leverframe.core.clock import HOUR_US, MINUTE_US
+from leverframe.core.clock import HOUR_US
 from leverframe.core.command import Command, Journal
 from leverframe.core.digest import digest_record
 from leverframe.core.errors import Conflict, NotFound, Refused
 from leverframe.core.prediction import LogRecord
 from leverframe.core.route import Endpoint
 from leverframe.release.control.decide import Decision, decide
+from leverframe.release.control.line import REFUSED_WAIT_US, Line, Look
 from leverframe.release.evidence.evidence import StageEvidence
 from leverframe.release.levers.operate import ExpireLever
 from leverframe.release.machine import Event
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
 from leverframe.release.records import KIND_ENDPOINT, KIND_LEVER, KIND_RELEASE, Lever, Release
-from leverframe.release.rollout.rollout import AdvanceRelease, CompleteRelease, HoldRelease, NoteEvidence, Rollback
+from leverframe.release.rollout.back import Rollback
+from leverframe.release.rollout.rollout import AdvanceRelease, CompleteRelease, HoldRelease, NoteEvidence
 
 RECORDS_MAX = 50_000
 """Log records read in one tick. When there are more, this tick judges as of the last record read, and the next one reads on."""
 
 NOTE_EVERY_US = 6 * HOUR_US
 """How often evidence that decides nothing is noted for people to look at."""
-
-REFUSED_WAIT_US = 10 * MINUTE_US
-"""How long a refused decision (a freeze, a withdrawn approval) is left alone before it is tried again."""
 
 
 class Observations(Protocol):
@@ -42,14 +41,6 @@ class Observations(Protocol):
     def __call__(self, since: int) -> Iterable[tuple[int, LogRecord]]:
         """Records appended after position ``since`` (0: from the start), each with the position just after it."""
         ...
-
-
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look at one release said (``reason``), and the event that was carried out (None: none)."""
-
-    release: str
-    event: Event | None
-    reason: str
 
 
 class Controller:
@@ -68,9 +59,11 @@ class Controller:
         self._evidence: dict[str, StageEvidence] = {}
         self._noted_us: dict[str, int] = {}
         self._refused: dict[str, tuple[str, int, str]] = {}
+        self._line = Line(journal, environment)
 
     def tick(self, observations: Observations, now_us: int) -> tuple[Look, ...]:
-        """Read what is new, look at every release under way, carry out what the evidence calls for, put back expired levers.
+        """Read what is new, look at every release under way, carry out what the evidence calls for, start who is first in line, put back
+        expired levers.
 
         The log is read before the ledger: what this tick read cannot belong to a route the ledger did not show yet, so nothing is missed.
 
@@ -83,8 +76,9 @@ class Controller:
         self._fold(batch, releases)
         behind = len(batch) == self._records_max
         looks = tuple(self._look(release, plan, endpoint, now_us, behind=behind) for release, plan, endpoint in releases)
+        started = self._line.look(now_us)
         self._put_back_levers(now_us)
-        return looks
+        return (*looks, *started)
 
     def _releases(self) -> list[tuple[Release, ReleasePlan, Endpoint]]:
         found = []

@@ -13,9 +13,6 @@ from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, 
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.release.approvals.approvals import frozen, valid_approvals
-from leverframe.release.approvals.hours import require_open
-from leverframe.release.approvals.reviews import open_review
-from leverframe.release.planning.calm import require_calm
 from leverframe.release.planning.environments import require_way
 from leverframe.release.plans.checks import check_plan
 from leverframe.release.plans.plan import (
@@ -42,7 +39,7 @@ from leverframe.release.records import (
     Approval,
     Release,
 )
-from leverframe.release.rollout.rollout import begin, require_team, transition
+from leverframe.release.rollout.rollout import require_team
 from leverframe.release.rollout.routes import next_value
 
 APPROVAL_EXPIRES_US = 7 * DAY_US
@@ -70,6 +67,9 @@ class PlanRelease(Command, frozen=True, kw_only=True):
     supersede: bool = False
     calendar: Calendar | None = None
     dependants: Dependants | None = None
+    queue: bool = False
+    follow: bool = False
+    """Compare with the candidate of the release under way, which must be live when this one starts; it waits in line until then."""
 
     def resource(self) -> str:
         """``endpoint/<environment>/<name>``."""
@@ -80,7 +80,9 @@ class PlanRelease(Command, frozen=True, kw_only=True):
         return self.owner_team
 
 
-class _OnPlan(Command, frozen=True, kw_only=True):
+class OnPlan(Command, frozen=True, kw_only=True):
+    """A command about the plan with this digest."""
+
     plan: Digest
     owner_team: str = ""
 
@@ -93,7 +95,7 @@ class _OnPlan(Command, frozen=True, kw_only=True):
         return self.owner_team
 
 
-class ApprovePlan(_OnPlan, frozen=True, kw_only=True):
+class ApprovePlan(OnPlan, frozen=True, kw_only=True):
     """Say yes to exactly the plan with this digest."""
 
     action: ClassVar[str] = "Release.Approve"
@@ -101,14 +103,14 @@ class ApprovePlan(_OnPlan, frozen=True, kw_only=True):
     expires_after_us: int = APPROVAL_EXPIRES_US
 
 
-class WithdrawApproval(_OnPlan, frozen=True, kw_only=True):
+class WithdrawApproval(OnPlan, frozen=True, kw_only=True):
     """Take one's own approval back; a release that runs on it stops climbing."""
 
     action: ClassVar[str] = "Release.Approve"
     note: str = ""
 
 
-class ApplyPlan(_OnPlan, frozen=True, kw_only=True):
+class ApplyPlan(OnPlan, frozen=True, kw_only=True):
     """Carry the plan out: its first stage's route is set.
 
     ``break_glass`` is the reason why it cannot wait for approvals or for the end of a freeze; an operator's, loud, and reviewed afterwards.
@@ -155,7 +157,8 @@ def _version(tx: Transaction, name: str) -> ModelVersion:
     return version
 
 
-def _live(tx: Transaction, environment: str, endpoint: str) -> VersionRef | None:
+def live_version(tx: Transaction, environment: str, endpoint: str) -> VersionRef | None:
+    """What answers by default at an endpoint now."""
     record = tx.get(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint)
     if record is None or record.live is None:
         return None
@@ -173,6 +176,7 @@ def plan_release(command: PlanRelease, tx: Transaction) -> dict[str, str]:
     below = require_way(tx, rules, command.environment, command.endpoint, candidate)
     step = rules.environment(command.environment)
     calendar = command.calendar or (step.calendar if step is not None else None)
+    champion, follows = _compared_with(tx, command)
     stages = command.stages if command.stages is not None else default_stages(command.strategy)
     compared = command.strategy != "initial"
     watch_us = command.watch_us if command.watch_us is not None else WATCH_US if compared else 0
@@ -183,7 +187,7 @@ def plan_release(command: PlanRelease, tx: Transaction) -> dict[str, str]:
         team=command.owner_team,
         strategy=command.strategy,
         candidate=candidate,
-        champion=_live(tx, command.environment, command.endpoint),
+        champion=champion,
         stages=stages,
         rules=command.rules if command.rules is not None else default_rules(stages) if compared else (),
         watch_us=watch_us,
@@ -199,11 +203,29 @@ def plan_release(command: PlanRelease, tx: Transaction) -> dict[str, str]:
         calendar=calendar or UNSET,
         promoted_from=below.name if below is not None else UNSET,
         dependants=command.dependants or rules.dependants,
+        queue=True if command.queue or command.follow else UNSET,
+        follows=follows or UNSET,
     )
     # Numbers take the type their field declares before the plan is named, so that a plan read back has the same digest.
     plan = msgspec.json.decode(canonical_json(check_plan(plan)), type=ReleasePlan)
     tx.put(KIND_PLAN, plan.digest, plan)
     return {"plan": plan.digest, "release": plan.id}
+
+
+def _compared_with(tx: Transaction, command: PlanRelease) -> tuple[VersionRef | None, str]:
+    """The champion of the plan, and the release it follows if it is another one's candidate."""
+    if not command.follow:
+        return live_version(tx, command.environment, command.endpoint), ""
+    endpoint = tx.get(KIND_ENDPOINT, f"{command.environment}/{command.endpoint}", Endpoint)
+    current = tx.get(KIND_RELEASE, endpoint.release, Release) if endpoint is not None else None
+    if current is None or not current.active:
+        raise Refused(
+            "no release is under way that this one could follow",
+            where=command.resource(),
+            got=f"{current.id} is {current.state}" if current is not None else "no release",
+            next_step=f"lever release plan {command.version}",
+        )
+    return get_plan(tx, current.plan).candidate, current.id
 
 
 def _require_endpoint_team(tx: Transaction, command: PlanRelease) -> None:
@@ -248,7 +270,7 @@ def withdraw_approval(command: WithdrawApproval, tx: Transaction) -> dict[str, A
     return {"plan": command.plan, "approvals": len(valid_approvals(tx, plan))}
 
 
-def plan_facts(command: _OnPlan, tx: Transaction) -> Mapping[str, Any]:
+def plan_facts(command: OnPlan, tx: Transaction) -> Mapping[str, Any]:
     """What the policy decides on: risk tier, gates, approvals that hold now, freeze, author, and whether a person is asking."""
     plan = tx.get(KIND_PLAN, command.plan, ReleasePlan)
     if plan is None or plan.digest != command.plan:
@@ -264,65 +286,3 @@ def plan_facts(command: _OnPlan, tx: Transaction) -> Mapping[str, Any]:
         "unattended": tx.actor.kind != "human",
         "break_glass": isinstance(command, ApplyPlan) and bool(command.break_glass.strip()),
     }
-
-
-def apply_plan(command: ApplyPlan, tx: Transaction) -> dict[str, Any]:
-    """Start the release and set its first stage's route.
-
-    Raises
-    ------
-    Refused: a freeze, a pin, closed hours, too many rollbacks, a demand of the environment not met, or a stale plan.
-    Conflict: another release is under way, or the plan was applied already.
-    """
-    plan = get_plan(tx, command.plan)
-    require_team(command.owner_team, plan.team, where=plan.id)
-    if tx.get(KIND_RELEASE, plan.id, Release) is not None:
-        raise Conflict("the plan was applied already; a plan runs once", where=plan.id, next_step="lever release plan ...")
-    freeze = frozen(tx, plan.environment, plan.endpoint)
-    if freeze is not None and not command.break_glass.strip():
-        raise Refused(f"releases are frozen: {freeze.reason}", where=plan.endpoint_id, next_step="lever unfreeze, or wait")
-    endpoint = tx.get(KIND_ENDPOINT, plan.endpoint_id, Endpoint)
-    if endpoint is not None and endpoint.pinned:
-        raise Refused("the endpoint is pinned", where=plan.endpoint_id, next_step=f"lever unpin {plan.endpoint}")
-    rules = rules_of(tx, plan.team)
-    require_way(tx, rules, plan.environment, plan.endpoint, plan.candidate)
-    require_calm(tx, plan, rules)
-    if not command.break_glass.strip():
-        require_open(tx, plan)
-    _make_room(tx, plan, endpoint)
-    live = _live(tx, plan.environment, plan.endpoint)
-    if live != plan.champion:
-        raise Refused(
-            "the plan is stale: another version is live than when it was written",
-            where=plan.id,
-            expected=plan.champion.version if plan.champion else "no live version",
-            got=live.version if live else "no live version",
-            next_step=f"lever release plan {plan.endpoint} --version {plan.candidate.version}",
-        )
-    release = begin(tx, plan, tuple(approval.approver for approval in valid_approvals(tx, plan)))
-    if command.break_glass.strip():
-        open_review(tx, release, command.break_glass)
-    return {"release": release.id, "state": release.state, "generation": release.generation}
-
-
-def _make_room(tx: Transaction, plan: ReleasePlan, endpoint: Endpoint | None) -> None:
-    """One rollout an endpoint: a running one is superseded if the plan says so, otherwise it is in the way."""
-    if endpoint is not None and endpoint.experiment is not None:
-        other = endpoint.experiment.experiment
-        raise Refused(
-            f"experiment {other} runs on this endpoint",
-            where=plan.endpoint_id,
-            expected="one change at a time on an endpoint",
-            got=other,
-            next_step=f"wait, or: lever experiment stop {other}",
-        )
-    current = tx.get(KIND_RELEASE, endpoint.release, Release) if endpoint is not None and endpoint.release else None
-    if current is None or not current.active:
-        return
-    if not plan.supersede or current.state == "watching":
-        raise Conflict(
-            f"release {current.id} is {current.state} on this endpoint",
-            where=plan.endpoint_id,
-            next_step=f"wait, or: lever release abort {current.id}",
-        )
-    transition(tx, current, get_plan(tx, current.plan), "supersede", reason=f"superseded by {plan.id}")

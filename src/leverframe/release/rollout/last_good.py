@@ -4,15 +4,14 @@ Read from the releases alone, so that it is right after any history: **never the
 aborted**.
 """
 
-import math
-
 import msgspec
 
 from leverframe.core.command import Transaction
 from leverframe.core.route import Arm, Endpoint
 from leverframe.release.machine import State
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
-from leverframe.release.records import KIND_LEVER, KIND_RELEASE, Lever, Release
+from leverframe.release.records import KIND_LEVER, Lever, Release
+from leverframe.release.rollout.standing import began, releases_of
 
 LAST_GOOD_LEVER = "last-good"
 _BROUGHT: tuple[State, ...] = ("watching", "completed")
@@ -34,20 +33,15 @@ def last_good(tx: Transaction, environment: str, endpoint: Endpoint, changing: R
     """
     if endpoint.live is None or tx.get(KIND_LEVER, last_good_lever(environment, endpoint.name), Lever) is None:
         return None
-    found = {r.id: r for r in tx.find(KIND_RELEASE, Release, prefix=f"{environment}.{endpoint.name}.") if r.endpoint == endpoint.name}
+    found = {release.id: release for release in releases_of(tx, environment, endpoint.name)}
     if changing is not None:
         found[changing.id] = changing
-    release = came_before(sorted(found.values(), key=_began), endpoint.live.version)
+    release = came_before(sorted(found.values(), key=began), endpoint.live.version)
     plan = tx.get(KIND_PLAN, release.plan, ReleasePlan) if release is not None else None
     if plan is None or plan.champion is None:
         return None
     champion = plan.champion
     return Arm(version=champion.version, bundle=champion.bundle, envelope=champion.envelope, role="live", weight=0.0)
-
-
-def _began(release: Release) -> float:
-    """Orders releases by when they began: plans may be applied in any order and clocks jump, generations only grow."""
-    return release.log[0].generation if release.log else math.inf
 
 
 def came_before(releases: list[Release], live: str) -> Release | None:
@@ -58,7 +52,9 @@ def came_before(releases: list[Release], live: str) -> Release | None:
     outcome = {r.candidate: r.state for r in releases if r.state in (*_BROUGHT, *_TAKEN_BACK)}
     version, before = live, len(releases)
     while True:
-        places = [i for i, r in enumerate(releases[:before]) if r.candidate == version and r.state in _BROUGHT]
+        # Below the live version the way also leads past one that was brought once and taken back since: to what was before that.
+        states = _BROUGHT if version == live else (*_BROUGHT, "rolled_back")
+        places = [i for i, r in enumerate(releases[:before]) if r.candidate == version and r.state in states]
         if not places or not releases[places[-1]].champion:
             return None
         before, release = places[-1], releases[places[-1]]

@@ -1,6 +1,6 @@
 """A release under way: stepping through the machine, with the route set in the same transaction as the state."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -22,7 +22,9 @@ from leverframe.release.records import (
     Release,
     StageEntry,
 )
+from leverframe.release.rollout.queue import leave
 from leverframe.release.rollout.routes import back_arms, live_arm, put_endpoint, stage_arms
+from leverframe.release.rollout.standing import good_before
 
 
 def require_team(claimed: str, owner: str, *, where: str) -> None:
@@ -47,6 +49,30 @@ class _OnRelease(Command, frozen=True, kw_only=True):
     def team(self) -> str:
         """The release's team."""
         return self.owner_team
+
+
+class Decided(Protocol):
+    """A command that carries the evidence it was decided on."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+        ...
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts it rests on."""
+        ...
+
+    @property
+    def counts(self) -> Counts:
+        """What was read."""
+        ...
+
+    @property
+    def paths(self) -> tuple[Point, ...]:
+        """Intervals, look by look."""
+        ...
 
 
 class _Decided(_OnRelease, frozen=True, kw_only=True):
@@ -99,31 +125,6 @@ class AbortRelease(_OnRelease, frozen=True, kw_only=True):
     reason: str
 
 
-class Rollback(Command, frozen=True, kw_only=True):
-    """One route write back to the last good version: no gates, no build, in any state.
-
-    ``release`` (optional) names the release meant; if another is in charge by now, nothing is done.
-    """
-
-    action: ClassVar[str] = "Release.Rollback"
-    environment: str
-    endpoint: str
-    reason: str
-    owner_team: str = ""
-    release: str = ""
-    verdicts: tuple[Verdict, ...] = ()
-    counts: Counts = Counts()
-    paths: tuple[Point, ...] = ()
-
-    def resource(self) -> str:
-        """``endpoint/<environment>/<name>``."""
-        return f"endpoint/{self.environment}/{self.endpoint}"
-
-    def team(self) -> str:
-        """The endpoint's team."""
-        return self.owner_team
-
-
 def get_release(tx: Transaction, id: str) -> tuple[Release, ReleasePlan]:
     """A release with its plan.
 
@@ -138,8 +139,8 @@ def get_release(tx: Transaction, id: str) -> tuple[Release, ReleasePlan]:
     return release, plan
 
 
-def begin(tx: Transaction, plan: ReleasePlan, approvals: tuple[str, ...]) -> Release:
-    """Create the release of a plan and set its first stage's route."""
+def begin(tx: Transaction, plan: ReleasePlan, approvals: tuple[str, ...], *, queue: bool = False) -> Release:
+    """Create the release of a plan, and set its first stage's route or (``queue``) leave it planned, to be started later."""
     release = Release(
         id=plan.id,
         plan=plan.digest,
@@ -154,7 +155,15 @@ def begin(tx: Transaction, plan: ReleasePlan, approvals: tuple[str, ...]) -> Rel
         stage_started_us=tx.now_us,
         generation=0,
     )
+    if queue:
+        return transition(tx, release, plan, "queue", reason=plan.note or "waits in line")
     return transition(tx, release, plan, "apply", reason=plan.note or "plan applied")
+
+
+def start(tx: Transaction, release: Release, plan: ReleasePlan, approvals: tuple[str, ...]) -> Release:
+    """Start a release that was planned and has waited."""
+    ready = msgspec.structs.replace(release, approvals=approvals, started_us=tx.now_us)
+    return transition(tx, ready, plan, "apply", reason="its turn in line")
 
 
 def _route(tx: Transaction, plan: ReleasePlan, arms: tuple[Arm, ...], after: Release) -> int:
@@ -179,7 +188,7 @@ def transition(
     if action == "route_stage":
         generation, started_us = _route(tx, plan, stage_arms(plan, plan.stages[progress.stage]), after), tx.now_us
     elif action == "route_back":
-        generation = _route(tx, plan, back_arms(plan), after)
+        generation = _route(tx, plan, back_arms(plan, good_before(tx, release, plan)), after)
     elif action == "route_candidate":
         generation = _route(tx, plan, (live_arm(plan.candidate),), after)
     changed = msgspec.structs.replace(
@@ -187,13 +196,14 @@ def transition(
         generation=generation,
         stage_started_us=started_us,
         ended_us=tx.now_us if progress.state in ENDED else None,
-        log=_log(release, _entry(tx, plan, progress, event, reason, verdicts, generation)),
+        log=logged(release, _entry(tx, plan, progress, event, reason, verdicts, generation)),
     )
     tx.put(KIND_RELEASE, release.id, changed)
     return changed
 
 
-def _log(release: Release, entry: StageEntry) -> tuple[StageEntry, ...]:
+def logged(release: Release, entry: StageEntry) -> tuple[StageEntry, ...]:
+    """The stage log with ``entry`` at its end, bounded."""
     log = (*release.log, entry)
     return log if len(log) <= LOG_ENTRIES_MAX else (*log[:20], *log[21:])
 
@@ -216,7 +226,7 @@ def _entry(
     )
 
 
-def _note(tx: Transaction, release: Release, plan: ReleasePlan, command: _Decided | Rollback) -> None:
+def note_stage(tx: Transaction, release: Release, plan: ReleasePlan, command: Decided) -> None:
     """Keep the evidence of the stage the decision was made in (``release`` as it was before the decision)."""
     if release.stage < 0 or not command.verdicts:
         return
@@ -276,7 +286,7 @@ def advance_release(command: AdvanceRelease, tx: Transaction) -> dict[str, Any]:
             where=release.id,
             next_step="lever release abort, and plan again",
         )
-    _note(tx, release, plan, command)
+    note_stage(tx, release, plan, command)
     changed = transition(tx, release, plan, "proven", reason=command.reason, verdicts=command.verdicts)
     return {"release": changed.id, "state": changed.state, "stage": changed.stage, "generation": changed.generation}
 
@@ -285,7 +295,7 @@ def hold_release(command: HoldRelease, tx: Transaction) -> dict[str, Any]:
     """Hold at this stage."""
     release, plan = _at_stage(command, tx)
     event: Event = "mismatch" if command.event == "mismatch" else "stalled"
-    _note(tx, release, plan, command)
+    note_stage(tx, release, plan, command)
     changed = transition(tx, release, plan, event, reason=command.reason, verdicts=command.verdicts)
     return {"release": changed.id, "state": changed.state}
 
@@ -293,7 +303,7 @@ def hold_release(command: HoldRelease, tx: Transaction) -> dict[str, Any]:
 def note_evidence(command: NoteEvidence, tx: Transaction) -> None:
     """Replace the stage's noted evidence."""
     release, plan = _at_stage(command, tx)
-    _note(tx, release, plan, command)
+    note_stage(tx, release, plan, command)
 
 
 def complete_release(command: CompleteRelease, tx: Transaction) -> dict[str, Any]:
@@ -303,7 +313,7 @@ def complete_release(command: CompleteRelease, tx: Transaction) -> dict[str, Any
         raise Refused("the watch is not over", where=release.id)
     if combine(command.verdicts) == "fail":
         raise Refused("harm was seen during the watch", where=release.id, next_step="lever rollback")
-    _note(tx, release, plan, command)
+    note_stage(tx, release, plan, command)
     changed = transition(tx, release, plan, "watched", reason=command.reason, verdicts=command.verdicts)
     return {"release": changed.id, "state": changed.state}
 
@@ -326,35 +336,6 @@ def abort_release(command: AbortRelease, tx: Transaction) -> dict[str, Any]:
 def _operate(command: _OnRelease, tx: Transaction, event: Event, reason: str) -> dict[str, Any]:
     release, plan = get_release(tx, command.release)
     require_team(command.owner_team, release.team, where=release.id)
+    leave(tx, release)
     changed = transition(tx, release, plan, event, reason=reason)
     return {"release": changed.id, "state": changed.state, "generation": changed.generation}
-
-
-def rollback(command: Rollback, tx: Transaction) -> dict[str, Any]:
-    """Set the route back to the last good version."""
-    endpoint = tx.get(KIND_ENDPOINT, f"{command.environment}/{command.endpoint}", Endpoint)
-    if endpoint is None:
-        raise NotFound("no such endpoint", where=command.resource(), next_step="lever status")
-    release, plan = _to_undo(tx, command, endpoint)
-    require_team(command.owner_team, release.team, where=command.resource())
-    _note(tx, release, plan, command)
-    event: Event = "harm" if tx.actor.kind == "platform" and release.active else "rollback"
-    changed = transition(tx, release, plan, event, reason=command.reason, verdicts=command.verdicts)
-    return {"release": changed.id, "state": changed.state, "version": changed.champion, "generation": changed.generation}
-
-
-def _to_undo(tx: Transaction, command: Rollback, endpoint: Endpoint) -> tuple[Release, ReleasePlan]:
-    """The release whose champion is the way back: the one in charge, or else the one that brought today's live version."""
-    current = tx.get(KIND_RELEASE, endpoint.release, Release)
-    if command.release and (current is None or current.id != command.release):
-        raise Conflict("another release is in charge of this endpoint", where=command.release, got=endpoint.release or "none")
-    if current is not None and (current.active or current.state == "completed"):
-        return get_release(tx, current.id)
-    if command.release:
-        raise Conflict("this release has ended", where=command.release, got=current.state if current else "")
-    live = endpoint.live.version if endpoint.live else ""
-    earlier = tx.find(KIND_RELEASE, Release, prefix=f"{command.environment}.{command.endpoint}.")
-    brought = [r for r in earlier if r.endpoint == command.endpoint and r.state == "completed" and r.candidate == live]
-    if not brought:
-        raise Refused("there is no earlier version to go back to", where=command.resource(), next_step="lever kill, or lever fallback")
-    return get_release(tx, brought[-1].id)

@@ -36,20 +36,20 @@ def stage_arms(plan: ReleasePlan, stage: Stage) -> tuple[Arm, ...]:
     return (live_arm(champion, 100.0 - stage.weight), canary)
 
 
-def back_arms(plan: ReleasePlan) -> tuple[Arm, ...]:
-    """Who answers after a rollback: the champion, alone.
+def back_arms(plan: ReleasePlan, good: VersionRef | None) -> tuple[Arm, ...]:
+    """Who answers after a rollback: the last good version, alone.
 
     Raises
     ------
     Refused: the plan was the endpoint's first; there is nothing to go back to.
     """
-    if plan.champion is None:
+    if good is None:
         raise Refused(
             "this was the endpoint's first version, there is none to go back to",
             where=plan.endpoint_id,
             next_step=f"lever kill {plan.endpoint} --reason ... (answers by fallback, or refuses)",
         )
-    return (live_arm(plan.champion),)
+    return (live_arm(good),)
 
 
 def next_value(tx: Transaction, counter: str) -> int:
@@ -74,6 +74,13 @@ def put_endpoint(tx: Transaction, environment: str, endpoint: Endpoint, changing
     kept = keep_last_good(tx, environment, endpoint, changing)
     tx.put(KIND_ENDPOINT, f"{environment}/{endpoint.name}", check_endpoint(kept))
     return next_value(tx, environment)
+
+
+def refresh_last_good(tx: Transaction, environment: str, name: str) -> None:
+    """Publish the endpoint anew if its last good version is another one by now: releases under its route were taken back."""
+    endpoint = tx.get(KIND_ENDPOINT, f"{environment}/{name}", Endpoint)
+    if endpoint is not None and keep_last_good(tx, environment, endpoint) != endpoint:
+        put_endpoint(tx, environment, endpoint)
 
 
 def route_table(journal: Journal, environment: str, callers: Iterable[Caller], now_us: int) -> RouteTable:

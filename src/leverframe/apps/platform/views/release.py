@@ -74,3 +74,4 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     answers_by_candidate: int
     labels_joined: int
     summary: str = ""
+    flagged: str = ""

@@ -1,0 +1,209 @@
+"""Taking back: one route write to the last good version, and with it whatever was promoted on top of the bad one.
+
+A release *rests on* the version it was compared with. When that version is taken back, what rests on it goes as well, or stays and is
+flagged for a person, as its own plan declares. All of it is one transaction: after a crash everything has gone back, or nothing has.
+"""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from leverframe.core.command import Command, Transaction
+from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
+from leverframe.core.route import Endpoint
+from leverframe.core.verdict import Verdict
+from leverframe.release.evidence.evidence import Counts, Point
+from leverframe.release.machine import Event
+from leverframe.release.plans.plan import ReleasePlan
+from leverframe.release.plans.team_rules import rules_of
+from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release, StageEntry
+from leverframe.release.rollout.rollout import get_release, logged, note_stage, require_team, transition
+from leverframe.release.rollout.routes import refresh_last_good
+from leverframe.release.rollout.standing import standing
+
+
+class Rollback(Command, frozen=True, kw_only=True):
+    """One route write back to the last good version: no gates, no build, in any state.
+
+    ``release`` (optional) names the release meant; if another is in charge by now, nothing is done.
+    """
+
+    action: ClassVar[str] = "Release.Rollback"
+    environment: str
+    endpoint: str
+    reason: str
+    owner_team: str = ""
+    release: str = ""
+    verdicts: tuple[Verdict, ...] = ()
+    counts: Counts = Counts()
+    paths: tuple[Point, ...] = ()
+
+    def resource(self) -> str:
+        """``endpoint/<environment>/<name>``."""
+        return f"endpoint/{self.environment}/{self.endpoint}"
+
+    def team(self) -> str:
+        """The endpoint's team."""
+        return self.owner_team
+
+
+class KeepRelease(Command, frozen=True, kw_only=True):
+    """A person has looked at a flagged release: it stays, for the ``reason`` given."""
+
+    action: ClassVar[str] = "Release.Operate"
+    release: str
+    reason: str
+    owner_team: str = ""
+
+    def resource(self) -> str:
+        """``release/<id>``."""
+        return f"release/{self.release}"
+
+    def team(self) -> str:
+        """The release's team."""
+        return self.owner_team
+
+
+def rollback(command: Rollback, tx: Transaction) -> dict[str, Any]:
+    """Set the route back to the version before the release meant, and take along what rests on it.
+
+    Raises
+    ------
+    NotFound: no such endpoint.    Conflict: today's route does not rest on the release meant.    Refused: there is nothing to go back to.
+    """
+    endpoint = tx.get(KIND_ENDPOINT, f"{command.environment}/{command.endpoint}", Endpoint)
+    if endpoint is None:
+        raise NotFound("no such endpoint", where=command.resource(), next_step="lever status")
+    release, above = _meant(tx, command, endpoint)
+    release, plan = get_release(tx, release.id)
+    require_team(command.owner_team, release.team, where=command.resource())
+    note_stage(tx, release, plan, command)
+    event: Event = "harm" if tx.actor.kind == "platform" and release.active else "rollback"
+    changed, taken, flagged = _take_back(tx, release, plan, above, event, command.reason, command.verdicts)
+    for each_taken, each_flagged in _further_up(tx, changed, plan, command.reason):
+        taken, flagged = taken + each_taken, flagged + each_flagged
+    after = tx.get(KIND_ENDPOINT, f"{command.environment}/{command.endpoint}", Endpoint)
+    live = after.live if after is not None else None
+    return {
+        "release": changed.id,
+        "state": changed.state,
+        "version": live.version if live is not None else "",
+        "generation": changed.generation,
+        "taken_along": taken,
+        "flagged": flagged,
+    }
+
+
+def _meant(tx: Transaction, command: Rollback, endpoint: Endpoint) -> tuple[Release, list[Release]]:
+    """The release to take back, and those that rest on it, newest first; without a name it is the newest that today's route rests on."""
+    rests_on = standing(tx, command.environment, endpoint)
+    if not command.release:
+        if not rests_on:
+            raise Refused("there is no earlier version to go back to", where=command.resource(), next_step="lever kill, or lever fallback")
+        return rests_on[0], []
+    place = next((i for i, release in enumerate(rests_on) if release.id == command.release), None)
+    if place is None or (place > 0 and tx.actor.kind == "platform"):
+        # A controller decided on what it had read; if another release is in charge by now, it reads again.
+        raise Conflict(
+            "this endpoint's route does not rest on that release, or another one is in charge",
+            where=command.release[:120],
+            expected=", ".join(release.id for release in rests_on[:5]) or "no release to take back",
+            got=endpoint.release or "none",
+        )
+    return rests_on[place], rests_on[:place]
+
+
+def _take_back(
+    tx: Transaction,
+    release: Release,
+    plan: ReleasePlan,
+    above: list[Release],
+    event: Event,
+    reason: str,
+    verdicts: tuple[Verdict, ...] = (),
+) -> tuple[Release, list[str], list[str]]:
+    """Take ``release`` back with what rests on it (``above``, newest first): what was changed, and the ids taken along and flagged."""
+    going: list[Release] = []
+    for dependant in reversed(above):
+        _, its_plan = get_release(tx, dependant.id)
+        if its_plan.dependants == "flag":
+            _flag(tx, dependant, f"rests on {release.candidate}, taken back: {reason}")
+            for each in (*going, release):
+                _undermine(tx, each, release, reason, verdicts if each is release else ())
+            refresh_last_good(tx, release.environment, release.endpoint)
+            return _now(tx, release), [each.id for each in going], [dependant.id]
+        going.append(dependant)
+    for each in reversed(going):
+        _undermine(tx, each, release, reason)
+    return transition(tx, release, plan, event, reason=reason, verdicts=verdicts), [each.id for each in going], []
+
+
+def _further_up(tx: Transaction, release: Release, plan: ReleasePlan, reason: str) -> list[tuple[list[str], list[str]]]:
+    """Releases of the same bundle in the environments above that were promoted from this one.
+
+    One that is still being judged goes back, or is flagged, as its plan says; one that was proven and completed there on its own traffic is
+    only flagged.
+    """
+    rules = rules_of(tx, release.team)
+    found = []
+    for step in rules.environments:
+        record = tx.get(KIND_ENDPOINT, f"{step.name}/{release.endpoint}", Endpoint)
+        for place, other in enumerate(standing(tx, step.name, record) if record is not None else []):
+            _, its_plan = get_release(tx, other.id)
+            if its_plan.promoted_from != release.environment or its_plan.candidate.bundle != plan.candidate.bundle:
+                continue
+            why = f"{release.id} was taken back in {release.environment}: {reason}"
+            if place == 0 and other.active and its_plan.dependants != "flag":
+                changed, taken, flagged = _take_back(tx, other, its_plan, [], "rollback", why)
+                found += [([other.id, *taken], flagged), *_further_up(tx, changed, its_plan, why)]
+            else:
+                _flag(tx, other, why)
+                found.append(([], [other.id]))
+    return found
+
+
+def _now(tx: Transaction, release: Release) -> Release:
+    return get_release(tx, release.id)[0]
+
+
+def _undermine(tx: Transaction, release: Release, bad: Release, reason: str, verdicts: tuple[Verdict, ...] = ()) -> None:
+    why = reason if release.id == bad.id else f"rests on {bad.candidate}, taken back with {bad.id}: {reason}"
+    transition(tx, release, get_release(tx, release.id)[1], "undermined", reason=why, verdicts=verdicts)
+
+
+def _flag(tx: Transaction, release: Release, why: str) -> None:
+    tx.put(KIND_RELEASE, release.id, msgspec.structs.replace(_logged(tx, release, "flagged", why), flagged=why))
+
+
+def _logged(tx: Transaction, release: Release, event: str, reason: str) -> Release:
+    last = release.log[-1]
+    entry = StageEntry(
+        at_us=tx.now_us,
+        stage=last.stage,
+        event=event,
+        state=release.state,
+        weight=last.weight,
+        generation=release.generation,
+        actor=tx.actor.subject,
+        reason=reason,
+    )
+    return msgspec.structs.replace(release, log=logged(release, entry))
+
+
+def keep_release(command: KeepRelease, tx: Transaction) -> dict[str, Any]:
+    """Take the flag away.
+
+    Raises
+    ------
+    NotFound: no such release.    Forbidden: another team's, or not asked by a person.    InvalidInput: no reason.    Conflict: not flagged.
+    """
+    release, _ = get_release(tx, command.release)
+    require_team(command.owner_team, release.team, where=release.id)
+    if tx.actor.kind != "human":
+        raise Forbidden("only a person says that a flagged release stays", where=release.id, expected="human", got=tx.actor.kind)
+    if not command.reason.strip():
+        raise InvalidInput("a flag is not taken away without a reason", where="reason", next_step="--reason '...'")
+    if not release.flagged:
+        raise Conflict("this release is not flagged", where=release.id)
+    tx.put(KIND_RELEASE, release.id, msgspec.structs.replace(_logged(tx, release, "kept", command.reason), flagged=""))
+    return {"release": release.id, "state": release.state}
