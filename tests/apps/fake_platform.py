@@ -14,6 +14,7 @@ from leverframe.apps.platform.lineage import focus_of
 from leverframe.apps.platform.lineage_impact import impact_view
 from leverframe.apps.platform.project_plan import State, compare
 from leverframe.apps.platform.serving import Answered
+from leverframe.apps.platform.views.contract import ContractDetailView
 from leverframe.apps.platform.views.policies import PolicyView, ProposalView, WhyView
 from leverframe.apps.platform.views.promoting import EnvironmentView, LiftRequest, PromoteRequest, TeamRulesRequest
 from leverframe.core.actor import Actor
@@ -120,6 +121,14 @@ class FakeData:
         if dataset not in {d.name for d in self.datasets()}:
             raise NotFound("no such dataset", where=dataset, next_step="lever data list")
         return tuple(self.offered)
+
+
+class FakeContractDetails:
+    def __init__(self, data: FakeData) -> None:
+        self._data = data
+
+    def dataset(self, name: str) -> ContractDetailView:
+        return records.contract_detail(name, self._data.reports(name))
 
 
 class FakeFeatures:
@@ -530,6 +539,7 @@ class FakePlatform:
         access = FakeAccess(self.calls)
         self.access = access
         self.data = FakeData(self.calls, access)
+        self.contract_details = FakeContractDetails(self.data)
         self.keeping = FakeKeeping(self.calls, access)
         self.erasing = FakeErasing(self.calls, access)
         self.sources = FakeSources(self.calls, access)

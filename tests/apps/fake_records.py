@@ -8,11 +8,16 @@ import numpy as np
 import polars as pl
 
 from leverframe.apps.platform import views
+from leverframe.apps.platform.contract_details import standings
+from leverframe.apps.platform.views.contract import ContractDetailView, ContractStep
+from leverframe.apps.platform.views.keeping import SnapshotView
 from leverframe.apps.platform.views.promoting import EnvironmentView
 from leverframe.core.alert import Alert, Cause, Signal
 from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US, us_from_iso
+from leverframe.core.consumers import Consumer
 from leverframe.core.dataset import ContractReport, RuleResult, Snapshot
 from leverframe.core.digest import digest_bytes
+from leverframe.core.errors import Fault
 from leverframe.core.evaluation import CalibrationBin, EvaluationReport, Metric
 from leverframe.core.feature import Expression, FeatureView, Freshness
 from leverframe.core.feature_page import AgePoint, EndpointReader
@@ -693,3 +698,24 @@ def parity() -> views.ParityView:
         ),
     )
     return views.ParityView(found=found, answer=found.answer)
+
+
+def contract_detail(dataset: str, deliveries: tuple[views.IngestView, ...]) -> ContractDetailView:
+    contract = msgspec.structs.replace(WEATHER_CONTRACT, dataset=dataset)
+    named = ("feature origin_weather.wind_speed", "service delay_inputs", "model flight-delay", "endpoint prod/flight-delay")
+    step = ContractStep(version="0.9.0", at_us=NOW_US - HOUR_US, actor="ana", seq=3, change="first")
+    gone = Fault(where="pressure", what="readers lose the column", expected="float64", got="absent")
+    later = ContractStep(version="1.0.0", at_us=NOW_US, actor="ana", seq=4, change="breaking", breaks=(gone,), columns_added=("visib",))
+    return ContractDetailView(
+        contract=contract,
+        in_force_since_us=NOW_US,
+        rules=tuple(standings(contract, deliveries)),
+        readers={"temp": ("view origin_weather",), "origin": ("view origin_weather", "model flight-delay")},
+        consumers=tuple(Consumer(name=name, through="temp") for name in named),
+        steps=(later, step),
+        deliveries=deliveries,
+        snapshots=(SnapshotView(snapshot=snapshot(dataset), latest=True, used_by=("version flight-delay@v1",)),),
+        snapshots_total=3,
+        newest_us=NOW_US - HOUR_US,
+        now_us=NOW_US,
+    )

@@ -62,6 +62,7 @@ def test_help_loads_nothing_heavy():
 READS = (
     ("status",),
     ("data", "list"),
+    ("data", "show", "weather"),
     ("data", "reports", "weather"),
     ("features", "list"),
     ("features", "services"),

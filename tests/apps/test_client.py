@@ -30,6 +30,7 @@ def test_reads_come_back_as_the_records_the_platform_gave(client, platform):
         (client.status(), platform.status()),
         (client.doctor(), platform.doctor()),
         (client.data.datasets(), platform.data.datasets()),
+        (client.data.dataset("weather"), platform.contract_details.dataset("weather")),
         (client.data.reports("weather"), platform.data.reports("weather")),
         (client.features.views(), platform.features.views()),
         (client.training.models(), platform.training.models()),

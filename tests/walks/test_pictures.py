@@ -35,6 +35,7 @@ PAGES = {
     "endpoint": ("/endpoints/prod/flight-delay", "flight-delay@v2"),
     "audit": ("/audit", "Release.Rollback"),
     "data": ("/data", "departures"),
+    "contract": ("/data/flights", "no two rows with the same flight_id"),
     "features": ("/features", "origin_weather"),
     "lineage": ("/lineage/version~flight-delay@v1", "wind_gust"),
     "impact": ("/lineage/weather.temp?change=remove", "breaks 1 feature"),

@@ -120,6 +120,19 @@ def list_datasets(json_output: Json = False) -> None:
     print_table("Datasets", ("dataset", "team", "contract", "#rows", "#snapshots", "#refused", "owner"), rows, empty=NO_DATA)
 
 
+@data.command("show")
+def show(dataset: Annotated[str, typer.Argument(help="Name of the dataset.")], json_output: Json = False) -> None:
+    """What a dataset's contract promises, how that fared, who relies on it, and how it came to be."""
+    from leverframe.apps.cli.contract_sheet import print_contract
+
+    with connect() as client:
+        shown = client.data.dataset(dataset)
+    if json_output:
+        print_json(shown)
+    else:
+        print_contract(shown)
+
+
 @data.command("reports")
 def reports(dataset: Annotated[str, typer.Argument(help="Name of the dataset.")], json_output: Json = False) -> None:
     """What became of each file offered to a dataset."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from leverframe.apps.client.paths import path_of
 from leverframe.apps.platform import views
+from leverframe.apps.platform.views.contract import ContractDetailView
 from leverframe.apps.transport import Transport
 
 
@@ -36,6 +37,10 @@ class DataClient:
     def datasets(self) -> tuple[views.DatasetView, ...]:
         """Every dataset with its contract and newest snapshot."""
         return self._transport.get(path_of("datasets"), tuple[views.DatasetView, ...])
+
+    def dataset(self, dataset: str) -> ContractDetailView:
+        """What the contract of ``dataset`` promises, how that fared, who relies on it, and how it came to be."""
+        return self._transport.get(path_of("datasets", dataset), ContractDetailView)
 
     def reports(self, dataset: str) -> tuple[views.IngestView, ...]:
         """What became of each file offered to ``dataset``."""

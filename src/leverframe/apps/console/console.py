@@ -12,7 +12,16 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from leverframe import __version__
-from leverframe.apps.console import actions, pages, pages_endpoints, pages_features, pages_lineage, pages_policies, pages_webhooks
+from leverframe.apps.console import (
+    actions,
+    pages,
+    pages_contract,
+    pages_endpoints,
+    pages_features,
+    pages_lineage,
+    pages_policies,
+    pages_webhooks,
+)
 from leverframe.apps.console.door import Form, Page, Visit, check_origin, key_of, local_address, read_form, session_of
 from leverframe.apps.console.session import COOKIE, SESSION_SECONDS_MAX, Session, Sessions
 from leverframe.apps.console.words import FILTERS
@@ -29,6 +38,7 @@ HERE = Path(__file__).parent
 WITH_PAGES = (
     pages,
     pages_endpoints,
+    pages_contract,
     pages_features,
     pages_lineage,
     pages_policies,

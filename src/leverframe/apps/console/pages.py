@@ -126,15 +126,6 @@ def data(visit: Visit) -> dict[str, Any]:
     return {"datasets": visit.platform.data.datasets()}
 
 
-def dataset(visit: Visit) -> dict[str, Any]:
-    """One dataset: what became of each file."""
-    name = visit.path["dataset"]
-    shown = next((d for d in visit.platform.data.datasets() if d.name == name), None)
-    if shown is None:
-        raise NotFound("there is no such dataset", where=name, next_step="lever data list")
-    return {"dataset": shown, "reports": visit.platform.data.reports(name), "streams": visit.platform.streams.streams(name)}
-
-
 def audit(visit: Visit) -> dict[str, Any]:
     """The record, and whether it holds."""
     after = visit.query.get("after", "")
@@ -170,7 +161,6 @@ PAGES: tuple[Page, ...] = (
     Page(path="/monitor", permission="Monitoring.Read", template="monitors.html", facts=monitors),
     Page(path="/monitor/{endpoint}", permission="Monitoring.Read", template="monitor.html", facts=monitor, resource="endpoint/{endpoint}"),
     Page(path="/data", permission="Data.Read", template="data.html", facts=data),
-    Page(path="/data/{dataset}", permission="Data.Read", template="dataset.html", facts=dataset, resource="dataset/{dataset}"),
     Page(path="/audit", permission="Audit.Read", template="audit.html", facts=audit),
     Page(path="/doctor", permission="Platform.Read", template="doctor.html", facts=doctor),
 )

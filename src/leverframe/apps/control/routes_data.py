@@ -6,6 +6,7 @@ import msgspec
 
 from leverframe.apps.control.route import UPLOAD_BYTES_MAX, Call, Route
 from leverframe.apps.platform.views import ContractCheckView, DatasetView, IngestView
+from leverframe.apps.platform.views.contract import ContractDetailView
 from leverframe.core.errors import InvalidInput
 from leverframe.data.sources.files import Format
 
@@ -61,6 +62,15 @@ ROUTES: tuple[Route, ...] = (
         run=lambda call: call.platform.data.datasets(),
         gives=tuple[DatasetView, ...],
         summary="Every dataset with its contract and newest snapshot",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/datasets/{dataset}",
+        permission="Data.Read",
+        resource="dataset/{dataset}",
+        run=lambda call: call.platform.contract_details.dataset(call.path["dataset"]),
+        gives=ContractDetailView,
+        summary="A dataset's contract: what it promises, how that fared, who relies on it, how it came to be",
     ),
     Route(
         method="POST",

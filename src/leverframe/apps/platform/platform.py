@@ -2,6 +2,7 @@
 
 from leverframe.apps.platform.access import Access
 from leverframe.apps.platform.audit import Audit
+from leverframe.apps.platform.contract_details import ContractDetails
 from leverframe.apps.platform.contracts import Contracts
 from leverframe.apps.platform.data import Data
 from leverframe.apps.platform.doctor import checks
@@ -44,6 +45,7 @@ class Platform:
         self.data = Data(parts)
         self.contracts = Contracts(parts)
         self.keeping = Keeping(parts)
+        self.contract_details = ContractDetails(parts, self.data, self.keeping)
         self.erasing = Erasing(parts)
         self.sources = Sources(parts)
         self.streams = Streams(parts)
