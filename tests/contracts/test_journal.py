@@ -90,6 +90,42 @@ def test_the_same_key_for_another_command_is_a_conflict(journal: Journal) -> Non
     assert state(journal) == (1, [Lever(name="a", position=1)])
 
 
+def test_several_commands_are_one_transaction_and_an_entry_each(journal: Journal) -> None:
+    """A project that is applied by halves would leave models that take features nobody declares."""
+    receipts = journal.write_all(
+        ALICE, [(AddToLever(name="a"), "1"), (AddToLever(name="a", by=2), "2"), (SetLever(name="b", position=9), "3")]
+    )
+    assert [receipt.seq for receipt in receipts] == [1, 2, 3]
+    assert state(journal) == (3, [Lever(name="a", position=3), Lever(name="b", position=9)]), "the second saw what the first did"
+    entries = journal.audit()
+    assert [entry.prev for entry in entries[1:]] == [entry.hash for entry in entries[:-1]]
+    assert [entry.changes[0].revision for entry in entries] == [1, 2, 1]
+    again = journal.write_all(ALICE, [(AddToLever(name="a"), "1"), (SetLever(name="c", position=1), "4")])
+    assert [receipt.replayed for receipt in again] == [True, False]
+    assert journal.write_all(ALICE, []) == ()
+    assert journal.entries_total() == 4
+
+
+def test_of_several_commands_one_that_fails_leaves_nothing_of_the_others(journal: Journal) -> None:
+    journal.write(ALICE, SetLever(name="a", position=1), key="0")
+    before = state(journal)
+    for last, key, error in (
+        (RemoveLever(name="nowhere"), "3", NotFound),
+        (SetLever(name="a", position=7), "0", Conflict),
+        (SetLever(name="a", position=7), "", InvalidInput),
+        (SetLever(name="b", position=2), "1", Conflict),  # the key of the first of the same batch
+    ):
+        with pytest.raises(error):
+            journal.write_all(ALICE, [(SetLever(name="a", position=5), "1"), (SetLever(name="new", position=5), "2"), (last, key)])
+        assert state(journal) == before
+        assert journal.history(KIND_LEVER, "new", Lever) == []
+    with pytest.raises(Forbidden):
+        journal.write_all(MALLORY, [(SetLever(name="a", position=5), "1")])
+    assert state(journal) == before
+    journal.write_all(ALICE, [(SetLever(name="a", position=5), "1"), (SetLever(name="new", position=5), "2")])
+    assert journal.entries_total() == 3, "keys of what failed are free"
+
+
 def test_keys_belong_to_their_actor(journal: Journal) -> None:
     """Would be wrong if one person's retry key could swallow, or reveal, another person's command."""
     journal.write(ALICE, AddToLever(name="a"), key="k")

@@ -144,6 +144,22 @@ def test_every_fault_of_every_declaration_is_shown_and_nothing_of_it_is_applied(
         platform.services.apply_entity(ana, declared.entities[0], key="entity")
 
 
+def test_a_project_is_applied_whole_or_not_at_all(platform: Platform, ana: Actor) -> None:
+    """The view and the service come first and are permitted; the model is another team's, and nothing of the three is left."""
+    entries = len(platform.audit.entries(after=0, limit=1000, newest_first=False))
+    view = replace(WEATHER, name="sky_only")
+    service = replace(SERVICE, features=tuple(replace(f, view="sky_only") for f in SERVICE.features))
+    theirs = Declarations(views=(view,), services=(service,), models=(replace(READS_BOTH, team="pricing"),))
+    assert platform.projects.plan(ana, theirs).faults == ()
+    with pytest.raises(Forbidden):
+        platform.projects.apply(ana, ProjectRequest(declared=theirs), key="theirs")
+    assert "sky_only" not in {v.view.name for v in platform.features.views()}
+    assert len(platform.audit.entries(after=0, limit=1000, newest_first=False)) == entries, "not even a part of it was written"
+    ours = replace(theirs, models=(READS_BOTH,))
+    said = platform.projects.apply(ana, ProjectRequest(declared=ours), key="theirs").said
+    assert [next(iter(told)) for told in said] == ["view", "service", "model"], "the same key is free, for nothing was done with it"
+
+
 def test_a_plan_is_shown_to_those_who_may_read_and_applied_by_those_who_may_change(platform: Platform, tmp_path: Path) -> None:
     nobody, vic = Actor(subject="nora"), Actor(subject="vic", roles=("viewer",), teams=("flights",))
     declared = Declarations(services=(SERVICE,))

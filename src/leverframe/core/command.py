@@ -1,6 +1,6 @@
 """Commands: what someone asks to be changed. Handled in one place, authorised in one place, recorded in one place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
@@ -92,6 +92,17 @@ class Journal(Protocol):
         ------
         Forbidden: policy does not permit it.    Conflict: the key was used for another command.
         Refused: a rule of the road is not met.  Unavailable: the outcome is unknown; re-read before trying again.
+        """
+        ...
+
+    def write_all(self, actor: Actor, commands: Sequence[tuple[Command, str]]) -> tuple[Receipt, ...]:
+        """Each command with its key as :meth:`write` would, in order, in one transaction: all of them, or none.
+
+        Every command is permitted by itself, has an entry of its own, and sees what those before it changed.
+
+        Raises
+        ------
+        LimitExceeded: too many at once.    Whatever any of them raises: nothing was changed.
         """
         ...
 

@@ -60,7 +60,7 @@ class Platform:
         self.lineage = Lineage(parts)
         self.training = Training(parts)
         self.reproducing = Reproducing(parts)
-        self.projects = Projects(parts, self.contracts, self.data, self.features, self.services, self.training)
+        self.projects = Projects(parts, self.contracts)
         self.release = Releases(parts)
         self.history = History(parts, self.release)
         self.operating = Operating(parts, self.release)

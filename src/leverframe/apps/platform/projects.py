@@ -1,35 +1,33 @@
 """Use cases of a team's project: what applying it would do, and doing exactly that."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from leverframe.apps.platform.contracts import Contracts
-from leverframe.apps.platform.data import Data, latest_snapshot
-from leverframe.apps.platform.feature_services import FeatureServices
-from leverframe.apps.platform.features import Features
+from leverframe.apps.platform.data import latest_snapshot
 from leverframe.apps.platform.lineage_bundles import Frozen
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.project_plan import Compared, State, compare
-from leverframe.apps.platform.training import Training
 from leverframe.apps.platform.views import Backfill, Declarations, ProjectApplied, ProjectPlan, ProjectRequest, ProjectStep
 from leverframe.core.actor import Actor
 from leverframe.core.clock import DAY_US
+from leverframe.core.command import Command
 from leverframe.core.digest import digest_record
 from leverframe.core.errors import Conflict, InvalidInput, LeverframeError
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import KIND_SERVICE, Entity, FeatureService
 from leverframe.core.model import ModelSpec
 from leverframe.core.route import Endpoint
-from leverframe.data.commands import KIND_CONTRACT
+from leverframe.data.commands import KIND_CONTRACT, ApplyContract
 from leverframe.data.contract.contract_file import read_contract
 from leverframe.data.contract.contracts import Contract
 from leverframe.features.commands import KIND_VIEW, ApplyView
 from leverframe.features.declared.breaking import refuse_breaks
 from leverframe.features.declared.definitions import view_version
 from leverframe.features.materialization.jobs import KIND_JOB, JobRecord
-from leverframe.features.services import KIND_ENTITY
+from leverframe.features.services import KIND_ENTITY, ApplyEntity, ApplyService
 from leverframe.governance.decision import require
 from leverframe.release.records import KIND_ENDPOINT
-from leverframe.training.commands import KIND_MODEL
+from leverframe.training.commands import KIND_MODEL, ApplyModel
 
 DECLARATIONS_MAX = 5_000
 SECONDS_PER_HOUR = 3_600.0
@@ -38,11 +36,8 @@ SECONDS_PER_HOUR = 3_600.0
 class Projects:
     """Plans of projects, and their application."""
 
-    def __init__(
-        self, parts: Parts, contracts: Contracts, data: Data, features: Features, services: FeatureServices, training: Training
-    ) -> None:
+    def __init__(self, parts: Parts, contracts: Contracts) -> None:
         self._parts, self._contracts = parts, contracts
-        self._data, self._features, self._services, self._training = data, features, services, training
 
     def plan(self, actor: Actor, declared: Declarations) -> ProjectPlan:
         """What applying ``declared`` would do to the state as it is now; nothing is written.
@@ -69,7 +64,7 @@ class Projects:
         )
 
     def apply(self, actor: Actor, request: ProjectRequest, *, key: str) -> ProjectApplied:
-        """Apply a project: each declaration that differs is a command of its own, in the order things need each other.
+        """Apply a project: each declaration that differs is a command of its own, all of them in one transaction: the project, or nothing.
 
         Raises
         ------
@@ -95,34 +90,38 @@ class Projects:
         if not request.allow_breaking:
             refuse_breaks(plan.breaks, "project")
         changed: set[tuple[str, str]] = {(step.kind, step.name) for step in plan.steps if step.change != "unchanged"}
-        return ProjectApplied(plan=plan.digest, said=tuple(self._written(actor, request.declared, plan.steps, changed, key)))
+        # In the order things need each other: each is decided on what those before it leave.
+        commands = [
+            (command, f"{key}/{kind.rpartition(' ')[2]}/{name}")
+            for kind, name, command in self._commands(request.declared, changed)
+            if (kind, name) in changed
+        ]
+        receipts = self._parts.ledger.write_all(actor, commands)
+        said = [dict(receipt.result) for receipt in receipts]
+        for (command, _), told in zip(commands, said, strict=True):
+            if isinstance(command, ApplyContract):
+                told |= {"contract": command.contract.name, "version": command.contract.version}
+        return ProjectApplied(plan=plan.digest, said=tuple(said))
 
-    def _written(
-        self, actor: Actor, declared: Declarations, steps: tuple[ProjectStep, ...], changed: set[tuple[str, str]], key: str
-    ) -> Iterable[dict[str, object]]:
-        # What breaks was looked at for the project as a whole: a feature may go in the same plan as the last column that takes it.
-        named = [step.name for step in steps if step.kind == "contract"]
-        for text, name in zip(declared.contracts, named, strict=True):
-            if ("contract", name) in changed:
-                broken = tuple(consumer.name for consumer in self._contracts.broken_by(read_contract(text.encode())))
-                yield self._data.apply_contract(actor, text, key=f"{key}/contract/{name}", break_consumers=broken)
+    def _commands(self, declared: Declarations, changed: set[tuple[str, str]]) -> Iterator[tuple[str, str, Command]]:
+        """Every declaration as a command. What breaks was looked at for the project as a whole, and not again one by one: a feature may go
+        in the same plan as the last column that takes it.
+        """
+        contracts = [read_contract(text.encode()) for text in declared.contracts]
+        held = self._parts.ledger.find(KIND_CONTRACT, Contract)
+        teams = {contract.dataset: contract.team for contract in (*held, *contracts)}
+        for contract in contracts:
+            differs = ("contract", contract.name) in changed
+            broken = tuple(consumer.name for consumer in self._contracts.broken_by(contract)) if differs else ()
+            yield "contract", contract.name, ApplyContract(contract=contract, break_consumers=broken)
         for entity in declared.entities:
-            if ("entity", entity.name) in changed:
-                yield self._services.apply_entity(actor, entity, key=f"{key}/entity/{entity.name}")
+            yield "entity", entity.name, ApplyEntity(entity=entity)
         for view in declared.views:
-            if ("feature view", view.name) in changed:
-                team = self._team(view.source)
-                command = ApplyView(view=view, owning_team=team, allow_breaking=True)
-                yield dict(self._parts.ledger.write(actor, command, key=f"{key}/view/{view.name}").result)
+            yield "feature view", view.name, ApplyView(view=view, owning_team=teams[view.source], allow_breaking=True)
         for service in declared.services:
-            if ("feature service", service.name) in changed:
-                yield self._services.apply_service(actor, service, allow_breaking=True, key=f"{key}/service/{service.name}")
+            yield "feature service", service.name, ApplyService(service=service, allow_breaking=True)
         for model in declared.models:
-            if ("model", model.name) in changed:
-                yield self._training.apply_model(actor, model, key=f"{key}/model/{model.name}")
-
-    def _team(self, source: str) -> str:
-        return next(c.team for c in self._parts.ledger.find(KIND_CONTRACT, Contract) if c.dataset == source)
+            yield "model", model.name, ApplyModel(spec=model)
 
     def _state(self) -> State:
         ledger = self._parts.ledger

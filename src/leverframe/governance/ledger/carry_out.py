@@ -1,6 +1,6 @@
 """What every ledger does with a command: find its handler, decide, run it, and write down what it did."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,10 @@ from leverframe.governance.ledger.chain import GENESIS, AuditEntry, Change, seal
 KEY_CHARS_MAX = 200
 COMMAND_BYTES_MAX = 1024 * 1024
 """A larger command carries bytes that belong in the artifact store."""
+
+
+COMMANDS_MAX = 10_000
+"""Commands in one transaction: while it lasts nobody else writes."""
 
 
 class Registry:
@@ -89,6 +93,18 @@ def ask(actor: Actor, command: Command, key: str) -> Asked:
     if len(body) > COMMAND_BYTES_MAX:
         raise LimitExceeded("command too large", where=type(command).__name__, expected=f"{COMMAND_BYTES_MAX} bytes", got=str(len(body)))
     return Asked(actor=actor, command=command, key=key, name=type(command).__name__, body=body)
+
+
+def ask_all(actor: Actor, commands: Sequence[tuple[Command, str]]) -> tuple[Asked, ...]:
+    """``ask`` for each command with its key.
+
+    Raises
+    ------
+    LimitExceeded: too many at once.    InvalidInput, LimitExceeded: as :func:`ask`.
+    """
+    if len(commands) > COMMANDS_MAX:
+        raise LimitExceeded("too many commands at once", where="ledger", expected=f"at most {COMMANDS_MAX}", got=str(len(commands)))
+    return tuple(ask(actor, command, key) for command, key in commands)
 
 
 def replayed(asked: Asked, earlier: AuditEntry) -> Receipt:

@@ -1,7 +1,7 @@
 """The ledger's in-memory twin: the same answers as ``store.py`` (one contract suite holds both to it), gone with the process."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -11,7 +11,7 @@ from leverframe.core.clock import Clock
 from leverframe.core.command import Command, Handles, Receipt, Revision
 from leverframe.governance.decision import Decides, Decision, Fact
 from leverframe.governance.ledger.buffer import Row, live_at, revision
-from leverframe.governance.ledger.carry_out import Registry, ask, carry_out, replayed
+from leverframe.governance.ledger.carry_out import Asked, Registry, ask, ask_all, carry_out, replayed
 from leverframe.governance.ledger.chain import AuditEntry
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -48,17 +48,31 @@ class MemoryJournal:
         """Authorise, change and record, all or nothing; see :class:`leverframe.core.command.Journal`."""
         asked = ask(actor, command, key)
         with self._lock:
-            earlier = self._keys.get((actor.subject, key))
-            if earlier is not None:
-                return replayed(asked, earlier)
-            now_us = self._clock.now_us()
-            after = self._entries[-1] if self._entries else None
-            done = carry_out(asked, self._registry, self._policy, self, after=after, at_us=now_us, recorded_at_us=now_us)
-            for row in done.rows:
-                self._append(row)
-            self._entries.append(done.entry)
-            self._keys[actor.subject, key] = done.entry
-            return done.receipt
+            return self._carried(asked)
+
+    def write_all(self, actor: Actor, commands: Sequence[tuple[Command, str]]) -> tuple[Receipt, ...]:
+        """Each command with its key, in order: all of them, or none; see :class:`leverframe.core.command.Journal`."""
+        several = ask_all(actor, commands)
+        with self._lock:
+            before = {name: list(rows) for name, rows in self._revisions.items()}, list(self._entries), dict(self._keys)
+            try:
+                return tuple(self._carried(asked) for asked in several)
+            except BaseException:
+                self._revisions, self._entries, self._keys = before
+                raise
+
+    def _carried(self, asked: Asked) -> Receipt:
+        earlier = self._keys.get((asked.actor.subject, asked.key))
+        if earlier is not None:
+            return replayed(asked, earlier)
+        now_us = self._clock.now_us()
+        after = self._entries[-1] if self._entries else None
+        done = carry_out(asked, self._registry, self._policy, self, after=after, at_us=now_us, recorded_at_us=now_us)
+        for row in done.rows:
+            self._append(row)
+        self._entries.append(done.entry)
+        self._keys[asked.actor.subject, asked.key] = done.entry
+        return done.receipt
 
     def _append(self, row: Row) -> None:
         revisions = self._revisions.setdefault((row.kind, row.id), [])

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
+from sqlalchemy import Connection
 
 from leverframe.core.actor import Actor
 from leverframe.core.clock import Clock
@@ -21,7 +22,7 @@ from leverframe.core.errors import NotFound
 from leverframe.governance.decision import Decides
 from leverframe.governance.ledger import rows as sql
 from leverframe.governance.ledger.buffer import Row, revision
-from leverframe.governance.ledger.carry_out import Registry, ask, carry_out, replayed
+from leverframe.governance.ledger.carry_out import Asked, Registry, ask, ask_all, carry_out, replayed
 from leverframe.governance.ledger.chain import AuditEntry
 from leverframe.governance.ledger.checkpoints import Checkpoint, sign_checkpoint
 from leverframe.governance.ledger.copies import export_lines, verify_connection
@@ -81,20 +82,35 @@ class Ledger:
         """
         asked = ask(actor, command, key)
         with self._sessions.writing() as connection:
-            earlier = sql.entry_of_key(connection, actor.subject, key)
-            if earlier is not None:
-                return replayed(asked, earlier)
-            done = carry_out(
-                asked,
-                self._registry,
-                self._policy,
-                sql.SqlRows(connection),
-                after=sql.last_entry(connection),
-                at_us=self._clock.now_us(),
-                recorded_at_us=self._machine_clock.now_us(),
-            )
-            sql.append_rows(connection, done.rows)
-            sql.append_entry(connection, done.entry)
+            return self._carried(connection, asked)
+
+    def write_all(self, actor: Actor, commands: Sequence[tuple[Command, str]]) -> tuple[Receipt, ...]:
+        """Each command with its key as :meth:`write` would, in order, in one transaction: all of them, or none.
+
+        Raises
+        ------
+        LimitExceeded: too many at once.    Whatever any of them raises, as :meth:`write`: nothing was changed.
+        """
+        several = ask_all(actor, commands)
+        with self._sessions.writing() as connection:
+            return tuple(self._carried(connection, asked) for asked in several)
+
+    def _carried(self, connection: Connection, asked: Asked) -> Receipt:
+        """``asked`` carried out and recorded within the transaction of ``connection``, or the receipt of its first time."""
+        earlier = sql.entry_of_key(connection, asked.actor.subject, asked.key)
+        if earlier is not None:
+            return replayed(asked, earlier)
+        done = carry_out(
+            asked,
+            self._registry,
+            self._policy,
+            sql.SqlRows(connection),
+            after=sql.last_entry(connection),
+            at_us=self._clock.now_us(),
+            recorded_at_us=self._machine_clock.now_us(),
+        )
+        sql.append_rows(connection, done.rows)
+        sql.append_entry(connection, done.entry)
         return done.receipt
 
     def get(self, kind: str, id: str, type: type[T], *, at_us: int | None = None) -> T | None:
