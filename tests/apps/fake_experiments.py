@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from tests.apps import fake_records as records
 
 from leverframe.apps.platform.views.experiments import (
     ExperimentForecast,
@@ -134,7 +135,7 @@ OVER = msgspec.structs.replace(
     winner="flight-delay@v2",
     ended_at_us=AT_US + 2 * DAY_US,
     report="sha256:" + "a" * 64,
-    proposed="sha256:" + "b" * 64,
+    proposed=records.digest("plan3"),
     summary="flight-delay@v2 gains +0.03 in outcome_value",
 )
 WAITING = ExperimentPlanView(

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from tests.apps import fake_platform
+from tests.apps.fake_experiments import ENDED, PLAN, RUNNING
 from tests.apps.fake_platform import EmptyPlatform, FakePlatform
 from tests.apps.fake_records import NOW_US, digest
 from tests.apps.in_process import browser
@@ -19,6 +20,11 @@ PAGES = (
     "/releases",
     "/releases/rel-0003",
     "/releases/rel-0004",
+    "/experiments",
+    f"/experiments/{RUNNING}",
+    f"/experiments/{ENDED}",
+    f"/experiments/{ENDED}/report?again=1",
+    f"/experiment-plans/{PLAN.digest}",
     "/plans",
     f"/plans/{digest('plan3')}",
     "/models",
@@ -48,6 +54,7 @@ EMPTY_PAGES = (
     "/",
     "/endpoints",
     "/releases",
+    "/experiments",
     "/plans",
     "/models",
     "/monitor",

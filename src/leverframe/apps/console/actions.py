@@ -20,6 +20,8 @@ DONE = {
     "rolled-back": "Rolled back. Desired state has changed; running state follows within a second.",
     "pulled": "Done. Desired state has changed; running state follows within a second.",
     "in-force": "Approved. The policy is in force from now on.",
+    "experiment-started": "The experiment runs. The split of callers is checked first, then gains are shown.",
+    "experiment-stopped": "Stopped. Everybody meets the control again; the report is made from the log within seconds.",
     "aborted": "The release is aborted; the champion answers everyone.",
 }
 REASON_CHARS_MAX = 500

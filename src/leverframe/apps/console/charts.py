@@ -79,7 +79,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def interval_chart(points: Sequence[IntervalPoint]) -> Markup:
+def interval_chart(points: Sequence[IntervalPoint], *, y_label: str = "candidate − champion", margin_word: str = "margin") -> Markup:
     """The path of one rule's sequential interval against its margin, over one stage.
 
     The first looks have very wide intervals; the vertical range is set by the later half, and the early band runs off the edge.
@@ -96,7 +96,7 @@ def interval_chart(points: Sequence[IntervalPoint]) -> Markup:
         x=(looks[0][0], looks[-1][0]),
         y=(bottom - pad, top + pad),
         x_label="observations so far",
-        y_label="candidate − champion",
+        y_label=y_label,
     )
     band = frame.path([(n, high) for n, _, _, high in looks] + [(n, low) for n, _, low, _ in reversed(looks)])
     edge = frame.py(margin)
@@ -104,14 +104,14 @@ def interval_chart(points: Sequence[IntervalPoint]) -> Markup:
         f'<polygon class="band" points="{band}"/>',
         f'<line class="zero" x1="0" x2="{frame.width}" y1="{frame.py(0.0)}" y2="{frame.py(0.0)}"/>',
         f'<line class="margin" x1="0" x2="{frame.width}" y1="{edge}" y2="{edge}"/>',
-        f'<text class="note" x="6" y="{max(edge - 5, 11)}">margin {margin:g}</text>',
+        f'<text class="note" x="6" y="{max(edge - 5, 11)}">{margin_word} {margin:g}</text>',
         f'<polyline class="line" points="{frame.path([(n, estimate) for n, estimate, _, _ in looks])}"/>',
         *(
             f'<circle class="dot" r="2.4" cx="{frame.px(look[0])}" cy="{frame.py(look[1])}"><title>{_look(*look)}</title></circle>'
             for look in looks
         ),
     ]
-    return frame.draw(marks, f"{points[-1].rule} in stage {points[-1].stage}: {_look(*looks[-1])}, margin {margin:g}")
+    return frame.draw(marks, f"{points[-1].rule} in stage {points[-1].stage}: {_look(*looks[-1])}, {margin_word} {margin:g}")
 
 
 def _look(n: int, estimate: float, low: float, high: float) -> str:

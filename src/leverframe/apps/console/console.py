@@ -17,6 +17,7 @@ from leverframe.apps.console import (
     pages,
     pages_contract,
     pages_endpoints,
+    pages_experiments,
     pages_features,
     pages_lineage,
     pages_policies,
@@ -39,6 +40,7 @@ WITH_PAGES = (
     pages,
     pages_endpoints,
     pages_contract,
+    pages_experiments,
     pages_features,
     pages_lineage,
     pages_policies,
@@ -82,7 +84,7 @@ class Console:
         yield "GET", "/audit/export", _declared(self._export, "Audit.Read")
         for page in (page for module in WITH_PAGES for page in module.PAGES):
             yield "GET", page.path, self._page(page)
-        for form in (*actions.FORMS, *pages_policies.FORMS):
+        for form in (*actions.FORMS, *pages_experiments.FORMS, *pages_policies.FORMS):
             yield "POST", form.path, self._form(form)
 
     def error_page(self, error: LeverframeError, request_id: str) -> str:
