@@ -134,8 +134,13 @@ class LmdbOnlineStore:
                 next_step="drop old view versions (lever features drop), or give the store a larger map",
             ) from error
         except lmdb.Error as error:
+            full = isinstance(error, lmdb.DiskError)
             raise Unavailable(
-                "the online store refused a write; nothing was changed", where=self._path.name, got=type(error).__name__
+                "the online store refused a write; nothing was changed",
+                where=self._path.name,
+                expected="a disk with room" if full else "",
+                got=type(error).__name__,
+                next_step="free space on this disk (or see `dmesg` for its errors); then repeat the command" if full else "lever doctor",
             ) from error
 
     @contextmanager
