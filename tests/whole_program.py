@@ -35,7 +35,9 @@ from leverframe.apps.demo.project.models import BAD_UNITS_PREPARE, FLIGHT_DELAY
 from leverframe.apps.demo.project.prepare import between, datasets, moment_us
 from leverframe.apps.demo.stage import free_port
 from leverframe.apps.durable import StepCaller
+from leverframe.apps.fetch_workflow import FetchWorkflow
 from leverframe.apps.materialize_workflow import MaterializeWorkflow
+from leverframe.apps.platform.fetching import WORKFLOW as FETCH
 from leverframe.apps.platform.materializing import WORKFLOW as MATERIALIZE
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.platform import Platform
@@ -95,7 +97,7 @@ class Immediately:
             return step()
 
         remembered: StepCaller = call
-        body = {TRAIN: TrainingWorkflow, MATERIALIZE: MaterializeWorkflow, REPRODUCE: ReproduceWorkflow}[workflow]
+        body = {TRAIN: TrainingWorkflow, MATERIALIZE: MaterializeWorkflow, REPRODUCE: ReproduceWorkflow, FETCH: FetchWorkflow}[workflow]
         body(self._parts).run(argument, remembered)
 
     def close(self) -> None:

@@ -4,13 +4,14 @@ from typing import Any
 
 from tests.apps import fake_records as records
 
-from leverframe.apps.platform.views import IngestView
 from leverframe.apps.platform.views.keeping import PartView, RetentionView, SnapshotView, VerifiedView
+from leverframe.apps.platform.views.sources import FetchRequest
 from leverframe.core.actor import Actor
 from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import NotFound
 from leverframe.data.retention.commands_erasure import ErasureRecord
 from leverframe.data.retention.retention import Kept, Retention
+from leverframe.data.sources.fetch_jobs import FetchJob
 from leverframe.data.sources.registered import Source
 
 
@@ -81,6 +82,40 @@ class FakeSources:
         self._calls.write(self._access, actor, "Data.DeclareSource", key, name)
         return self.sources()[0]
 
-    def ingest(self, actor: Actor, dataset: str, name: str, *, pattern: str = "", full: bool = False, key: str) -> IngestView:
-        self._calls.write(self._access, actor, "Data.Ingest", key, dataset, name, pattern, full)
-        return records.ingest(dataset, True)
+
+def fetch_job(status: str = "done") -> FetchJob:
+    return FetchJob(
+        id="fetch-1",
+        dataset="weather",
+        source="landing",
+        pattern="",
+        full=False,
+        started_by="ana",
+        started_at_us=records.NOW_US,
+        status=status,  # type: ignore[arg-type]
+        pieces=2,
+        pieces_done=2,
+        rows=1_000,
+        bytes=500,
+        seconds=0.5,
+        reached="day-2.parquet",
+        snapshot=records.ingest("weather", True).snapshot.digest,
+        finished_at_us=records.NOW_US,
+    )
+
+
+class FakeFetching:
+    def __init__(self, calls: Any, access: Any) -> None:
+        self._calls, self._access = calls, access
+
+    def start(self, actor: Actor, dataset: str, request: FetchRequest, *, key: str) -> FetchJob:
+        self._calls.write(self._access, actor, "Data.Ingest", key, dataset, request)
+        return fetch_job()
+
+    def jobs(self, dataset: str = "") -> tuple[FetchJob, ...]:
+        return (fetch_job(), fetch_job("running"))
+
+    def job(self, job_id: str) -> FetchJob:
+        if job_id != "fetch-1":
+            raise NotFound("no such fetch", where=job_id)
+        return fetch_job()

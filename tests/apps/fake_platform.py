@@ -5,7 +5,7 @@ from typing import Any
 from tests.apps import fake_records as records
 from tests.apps.fake_experiments import FakeExperiments
 from tests.apps.fake_governance import FakeHistory
-from tests.apps.fake_keeping import FakeErasing, FakeKeeping, FakeSources
+from tests.apps.fake_keeping import FakeErasing, FakeFetching, FakeKeeping, FakeSources
 from tests.apps.fake_reproducing import FakeReproducing
 from tests.apps.fake_streams import FakeStreams
 
@@ -543,6 +543,7 @@ class FakePlatform:
         self.keeping = FakeKeeping(self.calls, access)
         self.erasing = FakeErasing(self.calls, access)
         self.sources = FakeSources(self.calls, access)
+        self.fetching = FakeFetching(self.calls, access)
         self.streams = FakeStreams(self.calls, access)
         self.features = FakeFeatures(self.calls, access)
         self.lineage = FakeLineage()

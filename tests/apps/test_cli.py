@@ -64,6 +64,7 @@ READS = (
     ("data", "list"),
     ("data", "show", "weather"),
     ("data", "reports", "weather"),
+    ("data", "fetches", "weather"),
     ("features", "list"),
     ("features", "services"),
     ("features", "entities"),
@@ -109,6 +110,7 @@ def test_every_read_prints_a_table_and_one_json_document(lever, arguments):
 
 WRITES = (
     (("train", "flight-delay", "--from", "2013-01-01", "--to", "2013-04-01"), "Training.Start"),
+    (("data", "ingest", "weather", "--source", "landing", "--pattern", "day-*.parquet"), "Data.Ingest"),
     (("release", "plan", "flight-delay@v3"), "Release.Plan"),
     (("release", "approve", records.digest("plan3"), "--note", "read"), "Release.Approve"),
     (("release", "apply", records.digest("plan3")[7:19]), "Release.Apply"),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.apps.fetches import fetch
 from tests.apps.test_platform_sources import ANA, csv, opened
 
 from leverframe.apps.cli.lineage_tree import trees
@@ -43,7 +44,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
     for name in ("landing", "unread"):
         made.sources.declare(ANA, Source(name=name, kind="objects", team="rides", location=f"file://{landing}"), key=name)
     (landing / "a.csv").write_bytes(csv("a1"))
-    made.sources.ingest(ANA, "trips", "landing", key="fetch")
+    fetch(made, ANA, "trips", "landing", key="fetch")
     for view in (VIEW, MILES):
         made.features.apply_view(ANA, view, key=view.name)
     yield made

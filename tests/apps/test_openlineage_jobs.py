@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
+from tests.apps.fetches import fetch
 from tests.apps.openlineage_schema import RUN_EVENT
 from tests.apps.test_materializing import CONTRACT, LATEST, HeldBack, Place, readings
 from tests.apps.test_platform_sources import ANA, csv, opened
@@ -19,6 +20,7 @@ from leverframe.apps.platform.platform import Platform
 from leverframe.apps.platform.views import MaterializeRequest
 from leverframe.apps.settings import Settings
 from leverframe.apps.wiring import open_parts
+from leverframe.core.errors import LeverframeError
 from leverframe.data.sources.registered import Source
 from leverframe.features.declared.definitions import view_version
 
@@ -88,8 +90,16 @@ def test_a_fetched_source_is_named_as_other_producers_name_it(tmp_path: Path) ->
     (landing / "a.csv").write_bytes(csv("a1"))
     platform = opened(tmp_path / "home", f"file://{landing}")
     platform.sources.declare(ANA, Source(name="landing", kind="objects", team="rides", location=f"file://{landing}"), key="declare")
-    platform.sources.ingest(ANA, "trips", "landing", key="fetch")
+    fetch(platform, ANA, "trips", "landing", key="fetch")
     done = told(platform, "ingest.trips")[-1]
+    (landing / "b.csv").write_bytes(csv("b1"))
+    (landing / "broken.parquet").write_bytes(b"PAR1 nothing more")
+    with pytest.raises(LeverframeError):
+        fetch(platform, ANA, "trips", "landing", key="fails")
+    failed = told(platform, "ingest.trips")[-1]
+    assert failed["eventType"] == "FAIL"
+    assert failed["inputs"][0]["name"] == str(landing)
+    assert "broken.parquet" in failed["run"]["facets"]["errorMessage"]["message"]
     platform.close()
     assert [(read["namespace"], read["name"]) for read in done["inputs"]] == [
         ("leverframe://prod", "trips.offered"),

@@ -10,12 +10,11 @@ import boto3
 import polars as pl
 import psycopg
 import pytest
+from tests.apps.fetches import fetch, open_at_once
 from tests.data.conftest import TRIPS
 
 from leverframe.apps.platform.datasets import latest_rows
 from leverframe.apps.platform.platform import Platform
-from leverframe.apps.settings import Settings
-from leverframe.apps.wiring import open_platform
 from leverframe.core.actor import Actor
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, LeverframeError, NotFound, Refused, Unavailable
 from leverframe.data.commands import RecordSnapshot
@@ -28,7 +27,7 @@ HEADER = "id,kind,miles,seats,rider,ended_at\n"
 
 
 def opened(home: Path, *allowed: str) -> Platform:
-    platform = open_platform(Settings(home=home, sources_allowed=" ".join(allowed)))
+    platform = open_at_once(home, sources_allowed=" ".join(allowed))
     platform.data.apply_contract(ANA, TRIPS, key="contract")
     return platform
 
@@ -61,11 +60,11 @@ def platform(tmp_path: Path, landing: Path) -> Iterator[Platform]:
 
 def test_each_object_is_read_once(platform: Platform, landing: Path) -> None:
     (landing / "a.csv").write_bytes(csv("a1", "a2"))
-    assert platform.sources.ingest(ANA, "trips", "landing", key="1").report.rows == 2
+    assert fetch(platform, ANA, "trips", "landing", key="1").report.rows == 2
     (landing / "b.csv").write_bytes(csv("b1"))
     pl.read_csv(csv("c1")).write_parquet(landing / "c.parquet")
-    assert platform.sources.ingest(ANA, "trips", "landing", key="2").report.rows == 2
-    assert platform.sources.ingest(ANA, "trips", "landing", key="3").report.rows == 0, "nothing is new"
+    assert fetch(platform, ANA, "trips", "landing", key="2").report.rows == 2
+    assert fetch(platform, ANA, "trips", "landing", key="3").report.rows == 0, "nothing is new"
     assert ids(platform) == ["a1", "a2", "b1", "c1"]
 
 
@@ -73,20 +72,21 @@ def test_a_pattern_names_objects_and_can_name_nothing_outside(platform: Platform
     (landing.parent / "secret.csv").write_bytes(csv("stolen"))
     (landing / "a.csv").write_bytes(csv("a1"))
     (landing / "b.csv").write_bytes(csv("b1"))
-    platform.sources.ingest(ANA, "trips", "landing", pattern="a.*", key="1")
+    fetch(platform, ANA, "trips", "landing", pattern="a.*", key="1")
     assert ids(platform) == ["a1"]
     for pattern in ("../secret.csv", "/etc/passwd", "file:///etc/passwd", f"{landing.parent}/secret.csv"):
-        assert platform.sources.ingest(ANA, "trips", "landing", pattern=pattern, key=pattern[:20]).report.rows == 0
+        assert fetch(platform, ANA, "trips", "landing", pattern=pattern, key=pattern[:20]).report.rows == 0
 
 
 def test_a_delivery_with_one_bad_object_takes_none_and_is_read_again_when_mended(platform: Platform, landing: Path) -> None:
     (landing / "a.csv").write_bytes(csv("a1"))
     (landing / "b.csv").write_bytes(csv("b1", miles=1.5).replace(b"short", b"odd"))
-    refused = platform.sources.ingest(ANA, "trips", "landing", key="1")
+    refused = fetch(platform, ANA, "trips", "landing", key="1")
     assert not refused.accepted
     assert refused.quarantine
+    platform.keeping.collect()
     (landing / "b.csv").write_bytes(csv("b1"))
-    assert platform.sources.ingest(ANA, "trips", "landing", key="2").accepted
+    assert fetch(platform, ANA, "trips", "landing", key="2").accepted
     assert ids(platform) == ["a1", "b1"]
 
 
@@ -101,10 +101,10 @@ def test_a_crash_before_the_record_reads_the_same_again(platform: Platform, land
 
     monkeypatch.setattr(platform.parts.ledger, "write", dying)
     with pytest.raises(KeyboardInterrupt):
-        platform.sources.ingest(ANA, "trips", "landing", key="1")
+        fetch(platform, ANA, "trips", "landing", key="1")
     assert platform.parts.ledger.get(KIND_MARK, "trips/landing", SourceMark) is None
     monkeypatch.undo()
-    platform.sources.ingest(ANA, "trips", "landing", key="1")
+    fetch(platform, ANA, "trips", "landing", key="1")
     assert ids(platform) == ["a1"]
 
 
@@ -122,11 +122,11 @@ def test_an_object_that_changes_under_the_reader_is_refused_whole(
 
     monkeypatch.setattr(ForeignObjects, "stamps", meanwhile)
     with pytest.raises(Conflict, match="changed while it was read"):
-        platform.sources.ingest(ANA, "trips", "landing", key="1")
+        fetch(platform, ANA, "trips", "landing", key="1")
     with pytest.raises(NotFound):
         ids(platform)
     monkeypatch.undo()
-    platform.sources.ingest(ANA, "trips", "landing", key="2")
+    fetch(platform, ANA, "trips", "landing", key="2")
     assert ids(platform) == ["a1", "b1", "b2"]
 
 
@@ -149,9 +149,9 @@ def test_what_was_allowed_once_is_asked_again_at_every_reading(tmp_path: Path, l
     before = opened(tmp_path / "h", f"file://{landing}")
     before.sources.declare(ANA, Source(name="landing", kind="objects", team="rides", location=f"file://{landing}"), key="declare")
     before.close()
-    after = open_platform(Settings(home=tmp_path / "h"))
+    after = open_at_once(tmp_path / "h")
     with pytest.raises(Refused, match="allow no source"):
-        after.sources.ingest(ANA, "trips", "landing", key="1")
+        fetch(after, ANA, "trips", "landing", key="1")
     after.close()
 
 
@@ -177,7 +177,7 @@ def test_another_team_may_neither_take_the_name_nor_read(platform: Platform, lan
     (landing / "a.csv").write_bytes(csv("a1"))
     mallory = Actor(subject="mallory", roles=("engineer",), teams=("fraud",))
     with pytest.raises(Forbidden):
-        platform.sources.ingest(mallory, "trips", "landing", key="1")
+        fetch(platform, mallory, "trips", "landing", key="1")
     mine = Source(name="landing", kind="objects", team="fraud", location=f"file://{landing}")
     with pytest.raises(Refused, match="another team"):
         platform.sources.declare(mallory, mine, key="2")
@@ -205,9 +205,9 @@ def test_objects_in_s3(tmp_path: Path, s3_store: tuple[str, dict[str, Any]], mon
         region="us-east-1",
     )
     platform.sources.declare(ANA, declared, key="declare")
-    platform.sources.ingest(ANA, "trips", "s3", pattern="2026-05/*.csv", key="1")
+    fetch(platform, ANA, "trips", "s3", pattern="2026-05/*.csv", key="1")
     s3.put_object(Bucket=bucket, Key="landing/2026-05/c.csv", Body=csv("c1"))
-    assert platform.sources.ingest(ANA, "trips", "s3", key="2").report.rows == 1
+    assert fetch(platform, ANA, "trips", "s3", key="2").report.rows == 1
     assert ids(platform) == ["a1", "c1"], "what lies beside the location is not there"
     assert b"test:test" not in b"".join(platform.parts.ledger.export())
     platform.close()
@@ -243,10 +243,10 @@ def test_rows_of_a_table_come_once_by_their_watermark(database: Any) -> None:
     platform, connection = database
     put(connection, "a", 1)
     put(connection, "b", 2)
-    assert platform.sources.ingest(ANA, "trips", "db", key="1").report.rows == 2
+    assert fetch(platform, ANA, "trips", "db", key="1").report.rows == 2
     put(connection, "c", 2)
     put(connection, "d", 3)
-    assert platform.sources.ingest(ANA, "trips", "db", key="2").accepted
+    assert fetch(platform, ANA, "trips", "db", key="2").accepted
     assert ids(platform) == ["a", "b", "c", "d"], "a row that shares the last watermark is not missed, and none comes twice"
     frame = latest_rows(platform.parts, "trips")[1].collect()
     assert frame["miles"].to_list() == [1.5] * 4
@@ -261,7 +261,7 @@ def test_a_large_table_comes_in_batches(database: Any, monkeypatch: pytest.Monke
     platform, connection = database
     for number in range(250):
         put(connection, f"r{number:03}", number)
-    became = platform.sources.ingest(ANA, "trips", "db", key="1")
+    became = fetch(platform, ANA, "trips", "db", key="1")
     assert became.snapshot is not None
     assert (became.report.rows, [part.rows for part in became.snapshot.parts]) == (250, [100, 100, 50])
 
@@ -281,9 +281,9 @@ def test_rows_committed_during_the_reading_belong_to_the_next(database: Any, pos
         return frame(names, rows)
 
     monkeypatch.setattr(postgresql, "_frame", meanwhile)
-    platform.sources.ingest(ANA, "trips", "db", key="1")
+    fetch(platform, ANA, "trips", "db", key="1")
     assert ids(platform) == ["r0", "r1", "r2", "r3"]
-    platform.sources.ingest(ANA, "trips", "db", key="2")
+    fetch(platform, ANA, "trips", "db", key="2")
     assert ids(platform) == ["late", "r0", "r1", "r2", "r3"]
 
 
@@ -294,12 +294,12 @@ def test_a_declared_query_runs_read_only(database: Any) -> None:
     location = platform.sources.source("db").location
     query = "SELECT * FROM trips WHERE id = 'b'"
     platform.sources.declare(ANA, Source(name="q", kind="postgresql", team="rides", location=location, query=query), key="q")
-    platform.sources.ingest(ANA, "trips", "q", key="1")
+    fetch(platform, ANA, "trips", "q", key="1")
     assert ids(platform) == ["b"]
     deleting = "WITH gone AS (DELETE FROM trips RETURNING *) SELECT * FROM gone"
     platform.sources.declare(ANA, Source(name="evil", kind="postgresql", team="rides", location=location, query=deleting), key="e")
     with pytest.raises(LeverframeError):
-        platform.sources.ingest(ANA, "trips", "evil", key="2")
+        fetch(platform, ANA, "trips", "evil", key="2")
     count = connection.execute("SELECT count(*) FROM trips").fetchone()
     assert count == (2,)
 
@@ -309,10 +309,10 @@ def test_what_is_not_there_is_said_without_a_value_or_an_address(database: Any) 
     location = platform.sources.source("db").location
     platform.sources.declare(ANA, Source(name="no", kind="postgresql", team="rides", location=location, table="nowhere"), key="n")
     with pytest.raises(NotFound, match="no such table"):
-        platform.sources.ingest(ANA, "trips", "no", key="1")
+        fetch(platform, ANA, "trips", "no", key="1")
     connection.execute("DROP TABLE trips")
     with pytest.raises(NotFound, match="no such table"):
-        platform.sources.ingest(ANA, "trips", "db", key="2")
+        fetch(platform, ANA, "trips", "db", key="2")
 
 
 def test_a_secret_that_is_not_set_is_named(tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_a_secret_that_is_not_set_is_named(tmp_path: Path) -> None:
             ANA, Source(name=name, kind="postgresql", team="rides", location=location, table="t", secret=secret), key=name
         )
     with pytest.raises(Unavailable, match="LEVER_SOURCE_NOT_SET"):
-        platform.sources.ingest(ANA, "trips", "a", key="1")
+        fetch(platform, ANA, "trips", "a", key="1")
     with pytest.raises(Unavailable, match="did not answer"):
-        platform.sources.ingest(ANA, "trips", "b", key="2")
+        fetch(platform, ANA, "trips", "b", key="2")
     platform.close()

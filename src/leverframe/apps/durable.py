@@ -17,6 +17,8 @@ APPLICATION_VERSION = "1"
 TRAINING_QUEUE = "training"
 FEATURES_QUEUE = "features"
 """A materialisation need not wait for a training run."""
+DATA_QUEUE = "data"
+"""Nor a fetch for either."""
 
 
 class StepCaller(Protocol):
@@ -103,7 +105,7 @@ class DurableEngine:
         from dbos import DBOS
 
         DBOS.launch()
-        for queue in (TRAINING_QUEUE, FEATURES_QUEUE):
+        for queue in (TRAINING_QUEUE, FEATURES_QUEUE, DATA_QUEUE):
             DBOS.register_queue(queue, concurrency=1, polling_interval_sec=0.1)
 
     def close(self) -> None:

@@ -15,10 +15,12 @@ from leverframe.apps.durable import DurableEngine
 from leverframe.apps.egress_loop import PAUSE_S as EGRESS_PAUSE_S
 from leverframe.apps.egress_loop import EgressLoop
 from leverframe.apps.experiment_loop import ExperimentLoop
+from leverframe.apps.fetch_workflow import FetchWorkflow
 from leverframe.apps.log_tape import LogTape
 from leverframe.apps.materialize_workflow import MaterializeWorkflow
 from leverframe.apps.monitor_loop import MonitorLoop
 from leverframe.apps.parity_check import ParityCheck, ParitySample
+from leverframe.apps.platform.fetching import WORKFLOW as FETCH
 from leverframe.apps.platform.materializing import WORKFLOW as MATERIALIZE
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.reproducing import WORKFLOW as REPRODUCE
@@ -90,6 +92,7 @@ class Worker:
         self._engine = DurableEngine(settings.durable_url, executor=EXECUTOR)
         self._engine.workflow(WORKFLOW, TrainingWorkflow(self._parts).run)
         self._engine.workflow(MATERIALIZE, MaterializeWorkflow(self._parts).run)
+        self._engine.workflow(FETCH, FetchWorkflow(self._parts).run)
         self._engine.workflow(REPRODUCE, ReproduceWorkflow(self._parts).run)
 
     def run(self) -> None:

@@ -15,6 +15,7 @@ from leverframe.data.contract.contracts import Contract
 from leverframe.data.contract.evolution import Evolution, evolve
 from leverframe.data.snapshots.snapshot_names import check_not_doomed
 from leverframe.data.snapshots.source_marks import KIND_MARK, SourceMark
+from leverframe.data.sources.fetch_jobs import running_fetch
 
 KIND_CONTRACT = "contract"
 KIND_SNAPSHOT = "snapshot"
@@ -81,7 +82,8 @@ class RecordSnapshot(Command, frozen=True, kw_only=True):
     """Make ``snapshot`` known, and the latest of its dataset. ``owner_team`` is the contract's team.
 
     ``after``: its rows were added to those of this snapshot, which must still be the latest. ``delivery`` names what was offered, by whom,
-    under which key; ``quarantine`` the rows of it that were set aside; ``mark`` how far a source was read.
+    under which key; ``quarantine`` the rows of it that were set aside; ``mark`` how far a source was read, by the job ``fetch``, which must
+    not have been taken over.
     """
 
     action: ClassVar[str] = "Data.Ingest"
@@ -91,6 +93,7 @@ class RecordSnapshot(Command, frozen=True, kw_only=True):
     delivery: Digest = ""
     quarantine: Digest = ""
     mark: SourceMark | None = None
+    fetch: str = ""
 
     def resource(self) -> str:
         """``dataset/<name>``."""
@@ -210,6 +213,8 @@ def record_snapshot(command: RecordSnapshot, tx: Transaction) -> dict[str, Any]:
             got=latest.snapshot if latest else "none",
             next_step="offer the rows again",
         )
+    if command.fetch:
+        running_fetch(tx, snapshot.dataset, command.fetch)
     check_not_doomed(snapshot, tx)
     tx.put(KIND_SNAPSHOT, f"{snapshot.dataset}/{snapshot.digest}", snapshot)
     pointer = Dataset(

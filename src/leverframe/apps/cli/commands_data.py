@@ -1,7 +1,5 @@
 """``lever data``."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +9,7 @@ from leverframe.apps.cli.commands_contracts import apply as apply_contracts
 from leverframe.apps.cli.commands_contracts import read
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.exit_codes import REFUSED
+from leverframe.apps.cli.ingest_report import print_report
 from leverframe.apps.cli.output import Json, print_json, print_table, say
 from leverframe.core.errors import InvalidInput
 
@@ -41,6 +40,8 @@ def ingest(
     source: Annotated[str, typer.Option(help="Fetch what is new in this registered source.")] = "",
     pattern: Annotated[str, typer.Option(help="Which objects of the source, such as 2026-05/*.parquet.")] = "",
     full: Annotated[bool, typer.Option("--full", help="Fetch all of the source, in the place of what is there.")] = False,
+    take_over: Annotated[bool, typer.Option("--take-over", help="End a fetch into the dataset that is under way.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Start fetching and return at once.")] = False,
     json_output: Json = False,
 ) -> None:
     """Offer files, or fetch a source: it becomes an immutable snapshot, or is quarantined with every fault listed (exit code 3)."""
@@ -48,6 +49,13 @@ def ingest(
     if bool(paths) == bool(source):
         got = "both" if paths else "neither"
         raise InvalidInput("take in what?", where="lever data ingest", expected="files, or --source NAME", got=got)
+    if source:
+        from leverframe.apps.cli.fetch_progress import conclude, followed
+
+        with connect() as client:
+            job = client.sources.fetch(dataset, source, pattern=pattern, full=full, take_over=take_over)
+            conclude(client, job if detach else followed(client, job, quiet=json_output), json_output)
+        return
     if len(paths) > 1 and not append:
         what = "each file would replace the one before"
         got = f"{len(paths)} files"
@@ -55,17 +63,14 @@ def ingest(
     formats = [_format_of(path, format) for path in paths]
     became = []
     with connect() as client:
-        offers: list[Callable[[], IngestView]] = [
-            partial(_offer, client, dataset, path, chosen, append) for path, chosen in zip(paths, formats, strict=True)
-        ] or [partial(client.sources.fetch, dataset, source, pattern=pattern, full=full)]
-        for offer in offers:
-            became.append(offer())
+        for path, chosen in zip(paths, formats, strict=True):
+            became.append(_offer(client, dataset, path, chosen, append))
             if not json_output:
-                _print_report(became[-1])
+                print_report(became[-1])
             if not became[-1].accepted:
                 break
     if json_output:
-        print_json(became if len(offers) > 1 else became[0])
+        print_json(became if len(paths) > 1 else became[0])
     if not became[-1].accepted:
         raise typer.Exit(REFUSED)
 
@@ -88,21 +93,6 @@ def _format_of(path: Path, told: str) -> str:
         expected = "parquet, csv or jsonl"
         raise InvalidInput("unknown file format", where=str(path), expected=expected, got=chosen, next_step="add --format parquet")
     return chosen
-
-
-def _print_report(became: "IngestView") -> None:
-    if became.snapshot is not None:
-        held = f", {became.snapshot.rows:,} in the dataset" if became.snapshot.rows != became.report.rows else ""
-        say(f"accepted: {became.report.rows:,} rows as {became.snapshot.digest}{held}")
-    else:
-        say(f"refused: {became.report.rows:,} rows quarantined as {became.quarantine}")
-    failing = [result for result in became.report.results if not result.passed]
-    if failing:
-        rows = (
-            (r.rule, r.column, r.severity, f"{r.failing_rows:,}/{r.checked_rows:,}", r.expected, ", ".join(r.examples)) for r in failing
-        )
-        title = "Warnings" if became.accepted else "Rules that do not hold"
-        print_table(title, ("rule", "column", "severity", "#failing", "expected", "for example"), rows)
 
 
 @data.command("list")
@@ -142,7 +132,7 @@ def reports(dataset: Annotated[str, typer.Argument(help="Name of the dataset.")]
         print_json(found)
     else:
         for became in found:
-            _print_report(became)
+            print_report(became)
         if not found:
             say(f"no file was offered to {dataset} yet", f"next: lever data ingest {dataset} FILE")
 

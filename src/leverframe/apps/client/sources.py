@@ -1,9 +1,9 @@
 """The part of the client for registered sources."""
 
 from leverframe.apps.client.paths import path_of
-from leverframe.apps.platform import views
 from leverframe.apps.platform.views.sources import FetchRequest
 from leverframe.apps.transport import Transport
+from leverframe.data.sources.fetch_jobs import FetchJob
 from leverframe.data.sources.registered import Source
 
 
@@ -25,7 +25,17 @@ class SourcesClient:
         """Take a source back."""
         return self._transport.send("DELETE", path_of("sources", name), Source, key=key)
 
-    def fetch(self, dataset: str, source: str, *, pattern: str = "", full: bool = False, key: str | None = None) -> views.IngestView:
-        """Fetch what is new in a source (``full``: all of it, in the place of what is there)."""
-        body = FetchRequest(source=source, pattern=pattern, full=full)
-        return self._transport.send("POST", path_of("datasets", dataset, "fetch"), views.IngestView, body, key=key)
+    def fetch(
+        self, dataset: str, source: str, *, pattern: str = "", full: bool = False, take_over: bool = False, key: str | None = None
+    ) -> FetchJob:
+        """Start a durable job that fetches what is new in a source (``full``: all of it, in the place of what is there)."""
+        body = FetchRequest(source=source, pattern=pattern, full=full, take_over=take_over)
+        return self._transport.send("POST", path_of("datasets", dataset, "fetch"), FetchJob, body, key=key)
+
+    def fetches(self, dataset: str = "") -> tuple[FetchJob, ...]:
+        """Fetches (into ``dataset``), newest first."""
+        return self._transport.get(path_of("fetches"), tuple[FetchJob, ...], dataset=dataset or None)
+
+    def fetch_job(self, job_id: str) -> FetchJob:
+        """One fetch: how far it is, or how it ended."""
+        return self._transport.get(path_of("fetches", job_id), FetchJob)

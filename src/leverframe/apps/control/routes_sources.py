@@ -1,16 +1,17 @@
 """Routes of registered sources."""
 
-from leverframe.apps.control.route import Call, Route
-from leverframe.apps.platform.views import IngestView
+import msgspec
+
+from leverframe.apps.control.route import Route
 from leverframe.apps.platform.views.sources import FetchRequest
+from leverframe.data.sources.fetch_jobs import FetchJob
 from leverframe.data.sources.registered import Source
 
 
-def _fetch(call: Call) -> IngestView:
-    asked: FetchRequest = call.body
-    return call.platform.sources.ingest(
-        call.actor, call.path["dataset"], asked.source, pattern=asked.pattern, full=asked.full, key=call.key
-    )
+class FetchesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Only fetches into ``dataset`` (empty: all)."""
+
+    dataset: str = ""
 
 
 ROUTES: tuple[Route, ...] = (
@@ -44,10 +45,27 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/datasets/{dataset}/fetch",
         permission="Data.Ingest",
-        run=_fetch,
+        run=lambda call: call.platform.fetching.start(call.actor, call.path["dataset"], call.body, key=call.key),
         takes=FetchRequest,
         example={"source": "landing", "pattern": "2026-05/*.parquet"},
-        gives=IngestView,
-        summary="Fetch what is new in a registered source",
+        gives=FetchJob,
+        summary="Start a durable job that fetches what is new in a registered source",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/fetches",
+        permission="Data.Read",
+        query=FetchesQuery,
+        run=lambda call: call.platform.fetching.jobs(call.query.dataset),
+        gives=tuple[FetchJob, ...],
+        summary="Fetches of registered sources, with progress and outcome",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/fetches/{job_id}",
+        permission="Data.Read",
+        run=lambda call: call.platform.fetching.job(call.path["job_id"]),
+        gives=FetchJob,
+        summary="One fetch",
     ),
 )

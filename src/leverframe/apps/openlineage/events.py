@@ -14,6 +14,8 @@ from leverframe.core.errors import LeverframeError
 from leverframe.core.feature import FeatureView
 from leverframe.core.lineage import graph_of
 from leverframe.data.commands import RecordQuarantine, RecordSnapshot
+from leverframe.data.commands_fetch import FinishFetch
+from leverframe.data.sources.fetch_jobs import KIND_FETCH, FetchJob, fetch_key
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.declared.definitions import view_version
 from leverframe.features.job_commands import FinishMaterialization, StartMaterialization, job_key
@@ -44,6 +46,7 @@ class EventMaker:
         self._made: Mapping[str, Callable[[AuditEntry], tuple[ol.RunEvent, ...]]] = {
             "RecordSnapshot": self._ingested,
             "RecordQuarantine": self._refused,
+            "FinishFetch": self._fetch_ended,
             "StartMaterialization": self._materialization_started,
             "FinishMaterialization": self._materialization_ended,
             "StartRun": self._training_started,
@@ -74,6 +77,16 @@ class EventMaker:
         offered = self._datasets.offered(command.dataset, command.report_digest)
         failure = ol.ErrorFacet(message=f"refused by contract {command.contract}: {', '.join(command.reasons)}")
         return self._whole(entry, f"ingest.{command.dataset}", (offered,), (), failure)
+
+    def _fetch_ended(self, entry: AuditEntry) -> tuple[ol.RunEvent, ...]:
+        """A fetch that failed; what one brought is told by the snapshot or the quarantine it ended in."""
+        command = msgspec.json.decode(entry.body, type=FinishFetch)
+        if command.outcome != "failed":
+            return ()
+        states = self._ledger.history(KIND_FETCH, fetch_key(command.dataset, command.job_id), FetchJob)
+        source = next((r.record.source for r in reversed(states) if r.record is not None), "")
+        read = self._datasets.source(source, entry.at_us) if source else ()
+        return self._whole(entry, f"ingest.{command.dataset}", read, (), ol.ErrorFacet(message=command.failure))
 
     def _materialization_started(self, entry: AuditEntry) -> tuple[ol.RunEvent, ...]:
         command = msgspec.json.decode(entry.body, type=StartMaterialization)

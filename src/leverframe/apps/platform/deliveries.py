@@ -12,10 +12,11 @@ from leverframe.core.dataset import ContractReport, Snapshot
 from leverframe.core.digest import Digest
 from leverframe.data.commands import KIND_DELIVERY, KIND_SNAPSHOT, Delivery, RecordQuarantine, RecordSnapshot
 from leverframe.data.contract.contracts import Contract
-from leverframe.data.intake.intake import Ingested, Intake
+from leverframe.data.intake.intake import Ingested
+from leverframe.data.intake.staged import StagedIntake
 from leverframe.data.snapshots.source_marks import SourceMark
 
-Offer = Callable[[Intake], Ingested]
+Offer = Callable[[StagedIntake], Ingested]
 """Feeds an intake and says what became of it."""
 
 
@@ -28,7 +29,8 @@ def deliver(
     delivery: Digest,
     append: bool,
     key: str,
-    mark: Callable[[], SourceMark] | None = None,
+    mark: SourceMark | None = None,
+    fetch: str = "",
 ) -> IngestView:
     """Take in what ``offer`` feeds.
 
@@ -36,7 +38,7 @@ def deliver(
     ----------
     delivery: a digest of who offers what under which key.
     append: add to the rows of the newest snapshot.
-    mark: says, once the rows were taken, how far a source was read; recorded together with them.
+    mark: how far a source was read; recorded together with the rows.    fetch: the job that read it.
 
     Raises
     ------
@@ -47,16 +49,7 @@ def deliver(
         return _again(parts, earlier)
     contract = contract_of(parts, dataset)
     base = latest_snapshot(parts, dataset) if append else None
-    intake = Intake(
-        contract,
-        dataset=dataset,
-        blobs=parts.artifacts,
-        now_us=parts.clock.now_us(),
-        parents={name: latest_rows(parts, name)[1] for name in _referenced(contract) if latest_snapshot(parts, name) is not None},
-        pseudonyms=parts.pseudonyms,
-        base=base,
-    )
-    done = offer(intake)
+    done = offer(open_intake(parts, contract, dataset, base))
     if done.snapshot is not None and done.quarantine is not None:
         parts.ledger.write(actor, _set_aside(done, contract), key=f"{key}/quarantine/{delivery[-8:]}{done.report.checked_at_us}")
     if done.snapshot is not None:
@@ -66,7 +59,8 @@ def deliver(
             after=base.digest if base is not None else None,
             delivery=delivery,
             quarantine=done.quarantine or "",
-            mark=mark() if mark is not None else None,
+            mark=mark,
+            fetch=fetch,
         )
         parts.ledger.write(actor, command, key=key)
     elif done.quarantine is not None:
@@ -74,6 +68,19 @@ def deliver(
         parts.ledger.write(actor, refused, key=f"{key}/quarantine")
     return IngestView(
         dataset=dataset, accepted=done.report.accepted, report=done.report, snapshot=done.snapshot, quarantine=done.quarantine or ""
+    )
+
+
+def open_intake(parts: Parts, contract: Contract, dataset: str, base: Snapshot | None = None) -> StagedIntake:
+    """An intake of one delivery by ``contract``, with the rows that its references point to."""
+    return StagedIntake(
+        contract,
+        dataset=dataset,
+        blobs=parts.artifacts,
+        now_us=parts.clock.now_us(),
+        parents={name: latest_rows(parts, name)[1] for name in _referenced(contract) if latest_snapshot(parts, name) is not None},
+        pseudonyms=parts.pseudonyms,
+        base=base,
     )
 
 

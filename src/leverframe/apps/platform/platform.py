@@ -12,6 +12,7 @@ from leverframe.apps.platform.feature_details import FeatureDetails
 from leverframe.apps.platform.feature_health import FeatureHealth
 from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
+from leverframe.apps.platform.fetching import Fetching
 from leverframe.apps.platform.history import History
 from leverframe.apps.platform.keeping import Keeping
 from leverframe.apps.platform.leakage import Leakage
@@ -48,6 +49,7 @@ class Platform:
         self.contract_details = ContractDetails(parts, self.data, self.keeping)
         self.erasing = Erasing(parts)
         self.sources = Sources(parts)
+        self.fetching = Fetching(parts, self.sources)
         self.streams = Streams(parts)
         self.features = Features(parts)
         self.materializing = Materializing(parts)

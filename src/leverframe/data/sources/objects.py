@@ -45,6 +45,14 @@ class Objects(Protocol[S]):
         ...
 
 
+def check_pattern(pattern: str) -> None:
+    """Raise InvalidInput unless this can be a pattern of object names."""
+    if not pattern or len(pattern) > PATTERN_CHARACTERS_MAX or not pattern.isprintable():
+        raise InvalidInput(
+            "not a pattern of object names", where="pattern", expected="for example 2026-05/*.parquet", got=repr(pattern[:60])
+        )
+
+
 def unread(stamps: Sequence[S], pattern: str, known: dict[str, str]) -> list[S]:
     """The objects that match ``pattern`` and are not ``known`` (name to mark), by name.
 
@@ -52,10 +60,7 @@ def unread(stamps: Sequence[S], pattern: str, known: dict[str, str]) -> list[S]:
     ------
     InvalidInput: no usable pattern, or an object whose ending says no format.  LimitExceeded: too many.
     """
-    if not pattern or len(pattern) > PATTERN_CHARACTERS_MAX or not pattern.isprintable():
-        raise InvalidInput(
-            "not a pattern of object names", where="pattern", expected="for example 2026-05/*.parquet", got=repr(pattern[:60])
-        )
+    check_pattern(pattern)
     new = [each for each in stamps if fnmatchcase(each.name, pattern) and known.get(each.name) != f"{each.size}/{each.mark}"]
     if len(new) + len(known) > OBJECTS_MAX:
         step = "move objects that were read elsewhere, and read the source with --full"

@@ -33,15 +33,27 @@ class PostgresRows:
     columns: what is asked for; others are never read.
     since: the watermark's value (as text) that was reached before; empty: from the beginning.
     again: read rows at ``since`` once more, because several may share it; the dataset's key keeps them once.
+    upto: read no row beyond this value of the watermark (as text); empty: the newest there is at the start, which ``upto`` says then.
+    rows_max: end after so many rows, where the watermark next changes; 0: never. Without a watermark a table is read whole.
     """
 
-    def __init__(self, source: Source, password: str, columns: Sequence[str], *, since: str = "", again: bool = True) -> None:
+    def __init__(
+        self,
+        source: Source,
+        password: str,
+        columns: Sequence[str],
+        *,
+        since: str = "",
+        again: bool = True,
+        upto: str = "",
+        rows_max: int = 0,
+    ) -> None:
         self._source, self._password, self._columns = source, password, columns
-        self._since, self._again = since, again
-        self.reached = since
+        self._since, self._again, self._rows_max = since, again, rows_max
+        self.upto, self.reached, self.done = upto, since, False
 
     def batches(self) -> Iterator[pl.DataFrame]:
-        """The new rows; ``reached`` says how far they go once the last batch was taken.
+        """The new rows; ``reached`` says how far they go once the last batch was taken, ``done`` whether that is all there is.
 
         Raises
         ------
@@ -51,17 +63,24 @@ class PostgresRows:
             relation = self._relation()
             there = self._there(connection, relation)
             names = [name for name in self._columns if name in there]
-            statement, given, upto = self._statement(connection, relation, names)
-            rows_total = 0
+            statement, given = self._statement(connection, relation, names)
+            rows_total, last = 0, None
             with connection.cursor(name="leverframe") as cursor:
                 cursor.itersize = BATCH_ROWS
                 cursor.execute(statement, given)
                 while rows := cursor.fetchmany(BATCH_ROWS):
-                    rows_total += len(rows)
+                    if self._source.watermark and self._rows_max and rows_total >= self._rows_max:
+                        same = next((place for place, row in enumerate(rows) if row[-1] != last), len(rows))
+                        if same < len(rows):
+                            if same:
+                                yield _frame(names, rows[:same])
+                            self.reached = str(last)
+                            return
+                    rows_total, last = rows_total + len(rows), rows[-1][-1]
                     if rows_total > ROWS_MAX:
                         raise LimitExceeded("too many rows at once", where=self._name, expected=f"at most {ROWS_MAX:,}")
                     yield _frame(names, rows)
-            self.reached = upto or self._since
+            self.reached, self.done = self.upto or self._since, True
 
     @property
     def _name(self) -> str:
@@ -115,31 +134,34 @@ class PostgresRows:
 
     def _statement(
         self, connection: "psycopg.Connection[Any]", relation: sql.Composed, names: Sequence[str]
-    ) -> tuple[sql.Composed, tuple[str, ...], str]:
-        """The query, its parameters, and the watermark it reaches."""
+    ) -> tuple[sql.Composed, tuple[str, ...]]:
+        """The query, whose last column is the watermark as text where there is one, and its parameters; sets ``upto``."""
         chosen = sql.SQL(", ").join(map(sql.Identifier, names))
         if not names:
             raise NotFound("the source has none of the contract's columns", where=self._name, expected=", ".join(self._columns[:8]))
         if not self._source.watermark:
-            return sql.SQL("SELECT {} FROM {}").format(chosen, relation), (), ""
+            return sql.SQL("SELECT {} FROM {}").format(chosen, relation), ()
         mark = sql.Identifier(self._source.watermark)
         kind = self._there(connection, relation).get(self._source.watermark)
         if kind is None:
             raise NotFound("the source has no such watermark column", where=self._name, expected=self._source.watermark)
-        newest = connection.execute(sql.SQL("SELECT max({})::text FROM {}").format(mark, relation)).fetchone()
-        upto = str(newest[0]) if newest and newest[0] is not None else ""
-        given: tuple[str, ...] = ()
-        where = sql.SQL("").format()
-        if self._since:
-            sign = sql.SQL(">=" if self._again else ">")
-            where = sql.SQL(" WHERE {} {} CAST(%s AS {})").format(mark, sign, sql.SQL(kind))  # the server's own name of the type
-            given = (self._since,)
-        return sql.SQL("SELECT {} FROM {}{} ORDER BY {}").format(chosen, relation, where, mark), given, upto
+        if not self.upto:
+            newest = connection.execute(sql.SQL("SELECT max({})::text FROM {}").format(mark, relation)).fetchone()
+            self.upto = str(newest[0]) if newest and newest[0] is not None else ""
+        bounds = [("<=", self.upto), (">=" if self._again else ">", self._since)]
+        held = [
+            sql.SQL("{} {} CAST(%s AS {})").format(mark, sql.SQL(sign), sql.SQL(kind))  # the server's own name of the type
+            for sign, value in bounds
+            if value
+        ]
+        where = sql.SQL(" WHERE ").format() + sql.SQL(" AND ").join(held) if held else sql.SQL("").format()
+        query = sql.SQL("SELECT {}, {}::text FROM {}{} ORDER BY {}").format(chosen, mark, relation, where, mark)
+        return query, tuple(value for _, value in bounds if value)
 
 
 def _frame(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
-    """Rows as a frame: numbers, truth values, text and moments as they are, everything else as text."""
-    columns = zip(*rows, strict=True)
+    """Rows as a frame: numbers, truth values, text and moments as they are, everything else as text; columns beyond ``names`` left out."""
+    columns = list(zip(*rows, strict=True))[: len(names)]
     return pl.DataFrame([pl.Series(name, _plain(values), strict=False) for name, values in zip(names, columns, strict=True)])
 
 

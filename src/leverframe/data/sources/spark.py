@@ -17,12 +17,12 @@ ROWS_MAX = 20_000_000
 
 
 class SparkRows:
-    """One reading of a table; parameters as :class:`.postgresql.PostgresRows`."""
+    """One reading of a table, whole; parameters as :class:`.postgresql.PostgresRows`."""
 
     def __init__(self, source: Source, session: "SparkSession", columns: Sequence[str], *, since: str = "", again: bool = True) -> None:
         self._source, self._session, self._columns = source, session, columns
         self._since, self._again = since, again
-        self.reached = since
+        self.reached, self.done = since, True
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """The new rows.
