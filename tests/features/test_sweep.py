@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from leverframe.features.timelines import sweep_c
 from leverframe.features.timelines.deviation import deviation
-from leverframe.features.timelines.sweep import Points, Sweep, SweepEngine, sweep_of
+from leverframe.features.timelines.sweep import Points, Room, Sweep, SweepEngine, sweep_of
 from leverframe.features.timelines.sweep_c import CompiledSweeps, sweep_engine
 from leverframe.features.timelines.sweep_numpy import NumpySweeps
 
@@ -70,12 +70,12 @@ def test_both_engines_say_what_a_look_at_every_row_says(
 def every_answer(
     engine: SweepEngine, sweep: Sweep, whole: Array, there: Array | None, groups: Array, values: Array, recency: Array
 ) -> Array:
-    block = np.full((9, sweep.points.places), -np.inf)
-    engine.sums(sweep, whole, there, dict(zip(SUMS, block[:5], strict=True)))
-    engine.extreme(sweep, values, there, 1.0, block[5])
-    engine.extreme(sweep, values, there, -1.0, block[6])
-    engine.last(sweep, recency, values, there, block[7])
-    engine.distinct(sweep, groups, there, block[8])
+    block, room = np.full((9, sweep.points.places), -np.inf), Room()
+    engine.sums(sweep, whole, there, dict(zip(SUMS, block[:5], strict=True)), room)
+    engine.extreme(sweep, values, there, 1.0, block[5], room)
+    engine.extreme(sweep, values, there, -1.0, block[6], room)
+    engine.last(sweep, recency, values, there, block[7], room)
+    engine.distinct(sweep, groups, there, block[8], room)
     return block
 
 
@@ -114,8 +114,8 @@ def test_windows_of_any_length_are_compared_whole(compiled: CompiledSweeps, rows
     points, values = Points(np.arange(-5, 7 * rows), None, 7 * rows + 5), rng.normal(size=rows)
     for sign in (1.0, -1.0):
         out, again = np.empty(points.places), np.empty(points.places)
-        compiled.extreme(sweep_of(compiled, come, leave, points), values, None, sign, out)
-        NumpySweeps().extreme(sweep_of(NumpySweeps(), come, leave, points), values, None, sign, again)
+        compiled.extreme(sweep_of(compiled, come, leave, points), values, None, sign, out, Room())
+        NumpySweeps().extreme(sweep_of(NumpySweeps(), come, leave, points), values, None, sign, again, Room())
         assert out.tobytes() == again.tobytes()
         best = [max((sign * values[(come <= at) & (at < leave)]), default=math.nan) for at in points.at[:: rows // 5]]
         np.testing.assert_array_equal(sign * out[:: rows // 5], best)
@@ -138,12 +138,12 @@ def test_arrays_of_the_wrong_size_never_reach_the_library(compiled: CompiledSwee
         Points(numbers, np.array([0, 1, 3]), 3)
     sweep = sweep_of(compiled, numbers, numbers + 1, Points(numbers, None, 3))
     with pytest.raises(AssertionError, match="a value a row"):
-        compiled.sums(sweep, numbers[:2], None, {"sum": np.empty(3)})
+        compiled.sums(sweep, numbers[:2], None, {"sum": np.empty(3)}, Room())
     with pytest.raises(AssertionError, match="a value a row"):
-        compiled.extreme(sweep, numbers.astype(np.float64), np.ones(2, dtype=np.bool_), 1.0, np.empty(3))
+        compiled.extreme(sweep, numbers.astype(np.float64), np.ones(2, dtype=np.bool_), 1.0, np.empty(3), Room())
     with pytest.raises(AssertionError, match="an answer a place"):
-        compiled.extreme(sweep, numbers.astype(np.float64), None, 1.0, np.empty(2))
+        compiled.extreme(sweep, numbers.astype(np.float64), None, 1.0, np.empty(2), Room())
     with pytest.raises(AssertionError, match="from zero"):
-        compiled.distinct(sweep, numbers - 1, None, np.empty(3))
+        compiled.distinct(sweep, numbers - 1, None, np.empty(3), Room())
     with pytest.raises(AssertionError, match="from zero"):
-        compiled.last(sweep, numbers + 1, numbers.astype(np.float64), None, np.empty(3))
+        compiled.last(sweep, numbers + 1, numbers.astype(np.float64), None, np.empty(3), Room())

@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from leverframe.features.rows.numbering_c import codes_by_hash, distinct_by_hash
+from leverframe.features.rows.strides import strides
 
 Ints = NDArray[np.int64]
 UNKNOWN = -1
@@ -25,18 +26,34 @@ class Clock:
     last_us: int
     ticks: Ints | None = None
 
-    def numbers(self, codes: Ints, moments_us: Ints) -> Ints:
-        """One int64 a pair; moments before the first one count as just before it, those after the last one as the last one."""
+    def numbers(self, codes: Ints, moments_us: Ints, order: Ints | None = None, out: Ints | None = None) -> Ints:
+        """One int64 a pair; moments before the first one count as just before it, those after the last one as the last one.
+
+        Parameters
+        ----------
+        order: of the pairs to be numbered; None: as they lie.
+        out: where the numbers go; None: into an array of their own.
+        """
+        numbers = np.empty(len(codes), dtype=np.int64) if out is None else out
+        for part in strides(len(codes)):
+            those = part if order is None else order[part]
+            np.add(codes[those] * self._key_ticks, self._ticks_of(moments_us[those]), out=numbers[part])
+        return numbers
+
+    @property
+    def _key_ticks(self) -> int:
+        """How many moments a key has, with the one before the first."""
+        return self.last_us - self.first_us + 2 if self.ticks is None else len(self.ticks) + 1
+
+    def _ticks_of(self, moments_us: Ints) -> Ints:
         if self.ticks is None:
-            return codes * (self.last_us - self.first_us + 2) + (np.clip(moments_us, self.first_us - 1, self.last_us) - self.first_us + 1)
-        return codes * (len(self.ticks) + 1) + np.searchsorted(self.ticks, moments_us, side="right")
+            return np.clip(moments_us, self.first_us - 1, self.last_us) - (self.first_us - 1)
+        return np.searchsorted(self.ticks, moments_us, side="right")
 
     def moments_us(self, codes: Ints, numbers: Ints) -> Ints:
         """The moments that ``numbers`` stand for; those of pairs whose moments are among the clock's."""
-        if self.ticks is None:
-            return numbers - codes * (self.last_us - self.first_us + 2) + (self.first_us - 1)
-        moments: Ints = self.ticks[numbers - codes * (len(self.ticks) + 1) - 1]
-        return moments
+        ticks = numbers - codes * self._key_ticks
+        return ticks + (self.first_us - 1) if self.ticks is None else self.ticks[ticks - 1]
 
 
 def clock_of(moments_us: Sequence[Ints], keys: int) -> Clock:
@@ -79,9 +96,10 @@ def order_by_code(codes: Ints, keys: int, order: Ints | None) -> Ints:
 
     By radix, which is what numpy's stable sort of 16-bit digits is: 3 ns a row and digit.
     """
-    digits = codes - UNKNOWN
     for shift in range(0, max((keys + 1).bit_length(), 1), _DIGIT_BITS):
-        digit = (digits >> shift).astype(np.uint16)
+        digit = np.empty(len(codes), dtype=np.uint16)
+        for part in strides(len(codes)):
+            digit[part] = ((codes[part] - UNKNOWN) >> shift).astype(np.uint16)
         step = np.argsort(digit if order is None else digit[order], kind="stable")
         order = step if order is None else order[step]
     assert order is not None, "there is at least one digit"

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from leverframe.features.rows.libraries import address, load_library, structure
+from leverframe.features.rows.strides import strides
 
 SOURCE = Path(__file__).with_name("numbering.c")
 INTERFACE = 1
@@ -40,7 +41,9 @@ def distinct_by_hash(rows: pl.DataFrame) -> tuple[pl.DataFrame, Ints] | None:
     known = rows[firsts].with_row_index("__group").sort(rows.columns)
     place = np.empty(len(firsts), dtype=np.int64)
     place[known["__group"].to_numpy()] = np.arange(len(firsts))
-    known, codes = known.drop("__group"), place[codes]
+    known = known.drop("__group")
+    for part in strides(rows.height):
+        codes[part] = place[codes[part]]
     return (known, codes) if _same(rows, known, codes) else None
 
 
@@ -80,17 +83,17 @@ def _hashes(rows: pl.DataFrame) -> NDArray[np.uint64]:
 
 def _same(rows: pl.DataFrame, known: pl.DataFrame, codes: Ints) -> bool:
     """Whether each row that has a number is the known row of that number."""
-    if not known.height:
-        return True
+    # In one piece, because Polars gathers from several in three times the time.
+    pairs = [(rows[column], known[column].rechunk()) for column in rows.columns]
+    return not known.height or all(_same_column(column[part], keys, codes[part]) for column, keys in pairs for part in strides(rows.height))
+
+
+def _same_column(column: pl.Series, known: pl.Series, codes: Ints) -> bool:
     numbered = codes >= 0
-    everything = bool(numbered.all())
-    places = pl.Series(codes if everything else np.maximum(codes, 0))
-    for column in rows.columns:
-        same = known[column].gather(places) == rows[column]
+    if numbered.all():
         # Null is no key, and equal to none.
-        if not (same if everything else same | pl.Series(~numbered)).fill_null(False).all():
-            return False
-    return True
+        return bool((known.gather(pl.Series(codes)) == column).fill_null(False).all())
+    return bool(((known.gather(pl.Series(np.maximum(codes, 0))) == column) | pl.Series(~numbered)).fill_null(False).all())
 
 
 @cache

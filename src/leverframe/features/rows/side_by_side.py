@@ -10,7 +10,10 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-def side_by_side(function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
-    """``function`` of each item, in order, on as many threads as Polars has; numpy, Polars and sweeps let go of the interpreter."""
-    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+def side_by_side(function: Callable[[_T], _R], items: Iterable[_T], threads: int = 0) -> list[_R]:
+    """``function`` of each item, in order, on so many threads (0: as Polars has); numpy, Polars and sweeps let go of the interpreter."""
+    threads = threads or pl.thread_pool_size()
+    if threads == 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, items))

@@ -15,6 +15,7 @@ from leverframe.features.declared.definitions import ARRIVAL, EVENT, windows
 from leverframe.features.rows.aggregate_inputs import Input, input_column, inputs
 from leverframe.features.rows.numbering import Ints, distinct_keys, order_by_code
 from leverframe.features.rows.source_rows import COUNTS, ROW_KEY, source_rows
+from leverframe.features.rows.strides import block_of, gathered
 from leverframe.features.timelines.newest_known import by_knowledge
 
 Floats = npt.NDArray[np.float64]
@@ -96,27 +97,38 @@ def known_rows(view: FeatureView, source: pl.LazyFrame) -> KnownRows:
     rows = source_rows(view, source)
     entities, codes = distinct_keys(rows.select(view.entity))
     event, arrival = rows[EVENT].to_numpy(), rows[ARRIVAL].to_numpy()
-    known = np.maximum(event, arrival)
+    if np.array_equal(event, arrival):
+        arrival = event
+    known = event if arrival is event else np.maximum(event, arrival)
     order = order_by_code(codes, entities.height, by_knowledge(known, event, arrival))
-    replaced: Ints | None = None
-    if view.row_key:
-        replaced = _replaced_us(rows, codes, known)
-        order = order[rows[COUNTS].to_numpy()[order]]
-    event, arrival = event[order], arrival[order]
-    leaving = [event + window_us for window_us in windows(view)]
+    replaced = _replaced_us(rows, codes, known) if view.row_key else None
     if replaced is not None:
-        leaving = [np.minimum(left, replaced[order]) for left in leaving]
+        order = order[rows[COUNTS].to_numpy()[order]]
+    columns = [_column(found, rows[input_column(i)]) for i, found in enumerate(inputs(view))]
+    # Where rows arrive when they happen, one array is all three.
+    moments = {id(each): each for each in (known, event, arrival)}
+    codes, *ordered = gathered([codes, *moments.values(), *(c.numbers for c in columns if c.numbers is not None)], order)
+    moments, numbers = dict(zip(moments, ordered, strict=False)), iter(ordered[len(moments) :])
     return KnownRows(
         view=view,
         entities=entities,
-        codes=codes[order],
-        known_us=known[order],
-        event_us=event,
-        arrival_us=arrival,
+        codes=codes,
+        known_us=moments[id(known)],
+        event_us=moments[id(event)],
+        arrival_us=moments[id(arrival)],
         source_order=order,
-        leaving_us=tuple(leaving),
-        columns=tuple(_column(found, rows[input_column(i)], order) for i, found in enumerate(inputs(view))),
+        leaving_us=_leaving_us(view, moments[id(event)], None if replaced is None else replaced[order]),
+        columns=tuple(_in_order(column, None if column.numbers is None else next(numbers), order) for column in columns),
     )
+
+
+def _leaving_us(view: FeatureView, event_us: Ints, replaced_us: Ints | None) -> tuple[Ints, ...]:
+    block = block_of(len(windows(view)), len(event_us))
+    for window_us, leaving_us in zip(windows(view), block, strict=True):
+        np.add(event_us, window_us, out=leaving_us)
+        if replaced_us is not None:
+            np.minimum(leaving_us, replaced_us, out=leaving_us)
+    return tuple(block)
 
 
 def _replaced_us(rows: pl.DataFrame, codes: Ints, known_us: Ints) -> Ints:
@@ -135,11 +147,14 @@ def _replaced_us(rows: pl.DataFrame, codes: Ints, known_us: Ints) -> Ints:
     return replaced
 
 
-def _column(found: Input, values: pl.Series, order: Ints) -> Column:
-    missing = values.null_count() > 0
+def _column(found: Input, values: pl.Series) -> Column:
     if values.dtype == pl.Boolean and found.kind != "value":
-        holds: Bools = values.to_numpy()[order]
-        return Column(None, None if bool(holds.all()) else holds)
+        return Column(None, None if values.all() else values.to_numpy())
+    there = values.is_not_null().to_numpy() if values.null_count() else None
     if found.kind == "value":
         values = values.rank("dense").cast(pl.Int64) - 1
-    return Column(values.fill_null(0).to_numpy()[order], values.is_not_null().to_numpy()[order] if missing else None)
+    return Column(values.fill_null(0).to_numpy(), there)
+
+
+def _in_order(column: Column, numbers: Ints | Floats | None, order: Ints) -> Column:
+    return Column(numbers, None if column.there is None else column.there[order])

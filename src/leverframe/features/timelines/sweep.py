@@ -55,17 +55,30 @@ class Sweep:
         return len(self.leave)
 
 
+class Room:
+    """Memory that calls work in one after the other; grows as needed. To be given fresh memory takes longer than the work in it."""
+
+    def __init__(self) -> None:
+        self._numbers = np.empty(0, dtype=np.int64)
+
+    def arrays(self, *lengths: int) -> list[Ints]:
+        """Int64 arrays of these lengths, holding anything, until the next call."""
+        if sum(lengths) > len(self._numbers):
+            self._numbers = np.empty(sum(lengths), dtype=np.int64)
+        return np.split(self._numbers[: sum(lengths)], np.cumsum(lengths[:-1]))
+
+
 class SweepEngine(Protocol):
     """What both engines do. Answers are float64 arrays of the points' places; places of no point keep what they hold.
 
-    ``there``, bool ``[rows]``, says which rows have a value; None: each has.
+    ``there``, bool ``[rows]``, says which rows have a value; None: each has. ``room`` is nobody else's meanwhile.
     """
 
     def before(self, numbers: Ints, at: Ints) -> Ints:
         """How many of ``numbers`` (ascending) are at or before each of ``at`` (ascending); int64."""
         ...
 
-    def sums(self, sweep: Sweep, whole: Ints | None, there: Bools | None, out: Mapping[Sum, Floats]) -> None:
+    def sums(self, sweep: Sweep, whole: Ints | None, there: Bools | None, out: Mapping[Sum, Floats], room: Room) -> None:
         """Fill ``out`` with what adds up of the rows at each point; ``share`` is those that are there over all rows.
 
         Parameters
@@ -74,15 +87,15 @@ class SweepEngine(Protocol):
         """
         ...
 
-    def extreme(self, sweep: Sweep, values: Floats, there: Bools | None, sign: float, out: Floats) -> None:
+    def extreme(self, sweep: Sweep, values: Floats, there: Bools | None, sign: float, out: Floats, room: Room) -> None:
         """Fill ``out`` with the greatest (``sign`` 1) or least (-1) of ``values``, which are finite; NaN without rows."""
         ...
 
-    def last(self, sweep: Sweep, recency: Ints, values: Floats, there: Bools | None, out: Floats) -> None:
+    def last(self, sweep: Sweep, recency: Ints, values: Floats, there: Bools | None, out: Floats, room: Room) -> None:
         """Fill ``out`` with the value of the most recent row; NaN without rows. ``recency`` numbers the rows from zero, each once."""
         ...
 
-    def distinct(self, sweep: Sweep, groups: Ints, there: Bools | None, out: Floats) -> None:
+    def distinct(self, sweep: Sweep, groups: Ints, there: Bools | None, out: Floats, room: Room) -> None:
         """Fill ``out`` with the number of different groups; they are numbered from zero, a number means one thing within an entity."""
         ...
 

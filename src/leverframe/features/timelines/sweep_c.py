@@ -1,7 +1,7 @@
 """Sweeps by ``sweep.c``, which is built when Leverframe is installed. Calls let go of the interpreter, so that windows go side by side."""
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from leverframe.features.rows.libraries import address, load_library, structure
 from leverframe.features.rows.numbering import Ints
-from leverframe.features.timelines.sweep import Bools, Floats, Sum, Sweep, SweepEngine
+from leverframe.features.timelines.sweep import Bools, Floats, Room, Sum, Sweep, SweepEngine
 from leverframe.features.timelines.sweep_numpy import NumpySweeps
 
 SOURCE = Path(__file__).with_name("sweep.c")
@@ -83,58 +83,58 @@ class CompiledSweeps:
         self._calls["before"](address(numbers), len(numbers), address(at), len(at), address(counts))
         return counts
 
-    def sums(self, sweep: Sweep, whole: Ints | None, there: Bools | None, out: Mapping[Sum, Floats]) -> None:
+    def sums(self, sweep: Sweep, whole: Ints | None, there: Bools | None, out: Mapping[Sum, Floats], room: Room) -> None:
         """What adds up of the rows at each point."""
         whole, there = _column(sweep, whole, np.int64), _column(sweep, there, np.bool_)
         assert whole is not None or not {"sum", "mean", "std"} & set(out), "a sum is of numbers"
-        come = self._running(sweep.rows, None, whole, there, squares="std" in out)
-        leave = come if sweep.leaving is None else self._running(sweep.rows, sweep.leaving, whole, there, squares="std" in out)
+        # Number, total and both halves of the squares, over rows as they came and, where that is another order, as they leave.
+        numbers = sweep.rows + 1
+        lengths = (numbers if there is not None else 0, numbers if whole is not None else 0, 2 * numbers if "std" in out else 0)
+        orders = [None] if sweep.leaving is None else [None, sweep.leaving]
+        arrays = room.arrays(*lengths * len(orders))
+        running = [self._running(sweep.rows, order, whole, there, arrays[3 * i : 3 * i + 3]) for i, order in enumerate(orders)]
         wanted = (_POINTER * len(_SUMS))(*(address(_answers(sweep, out[name])) if name in out else None for name in _SUMS))
         with_arrays = _sweep(sweep)
-        self._calls["sums"](ctypes.byref(with_arrays), ctypes.byref(come), ctypes.byref(leave), wanted)
+        self._calls["sums"](ctypes.byref(with_arrays), ctypes.byref(running[0]), ctypes.byref(running[-1]), wanted)
 
-    def _running(self, rows: int, order: Ints | None, whole: Ints | None, there: Bools | None, *, squares: bool) -> _Running:
-        running: _Running = structure(
-            _Running,
-            count=None if there is None else np.empty(rows + 1, dtype=np.int64),
-            total=None if whole is None else np.empty(rows + 1, dtype=np.uint64),
-            squares=np.empty(2 * (rows + 1), dtype=np.uint64) if squares else None,
-        )
+    def _running(self, rows: int, order: Ints | None, whole: Ints | None, there: Bools | None, arrays: Sequence[Ints]) -> _Running:
+        count, total, squares = (array if len(array) else None for array in arrays)
+        running: _Running = structure(_Running, count=count, total=total, squares=squares)
         self._calls["running"](address(order), rows, address(whole), address(there), ctypes.byref(running))
         return running
 
-    def extreme(self, sweep: Sweep, values: Floats, there: Bools | None, sign: float, out: Floats) -> None:
+    def extreme(self, sweep: Sweep, values: Floats, there: Bools | None, sign: float, out: Floats, room: Room) -> None:
         """The greatest or least value at each point."""
-        self._highest(sweep, _column(sweep, values, np.float64), there, sign, None, out)
+        ranking = structure(_Ranking, values=_column(sweep, values, np.float64), there=_column(sweep, there, np.bool_), sign=sign)
+        self._highest(sweep, ranking, out, room)
 
-    def last(self, sweep: Sweep, recency: Ints, values: Floats, there: Bools | None, out: Floats) -> None:
+    def last(self, sweep: Sweep, recency: Ints, values: Floats, there: Bools | None, out: Floats, room: Room) -> None:
         """The value of the most recent row at each point."""
         assert recency.shape == values.shape == (sweep.rows,), "a value a row"
         assert not sweep.rows or 0 <= recency.min() <= recency.max() < sweep.rows, "rows are numbered from zero"
         given = np.empty(sweep.rows)
         given[recency] = values
-        self._highest(sweep, recency.astype(np.float64), there, 1.0, given, out)
+        ranks = recency.astype(np.float64)
+        self._highest(sweep, structure(_Ranking, values=ranks, there=_column(sweep, there, np.bool_), sign=1.0, given=given), out, room)
 
-    def _highest(self, sweep: Sweep, values: Floats | None, there: Bools | None, sign: float, given: Floats | None, out: Floats) -> None:
-        ranking = structure(_Ranking, values=values, there=_column(sweep, there, np.bool_), sign=sign, given=given)
+    def _highest(self, sweep: Sweep, ranking: _Ranking, out: Floats, room: Room) -> None:
         answers, with_arrays = _answers(sweep, out), _sweep(sweep)
         if sweep.leaving is not None:
-            held = np.empty(sweep.rows, dtype=np.int64)
+            (held,) = room.arrays(sweep.rows)
             self._calls["highest_by_heap"](ctypes.byref(with_arrays), ctypes.byref(ranking), address(held), address(answers))
             return
         blocks, longest = -(-sweep.rows // BLOCK), int((sweep.came - sweep.gone).max(initial=0))
         levels = max(1, (longest // BLOCK).bit_length())
-        # One array, for the kernel hands out few large pages in less time than many small ones.
-        room = np.empty(2 * sweep.rows + levels * blocks)
-        upto, onward, of_blocks = np.split(room, (sweep.rows, 2 * sweep.rows))
+        upto, onward, of_blocks = room.arrays(sweep.rows, sweep.rows, levels * blocks)
         heights = structure(_Heights, upto=upto, onward=onward, blocks=of_blocks, levels=levels)
         self._calls["highest"](ctypes.byref(with_arrays), ctypes.byref(ranking), ctypes.byref(heights), address(answers))
 
-    def distinct(self, sweep: Sweep, groups: Ints, there: Bools | None, out: Floats) -> None:
+    def distinct(self, sweep: Sweep, groups: Ints, there: Bools | None, out: Floats, room: Room) -> None:
         """How many different groups the rows at each point have."""
         groups_there = _column(sweep, groups, np.int64), _column(sweep, there, np.bool_)
         assert not len(groups) or groups.min() >= 0, "groups are numbered from zero"
-        held, with_arrays = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.int64), _sweep(sweep)
+        (held,), with_arrays = room.arrays(int(groups.max(initial=-1)) + 1), _sweep(sweep)
+        held[:] = 0
         self._calls["distinct"](ctypes.byref(with_arrays), *map(address, (*groups_there, held, _answers(sweep, out))))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from leverframe.features.rows.numbering import Ints
 from leverframe.features.rows.source_rows import SCALE
 from leverframe.features.timelines.deviation import deviations, square_limbs
-from leverframe.features.timelines.sweep import Bools, Floats, Sum, Sweep
+from leverframe.features.timelines.sweep import Bools, Floats, Room, Sum, Sweep
 from leverframe.features.timelines.window_stretches import Stretches, distinct, greatest
 
 _T = TypeVar("_T", Ints, Floats)
@@ -25,7 +25,7 @@ class NumpySweeps:
         reached = np.searchsorted(at, numbers, side="left")
         return np.repeat(np.arange(len(numbers) + 1), np.diff(reached, prepend=0, append=len(at)))
 
-    def sums(self, sweep: Sweep, whole: Ints | None, there: Bools | None, out: Mapping[Sum, Floats]) -> None:
+    def sums(self, sweep: Sweep, whole: Ints | None, there: Bools | None, out: Mapping[Sum, Floats], room: Room) -> None:
         """What adds up of the rows at each point."""
         rows = sweep.came - sweep.gone
         count = rows if there is None else _sum(sweep, there.astype(np.int64))
@@ -39,20 +39,20 @@ class NumpySweeps:
                 assert whole is not None, "a sum is of numbers"
                 _place(sweep, _of_numbers(name, sweep, count, whole), answers)
 
-    def extreme(self, sweep: Sweep, values: Floats, there: Bools | None, sign: float, out: Floats) -> None:
+    def extreme(self, sweep: Sweep, values: Floats, there: Bools | None, sign: float, out: Floats, room: Room) -> None:
         """The greatest or least value at each point."""
         best = greatest(_stretches(sweep, there), _kept(values, there) * sign, -np.inf)
         # Adding zero turns a negative zero, which the sign made, into the one zero that sources have.
         _place(sweep, np.where(np.isinf(best), np.nan, best * sign + 0.0), out)
 
-    def last(self, sweep: Sweep, recency: Ints, values: Floats, there: Bools | None, out: Floats) -> None:
+    def last(self, sweep: Sweep, recency: Ints, values: Floats, there: Bools | None, out: Floats, room: Room) -> None:
         """The value of the most recent row at each point."""
         # The place after the last stands for "none": index -1.
         by_recency = np.full(len(recency) + 1, np.nan)
         by_recency[recency] = values
         _place(sweep, by_recency[greatest(_stretches(sweep, there), _kept(recency, there), -1)], out)
 
-    def distinct(self, sweep: Sweep, groups: Ints, there: Bools | None, out: Floats) -> None:
+    def distinct(self, sweep: Sweep, groups: Ints, there: Bools | None, out: Floats, room: Room) -> None:
         """How many different groups the rows at each point have."""
         _place(sweep, distinct(_stretches(sweep, there), _kept(groups, there)).astype(np.float64), out)
 

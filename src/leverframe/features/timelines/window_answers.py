@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from leverframe.features.declared.definitions import windows
 from leverframe.features.rows.aggregate_inputs import Input, aggregate_inputs, inputs
 from leverframe.features.rows.numbering import Clock, Ints
 from leverframe.features.rows.side_by_side import side_by_side
+from leverframe.features.rows.strides import block_of
 from leverframe.features.timelines.known_rows import Column, KnownRows
-from leverframe.features.timelines.sweep import Bools, Floats, Points, Sum, Sweep, sweep_of
+from leverframe.features.timelines.sweep import Bools, Floats, Points, Room, Sum, Sweep, sweep_of
 from leverframe.features.timelines.sweep_c import sweep_engine
 
 _ROWS = Column(numbers=None, there=None)
@@ -31,23 +33,34 @@ class NumberedRows:
 
 def numbered_rows(known: KnownRows, codes: Ints, clock: Clock) -> NumberedRows:
     """The rows as numbers of ``clock``, which knows their moments; ``codes`` are those of the clock, in the same order as the rows'."""
-    leave = tuple(clock.numbers(codes, leaving) for leaving in known.leaving_us)
-    return NumberedRows(known, clock.numbers(codes, known.known_us), leave)
+    moments_us = [known.known_us, *known.leaving_us]
+    block = block_of(len(moments_us), len(codes))
+    come, *leave = [clock.numbers(codes, moments, out=out) for moments, out in zip(moments_us, block, strict=True)]
+    return NumberedRows(known, come, tuple(leave))
 
 
-def fill(rows: NumberedRows, points: Points, came: Ints, block: Floats) -> None:
+def fill(rows: NumberedRows, points: Points, *, came: Ints, block: Floats, threads: int = 0) -> None:
     """Fill the points' places in ``block``, float64 ``[features, places]``, with the aggregates; NaN is no value.
 
     Parameters
     ----------
     came: int64 ``[points]``, how many of the rows have come by each point.
+    threads: how many to use; 0: as many as Polars has.
     """
     view = rows.known.view
     asked: dict[tuple[int, Input | None], list[tuple[Aggregation, Floats]]] = {}
     for (aggregate, found), out in zip(aggregate_inputs(view), block, strict=True):
         asked.setdefault((windows(view).index(aggregate.window_us), found), []).append((aggregate.function, out))
-    in_windows = side_by_side(lambda leave: _InWindow.of(rows, leave, points, came), rows.leave)
-    side_by_side(lambda call: call(), [c for (window, found), of in asked.items() for c in in_windows[window].calls(found, of)])
+    in_windows = side_by_side(lambda leave: _InWindow.of(rows, leave, points, came), rows.leave, threads)
+    held = local()
+
+    def run(call: Callable[[Room], None]) -> None:
+        """In this thread's room."""
+        if not hasattr(held, "room"):
+            held.room = Room()
+        call(held.room)
+
+    side_by_side(run, [call for (window, found), of in asked.items() for call in in_windows[window].calls(found, of)], threads)
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ class _InWindow:
             return cls(rows.known, None, sweep_of(sweep_engine(), rows.come, leave, points, came))
         return cls(rows.known, counting, sweep_of(sweep_engine(), rows.come[counting], leave[counting], points))
 
-    def calls(self, found: Input | None, asked: Sequence[tuple[Aggregation, Floats]]) -> Iterator[Callable[[], None]]:
+    def calls(self, found: Input | None, asked: Sequence[tuple[Aggregation, Floats]]) -> Iterator[Callable[[Room], None]]:
         """What is asked of one column: one call for all that adds up, one for each of the others."""
         column = self.known.columns[inputs(self.known.view).index(found)] if found else _ROWS
         engine, numbers, there = sweep_engine(), self._part(column.numbers), self._part(column.there)

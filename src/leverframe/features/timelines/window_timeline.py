@@ -22,7 +22,7 @@ def aggregates_timeline(known: KnownRows) -> pl.DataFrame:
     newest = sweep_engine().before(rows.come, at) - 1
     codes = known.codes[newest]
     block = np.empty((len(known.view.features), len(at)))
-    fill(rows, Points(at, None, len(at)), newest + 1, block)
+    fill(rows, Points(at, None, len(at)), came=newest + 1, block=block)
     times = {VALID_FROM: clock.moments_us(codes, at), EVENT: known.newest_event_us[newest], ARRIVAL: known.newest_arrival_us[newest]}
     columns = [pl.Series(name, moments) for name, moments in times.items()]
     columns += [pl.Series(name, row, nan_to_null=True) for name, row in zip(known.view.features, block, strict=True)]

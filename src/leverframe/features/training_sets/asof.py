@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from leverframe.features.rows.numbering import UNKNOWN, Clock, Ints, clock_of, key_codes, order_by_code
 from leverframe.features.rows.source_rows import entity_key_type
+from leverframe.features.rows.strides import strides
 from leverframe.features.timelines.sweep_c import sweep_engine
 
 NOTHING = -1
@@ -33,14 +34,12 @@ class EntityKeys:
 class Asked:
     """Questions by one entity: ``codes`` and ``moments_us``, int64 ``[questions]``.
 
-    ``order`` sorts the questions by (code, moment); ``ordered_codes`` and ``numbers``, which are those pairs as numbers of the keys' clock,
-    are in that order.
+    ``order`` sorts the questions by (code, moment); ``numbers`` are those pairs as numbers of the keys' clock, in that order.
     """
 
     codes: Ints
     moments_us: Ints
     order: Ints
-    ordered_codes: Ints
     numbers: Ints
 
     def in_their_order(self, ordered: Ints) -> Ints:
@@ -83,9 +82,7 @@ def ask(questions: pl.DataFrame, moments_us: Ints, keys: EntityKeys) -> Asked:
         codes = np.where(missing, UNKNOWN, codes)
     in_time = bool((moments_us[1:] >= moments_us[:-1]).all())
     order = order_by_code(codes, keys.known.height, None if in_time else np.argsort(moments_us, kind="stable"))
-    ordered_codes = codes[order]
-    numbers = keys.clock.numbers(ordered_codes, moments_us[order])
-    return Asked(codes=codes, moments_us=moments_us, order=order, ordered_codes=ordered_codes, numbers=numbers)
+    return Asked(codes=codes, moments_us=moments_us, order=order, numbers=keys.clock.numbers(codes, moments_us, order))
 
 
 def positions(asked: Asked, codes: Ints, numbers: Ints) -> Ints:
@@ -95,8 +92,10 @@ def positions(asked: Asked, codes: Ints, numbers: Ints) -> Ints:
     ----------
     codes, numbers: int64 ``[rows]``, ascending; of the keys, and of (code, moment) on the keys' clock.
     """
-    at = sweep_engine().before(numbers, asked.numbers) - 1
-    if len(codes):
+    at = sweep_engine().before(numbers, asked.numbers)
+    at -= 1
+    for part in strides(len(at) if len(codes) else 0):
         # The row before the question may be another key's. That of position -1 is the last one, and NOTHING is -1.
-        at[codes[at] != asked.ordered_codes] = NOTHING
+        found = at[part]
+        found[codes[found] != asked.codes[asked.order[part]]] = NOTHING
     return at

@@ -78,11 +78,13 @@ def answer(compiled: CompiledViews, questions: pl.DataFrame, asked_at: str) -> t
     moments = questions.select(moment(asked_at, questions.schema[asked_at]).fill_null(NEVER_ASKED_US).alias(_ASKED))
     moments_us = moments[_ASKED].to_numpy()
     asked = dict(zip(compiled.keys, side_by_side(lambda keys: ask(questions, moments_us, keys), compiled.keys.values()), strict=True))
-    answers = side_by_side(lambda view: _answer(view, asked[view.view.entity]), compiled.views)
+    # Views go side by side; a single one has all threads for its windows.
+    threads = max(1, pl.thread_pool_size() // max(1, len(compiled.views)))
+    answers = side_by_side(lambda view: _answer(view, asked[view.view.entity], threads), compiled.views)
     return [column for columns, _ in answers for column in columns], tuple(match for _, match in answers)
 
 
-def _answer(compiled: CompiledTimeline | CompiledWindows, asked: Asked) -> tuple[list[pl.Series], ViewMatch]:
-    block, match = compiled.answer(asked)
+def _answer(compiled: CompiledTimeline | CompiledWindows, asked: Asked, threads: int) -> tuple[list[pl.Series], ViewMatch]:
+    block, match = compiled.answer(asked, threads)
     names = (f"{compiled.view.name}.{feature}" for feature in compiled.view.features)
     return [pl.Series(name, row, dtype=pl.Float64, nan_to_null=True) for name, row in zip(names, block, strict=True)], match

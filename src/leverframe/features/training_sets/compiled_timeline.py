@@ -12,10 +12,9 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
 from leverframe.features.declared.definitions import EVENT, VALID_FROM
 from leverframe.features.rows.numbering import Ints
+from leverframe.features.rows.strides import strides
 from leverframe.features.training_sets.asof import NOTHING, Asked, EntityKeys, keys_with_rows, positions
 from leverframe.features.training_sets.match_report import view_match
-
-STRIDE_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,12 @@ class CompiledTimeline:
     values: tuple[NDArray[np.float64], ...]
     has_rows: NDArray[np.bool_]
 
-    def answer(self, asked: Asked) -> tuple[NDArray[np.float64], ViewMatch]:
+    def answer(self, asked: Asked, threads: int) -> tuple[NDArray[np.float64], ViewMatch]:
         """The features, float64 ``[features, questions]`` (NaN: no value), and how many questions had any."""
         at = asked.in_their_order(positions(asked, self.codes, self.numbers))
         # One block for all columns, and strides that fit the processor's cache: the kernel hands out few large pages, not many small ones.
         block = np.empty((len(self.view.features), len(at)))
-        strides = range(0, max(len(at), 1), STRIDE_ROWS)
-        return block, reduce(add, (self._answer_stride(asked, at, block, slice(start, start + STRIDE_ROWS)) for start in strides))
+        return block, reduce(add, (self._answer_stride(asked, at, block, part) for part in strides(len(at))))
 
     def _answer_stride(self, asked: Asked, at: Ints, block: NDArray[np.float64], rows: slice) -> ViewMatch:
         """Fill ``block[:, rows]`` with the values at the positions ``at[rows]`` that are within their TTL."""
