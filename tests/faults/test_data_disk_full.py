@@ -143,21 +143,21 @@ def test_an_online_store_on_a_full_disk_keeps_its_old_values(disk: Disk) -> None
     """Nobody reads half of what was being written when the disk filled up."""
     store = open_for_writing("", disk.folder / "online")
 
-    def rows(value: float, entities: int) -> pl.LazyFrame:
-        moments = pl.Series([1] * entities).cast(pl.Datetime("us", "UTC"))
+    def rows(value: float, entities: int, at: int) -> pl.LazyFrame:
+        moments = pl.Series([at] * entities).cast(pl.Datetime("us", "UTC"))
         return pl.LazyFrame({"sensor": [f"s{n}" for n in range(entities)], "at": moments, "known": moments, "value": [value] * entities})
 
     def seen() -> list[float]:
-        return store.read(binding(LATEST), entity_keys([[f"s{n}" for n in range(100)]]), 10).values[:, 0].tolist()  # type: ignore[no-any-return]
+        return store.read(binding(LATEST), entity_keys([[f"s{n}" for n in range(100)]]), 40).values[:, 0].tolist()  # type: ignore[no-any-return]
 
-    materialize(LATEST, rows(1.0, 100), store, 10)
+    materialize(LATEST, rows(1.0, 100, 1), store, 10)
     with disk.full():
         with pytest.raises(LeverframeError) as refused:
-            materialize(LATEST, rows(2.0, 200_000), store, 20)
+            materialize(LATEST, rows(2.0, 200_000, 20), store, 20)
         assert refused.value.code == "unavailable"
         assert "free space" in refused.value.next_step
         assert seen() == [1.0] * 100
     assert seen() == [1.0] * 100
-    materialize(LATEST, rows(2.0, 1_000), store, 30)
+    materialize(LATEST, rows(2.0, 1_000, 30), store, 30)
     assert seen() == [2.0] * 100
     store.close()
