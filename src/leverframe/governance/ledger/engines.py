@@ -15,11 +15,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from leverframe.core.errors import Conflict, InvalidInput, LeverframeError, Unavailable
 from leverframe.governance.durable_files import make_folder, unavailable
+from leverframe.governance.ledger.answering import bound_answers
 
 BUSY_MS_MAX = 5_000
 """How long a writer waits for another before it is told so."""
 
-STATEMENT_MS_MAX = 30_000
+STATEMENT_MS_MAX = 10_000
+"""How long PostgreSQL works on one statement. Its answer is waited for a little longer (``answering``)."""
+CONNECT_S_MAX = 5
 POOL_CONNECTIONS_MAX = 16
 CHAIN_LOCK = 0x6C65_7665_7231
 """The advisory lock that stands for the end of the audit chain (ASCII ``lever1``)."""
@@ -86,8 +89,9 @@ def _postgresql(url: Any) -> Engine:
         max_overflow=0,
         pool_timeout=BUSY_MS_MAX / 1000,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 5, "options": " ".join(f"-c {name}={value}" for name, value in settings.items())},
+        connect_args={"connect_timeout": CONNECT_S_MAX, "options": " ".join(f"-c {name}={value}" for name, value in settings.items())},
     )
+    bound_answers(engine)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
