@@ -35,3 +35,32 @@ class FakeHistory:
     ) -> tuple[views.HistoryEntry, ...]:
         self._calls.write(self._access, actor, "Release.Operate", key, environment, endpoint, request)
         return self.of(environment, endpoint)
+
+
+class FakeExceptions:
+    def __init__(self, calls: "Calls", access: "FakeAccess") -> None:
+        self._calls, self._access = calls, access
+
+    def _one(self, digest: str, rule: str, reason: str = "being written", *, withdrawn: bool = False) -> views.ExceptionView:
+        return views.ExceptionView(
+            plan=digest,
+            release="prod.flight-delay.0003",
+            rule=rule,
+            granter="ben",
+            reason=reason,
+            at_us=records.NOW_US,
+            expires_us=records.NOW_US + 86_400_000_000,
+            in_force=not withdrawn,
+            withdrawn=withdrawn,
+        )
+
+    def list(self, digest: str = "") -> tuple[views.ExceptionView, ...]:
+        return (self._one(digest or records.digest("plan3"), "evidence-runbook"),)
+
+    def grant(self, actor: Actor, digest: str, request: views.ExceptionRequest, *, key: str) -> views.ExceptionView:
+        self._calls.write(self._access, actor, "Release.Except", key, digest, request)
+        return self._one(digest, request.rule, request.reason)
+
+    def withdraw(self, actor: Actor, digest: str, rule: str, *, key: str) -> views.ExceptionView:
+        self._calls.write(self._access, actor, "Release.Except", key, digest, rule)
+        return self._one(digest, rule, withdrawn=True)

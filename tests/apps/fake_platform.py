@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.apps import fake_records as records
 from tests.apps.fake_experiments import FakeExperiments
-from tests.apps.fake_governance import FakeHistory
+from tests.apps.fake_governance import FakeExceptions, FakeHistory
 from tests.apps.fake_keeping import FakeErasing, FakeFetching, FakeKeeping, FakeSources
 from tests.apps.fake_reproducing import FakeReproducing
 from tests.apps.fake_streams import FakeStreams
@@ -558,6 +558,7 @@ class FakePlatform:
         self.training = FakeTraining(self.calls, access)
         self.reproducing = FakeReproducing(self.calls, access)
         self.release = FakeRelease(self.calls, access)
+        self.exceptions = FakeExceptions(self.calls, access)
         self.history = FakeHistory(self.calls, access)
         self.operating = FakeOperating(self.calls, access)
         self.promoting = FakePromoting(self.calls, access)
@@ -615,6 +616,7 @@ class EmptyPlatform(FakePlatform):
         self.release.plans = lambda: ()  # type: ignore[method-assign]
         self.release.releases = lambda endpoint="": ()  # type: ignore[method-assign]
         self.release.endpoints = lambda: ()  # type: ignore[method-assign]
+        self.exceptions.list = lambda digest="": ()  # type: ignore[method-assign]
         self.experiments.plans = lambda: ()  # type: ignore[method-assign]
         self.experiments.experiments = lambda endpoint="": ()  # type: ignore[method-assign]
         self.operating.tenant_quotas = lambda: ()  # type: ignore[method-assign]

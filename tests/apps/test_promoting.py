@@ -60,6 +60,7 @@ class Shop:
         parts = SimpleNamespace(
             ledger=self.ledger,
             clock=self.clock,
+            policy=Policy(),
             settings=SimpleNamespace(environment="prod"),
             publisher=SimpleNamespace(publish=lambda: None),
         )

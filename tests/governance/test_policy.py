@@ -16,6 +16,15 @@ READY: dict[str, Fact] = {
     "author": "ada",
     "unattended": False,
     "person": True,
+    "signed": True,
+    "owner": True,
+    "runbook": True,
+    "card_missing": (),
+    "lineage_missing": (),
+    "incidents_open": 0,
+    "alerts_open": 0,
+    "error_budget_left_ppm": 1,
+    "excepted": (),
 }
 
 
@@ -70,7 +79,7 @@ ENGINEER = READS | {
 MATRIX = {
     "viewer": READS,
     "engineer": ENGINEER,
-    "approver": READS | {"Audit.Read", "Release.Approve", "Release.Review"},
+    "approver": READS | {"Audit.Read", "Release.Approve", "Release.Review"} | {"Release.Except"},
     "operator": READS
     | {"Serving.Score", "Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"}
     | {"Experiment.Stop"}
@@ -79,7 +88,8 @@ MATRIX = {
     "service": READS | {"Data.Ingest", "Serving.Score"},
     "admin": POLICY.actions
     - {"Experiment.Conclude"}
-    - {"Release.Advance", "Release.Approve", "Release.Review", "Data.Collect", "Data.Erase", "Features.RecordParity"},
+    - {"Release.Advance", "Release.Approve", "Release.Review", "Data.Collect", "Data.Erase", "Features.RecordParity"}
+    - {"Release.Except", "Release.Observe", "Monitoring.Judge"},
     "platform": READS
     | {
         "Audit.Read",
@@ -99,6 +109,8 @@ MATRIX = {
         "Experiment.Conclude",
         "Monitoring.Alert",
         "Monitoring.Incident",
+        "Monitoring.Judge",
+        "Release.Observe",
     },
 }
 

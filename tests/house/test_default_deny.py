@@ -29,6 +29,7 @@ VALUES = {
     "token_id": "tok-1",
     "tenant": "acme",
     "webhook": "ops-chat",
+    "rule": "evidence-runbook",
     "erasure": "erasure-1",
     "thing": "weather.temp",
     "source": "landing",

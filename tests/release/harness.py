@@ -15,7 +15,8 @@ from leverframe.governance.ledger.memory import AllowEverything, MemoryJournal
 from leverframe.release.commands import HANDLERS, ApplyPlan, PlanRelease
 from leverframe.release.control.controller import Controller
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan, Stage
-from leverframe.release.records import KIND_ENDPOINT, KIND_MODEL_VERSION, KIND_RELEASE, Release
+from leverframe.release.records import KIND_ENDPOINT, KIND_MODEL, KIND_MODEL_VERSION, KIND_RELEASE, Release
+from leverframe.release.requirements.observed import KIND_OBSERVED, ObservedBundle
 
 ALICE = Actor(subject="alice", roles=("engineer",), teams=("delays",))
 BOB = Actor(subject="bob", roles=("approver",), teams=("delays",))
@@ -25,17 +26,34 @@ ENV, NAME, TEAM = "prod", "flight-delay", "delays"
 
 
 class Register(Command, frozen=True, kw_only=True):
-    """Puts a model version, as the training room would."""
+    """Puts a model version, as the training room would; ``evidence``: with all that its release may be asked for."""
 
     action = "Test.Register"
     record: ModelVersion
+    evidence: bool = True
 
     def resource(self) -> str:
         return f"model_version/{self.record.name}"
 
 
 def _register(command: Register, tx: Transaction) -> None:
-    tx.put(KIND_MODEL_VERSION, f"{command.record.model}/{command.record.number:06d}", command.record)
+    record = command.record
+    tx.put(KIND_MODEL_VERSION, f"{record.model}/{record.number:06d}", record)
+    if not command.evidence:
+        return
+    spec = ModelSpec(
+        name=record.model,
+        description="d",
+        owner="alice",
+        team=TEAM,
+        runbook="https://runbooks.example.com/d",
+        dataset="x",
+        label="y",
+        request=(),
+    )
+    tx.put(KIND_MODEL, record.model, spec)
+    seen = ObservedBundle(bundle=record.bundle, envelope=record.envelope, signed=True, card_missing=(), lineage_missing=(), at_us=tx.now_us)
+    tx.put(KIND_OBSERVED, record.bundle, seen)
 
 
 REGISTER = Handles(command=Register, run=_register)

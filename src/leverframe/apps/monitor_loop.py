@@ -4,6 +4,7 @@ import time
 
 import msgspec
 
+from leverframe.apps.error_budgets import ErrorBudgets
 from leverframe.apps.parity_check import ParitySample, parity_signals
 from leverframe.apps.platform.feature_health import FeatureHealth
 from leverframe.apps.platform.features import Features
@@ -52,6 +53,7 @@ class MonitorLoop:
         self._features = Features(parts)
         self._health = FeatureHealth(parts)
         self._monitor = Monitor(parts.ledger, self._shape)
+        self._budgets = ErrorBudgets(parts.ledger, self._monitor.windows)
         self._reader = LogReader(parts.settings.log_folder)
         self._behind = True
         self._ticked_us: int | None = None
@@ -91,6 +93,7 @@ class MonitorLoop:
         watches, freshness = self._watches(), self._features.freshness()
         self._health.note(freshness)
         self._monitor.tick(now_us, records=(), watches=watches, freshness=freshness, totals=self._reader.totals)
+        self._budgets.note(now_us, watches)
 
     # What the monitor is told ---------------------------------------------------------------------------------------
 

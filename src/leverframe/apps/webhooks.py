@@ -32,6 +32,8 @@ TYPES = {
     "PlanRelease": "release.planned",
     "ApprovePlan": "approval.given",
     "WithdrawApproval": "approval.withdrawn",
+    "GrantException": "release.exception_granted",
+    "WithdrawException": "release.exception_withdrawn",
     "ApplyPlan": "release.started",
     "AdvanceRelease": "release.advanced",
     "HoldRelease": "release.held",

@@ -24,6 +24,9 @@ from leverframe.release.planning.applying import DropQueued, StartQueued
 from leverframe.release.planning.calm import LiftRollbackLimit
 from leverframe.release.planning.declaring import DeclareTeamRules
 from leverframe.release.planning.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval
+from leverframe.release.requirements import exceptions, observed
+from leverframe.release.requirements.exceptions import GrantException, WithdrawException
+from leverframe.release.requirements.observed import ObserveBundle
 from leverframe.release.rollout import back, rollout
 from leverframe.release.rollout.back import KeepRelease, Rollback
 from leverframe.release.rollout.rollout import (
@@ -45,6 +48,9 @@ HANDLERS: tuple[Handles, ...] = (
     Handles(command=DropQueued, run=applying.drop_queued),
     Handles(command=DeclareTeamRules, run=declaring.declare_team_rules),
     Handles(command=LiftRollbackLimit, run=calm.lift_rollback_limit),
+    Handles(command=ObserveBundle, run=observed.observe_bundle),
+    Handles(command=GrantException, run=exceptions.grant_exception, facts=exceptions.exception_facts),
+    Handles(command=WithdrawException, run=exceptions.withdraw_exception, facts=exceptions.exception_facts),
     Handles(command=CloseReview, run=reviews.close_review, facts=reviews.review_facts),
     Handles(command=AdvanceRelease, run=rollout.advance_release),
     Handles(command=HoldRelease, run=rollout.hold_release),
@@ -85,12 +91,14 @@ __all__ = [
     "EnableFeature",
     "ExpireLever",
     "FreezeReleases",
+    "GrantException",
     "HANDLERS",
     "HoldRelease",
     "KeepRelease",
     "Kill",
     "LiftRollbackLimit",
     "NoteEvidence",
+    "ObserveBundle",
     "PauseRelease",
     "Pin",
     "PlanRelease",
@@ -104,4 +112,5 @@ __all__ = [
     "Unkill",
     "Unpin",
     "WithdrawApproval",
+    "WithdrawException",
 ]

@@ -28,7 +28,7 @@ EndpointName = Annotated[str, typer.Argument(help="Name of the endpoint.")]
 PlanDigest = Annotated[str, typer.Argument(help="The plan's digest, or its first 8 hex digits.")]
 
 
-def _digest(client: "Client", text: str) -> str:
+def digest_of(client: "Client", text: str) -> str:
     """The whole digest of the one plan that ``text`` begins."""
     start = text.removeprefix("sha256:")
     if len(start) == 64:
@@ -60,8 +60,24 @@ def print_plan(plan: "PlanView") -> None:
 
 def _print_approvals(plan: "PlanView") -> None:
     say(f"approvals: {len(plan.approvals)} of {plan.needed} ({', '.join(plan.approvals) or 'nobody yet'})")
-    say(*(f"missing: {item}" for item in plan.missing))
+    if plan.requirements:
+        rows = (
+            (
+                "lifted" if r.excepted_by else "yes" if r.holds else "NO",
+                r.rule,
+                r.observed or r.reason,
+                r.fix or _exception_words(r.excepted_by),
+            )
+            for r in plan.requirements
+        )
+        print_table("What it must meet", ("holds", "rule", "observed", "next"), rows)
+    else:
+        say(*(f"missing: {item}" for item in plan.missing))
     say(f"next: lever release {'approve' if plan.missing else 'apply'} {_short(plan)}")
+
+
+def _exception_words(granter: str) -> str:
+    return f"by an exception that {granter} granted" if granter else ""
 
 
 def _short(plan: "PlanView") -> str:
@@ -123,7 +139,7 @@ def make_plan(
 def approve(digest: PlanDigest, note: Annotated[str, typer.Option(help="Kept with the approval.")] = "", json_output: Json = False) -> None:
     """Approve exactly this plan."""
     with connect() as client:
-        plan = client.release.approve(_digest(client, digest), note)
+        plan = client.release.approve(digest_of(client, digest), note)
     if json_output:
         print_json(plan)
     else:
@@ -135,7 +151,7 @@ def approve(digest: PlanDigest, note: Annotated[str, typer.Option(help="Kept wit
 def show_plan(digest: PlanDigest, json_output: Json = False) -> None:
     """One plan as it waits: what it does, who approved, what is missing."""
     with connect() as client:
-        plan = client.release.plan_of(_digest(client, digest))
+        plan = client.release.plan_of(digest_of(client, digest))
     if json_output:
         print_json(plan)
     else:
@@ -152,7 +168,7 @@ def apply(
 ) -> None:
     """Run an approved plan."""
     with connect() as client:
-        started = client.release.apply(_digest(client, digest), break_glass=break_glass)
+        started = client.release.apply(digest_of(client, digest), break_glass=break_glass)
     if break_glass and not json_output:
         say(f"The glass is broken: {started.id} runs without what it lacked, and is to be reviewed by somebody else.")
     show(started, json_output)
@@ -162,7 +178,7 @@ def apply(
 def withdraw(digest: PlanDigest, note: Annotated[str, typer.Option(help="Why, for the record.")] = "", json_output: Json = False) -> None:
     """Take your own approval of a plan back; a release that runs on it stops climbing."""
     with connect() as client:
-        found = client.release.withdraw(_digest(client, digest), note)
+        found = client.release.withdraw(digest_of(client, digest), note)
     if json_output:
         print_json(found)
     else:

@@ -13,6 +13,7 @@ from types import TracebackType
 import httpx
 
 from leverframe.apps.client.data import DataClient
+from leverframe.apps.client.exceptions import ExceptionsClient
 from leverframe.apps.client.experiments import ExperimentsClient
 from leverframe.apps.client.feature_services import FeatureServicesClient
 from leverframe.apps.client.features import FeaturesClient
@@ -77,6 +78,7 @@ class Client:
         self.release = ReleaseClient(self._transport)
         self.experiments = ExperimentsClient(self._transport)
         self.promoting = PromotingClient(self._transport)
+        self.exceptions = ExceptionsClient(self._transport)
         self.rollouts = RolloutsClient(self._transport)
         self.operating = OperatingClient(self._transport)
         self.monitoring = MonitoringClient(self._transport)

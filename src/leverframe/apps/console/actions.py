@@ -16,6 +16,7 @@ Number = TypeVar("Number", int, float)
 
 DONE = {
     "approved": "Approved. The plan's digest and your name are in the record.",
+    "excepted": "Granted. Who, why and until when are in the record, in the evidence and on this page.",
     "applied": "The plan is running.",
     "rolled-back": "Rolled back. Desired state has changed; running state follows within a second.",
     "pulled": "Done. Desired state has changed; running state follows within a second.",

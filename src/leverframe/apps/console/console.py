@@ -21,6 +21,7 @@ from leverframe.apps.console import (
     pages_features,
     pages_lineage,
     pages_policies,
+    pages_requirements,
     pages_webhooks,
 )
 from leverframe.apps.console.door import Form, Page, Visit, check_origin, key_of, local_address, read_form, session_of
@@ -47,6 +48,9 @@ WITH_PAGES = (
     pages_webhooks,
 )
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+WITH_FORMS = (actions, pages_experiments, pages_policies, pages_requirements)
 
 
 class Console:
@@ -84,7 +88,7 @@ class Console:
         yield "GET", "/audit/export", _declared(self._export, "Audit.Read")
         for page in (page for module in WITH_PAGES for page in module.PAGES):
             yield "GET", page.path, self._page(page)
-        for form in (*actions.FORMS, *pages_experiments.FORMS, *pages_policies.FORMS):
+        for form in (form for module in WITH_FORMS for form in module.FORMS):
             yield "POST", form.path, self._form(form)
 
     def error_page(self, error: LeverframeError, request_id: str) -> str:

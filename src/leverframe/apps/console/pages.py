@@ -6,6 +6,7 @@ from typing import Any
 from leverframe.apps.console.charts import calibration_chart, interval_chart
 from leverframe.apps.console.door import Page, Visit
 from leverframe.apps.console.monitor_rows import drift_rows, feed_rows, performance_charts
+from leverframe.apps.console.pages_requirements import requirement_facts
 from leverframe.apps.console.plan_words import RULE_COLUMNS, STAGE_COLUMNS, plan_sheet
 from leverframe.apps.platform.views import IntervalPoint, ReleaseView
 from leverframe.core.digest import check_digest
@@ -87,7 +88,7 @@ def interval_charts(points: tuple[IntervalPoint, ...]) -> list[dict[str, Any]]:
 def release(visit: Visit) -> dict[str, Any]:
     """One release: verdicts in words, intervals drawn, the stage log."""
     shown: ReleaseView = visit.platform.release.release(visit.path["release_id"])
-    return {"release": shown, "charts": interval_charts(shown.intervals)}
+    return {"release": shown, "charts": interval_charts(shown.intervals)} | requirement_facts(visit, shown.plan_digest)
 
 
 def plans(visit: Visit) -> dict[str, Any]:
@@ -99,7 +100,9 @@ def plans(visit: Visit) -> dict[str, Any]:
 def plan(visit: Visit) -> dict[str, Any]:
     """One plan: exactly what will happen."""
     shown = visit.platform.release.plan_of(check_digest(visit.path["digest"]))
-    return {"plan": shown, "sheet": plan_sheet(shown), "stage_columns": STAGE_COLUMNS, "rule_columns": RULE_COLUMNS}
+    columns = {"stage_columns": STAGE_COLUMNS, "rule_columns": RULE_COLUMNS}
+    unmet = tuple(each.rule for each in shown.requirements if not each.holds)
+    return {"plan": shown, "sheet": plan_sheet(shown)} | columns | requirement_facts(visit, shown.digest, unmet)
 
 
 def monitors(visit: Visit) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from leverframe import __version__
 from leverframe.apps.control import (
     events,
     routes_data,
+    routes_exceptions,
     routes_experiments,
     routes_feature_health,
     routes_feature_services,
@@ -71,6 +72,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_projects.ROUTES,
     *routes_training.ROUTES,
     *routes_release.ROUTES,
+    *routes_exceptions.ROUTES,
     *routes_rollouts.ROUTES,
     *routes_history.ROUTES,
     *routes_promoting.ROUTES,

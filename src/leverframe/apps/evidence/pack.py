@@ -18,6 +18,7 @@ from leverframe.governance.ledger.store import Ledger
 from leverframe.governance.signing import SigningKey, TrustStore
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan, VersionRef
 from leverframe.release.records import KIND_APPROVAL, KIND_EVIDENCE, KIND_RELEASE, Approval, EvidenceNote, Release
+from leverframe.release.requirements.exceptions import KIND_EXCEPTION, RuleException
 
 PACK_TYPE = "application/vnd.leverframe.evidence+json"
 ENTRIES_MAX = 200_000
@@ -54,6 +55,7 @@ def evidence_pack(ledger: Ledger, artifacts: ArtifactStore, key: SigningKey, tru
         "plan.json": canonical_json(plan),
         "release.json": canonical_json(release),
         "approvals.json": canonical_json(ledger.find(KIND_APPROVAL, Approval, prefix=f"{release.plan}/")),
+        "exceptions.json": canonical_json(ledger.find(KIND_EXCEPTION, RuleException, prefix=f"{release.plan}/")),
         "intervals.json": canonical_json(ledger.find(KIND_EVIDENCE, EvidenceNote, prefix=f"{release.id}/")),
         "audit.jsonl": b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries),
         "checkpoint.dsse": checkpoint,
@@ -106,6 +108,7 @@ somebody else kept can be given with --witness: it shows whether the chain was r
 
 plan.json            what was going to happen; its SHA-256 is what people approved
 approvals.json       who approved it, and when
+exceptions.json      which rules were lifted for it, by whom, why, until when
 release.json         what happened, stage by stage, with the verdicts
 intervals.json       the intervals behind the verdicts, look by look
 audit.jsonl          every audit entry from the plan on, each carrying the hash of the one before it

@@ -240,6 +240,12 @@ def check_records(pack: Pack, entries: list[Record]) -> tuple[Record, Record, li
     for approval in approvals:
         if written.get(("approval", f"{approval['plan']}/{approval['approver']}")) != digest(canonical(approval)):
             raise Broken(f"the approval by {approval['approver']} is not the record that the audit chain names")
+    for granted in pack.json("exceptions.json"):
+        if written.get(("exception", f"{granted['plan']}/{granted['rule']}")) != digest(canonical(granted)):
+            raise Broken(f"the exception from {granted['rule']} is not the record that the audit chain names")
+        if granted["granter"] == plan["author"]:
+            raise Broken(f"the exception from {granted['rule']} was granted by the plan's author")
+        pack.holds(f"EXCEPTION from {granted['rule']} granted by {granted['granter']}: {granted['reason']}")
     pack.holds("plan, approvals and release are the records that the audit chain names")
     return plan, release, approvals
 

@@ -9,7 +9,7 @@ import msgspec
 from leverframe.apps.platform.experiment_reports import ExperimentReports
 from leverframe.apps.platform.experiment_traffic import forecast, today
 from leverframe.apps.platform.parts import Parts
-from leverframe.apps.platform.release import APPROVALS_NEEDED
+from leverframe.apps.platform.requirements import APPROVALS_NEEDED
 from leverframe.apps.platform.views.experiments import ExperimentPlanView, ExperimentRequest, ExperimentView, ReportView
 from leverframe.apps.platform.views.release import IntervalPoint
 from leverframe.core.actor import Actor

@@ -7,6 +7,7 @@ from leverframe.apps.platform.contracts import Contracts
 from leverframe.apps.platform.data import Data
 from leverframe.apps.platform.doctor import checks
 from leverframe.apps.platform.erasing import Erasing
+from leverframe.apps.platform.exceptions import Exceptions
 from leverframe.apps.platform.experiments import Experiments
 from leverframe.apps.platform.feature_details import FeatureDetails
 from leverframe.apps.platform.feature_health import FeatureHealth
@@ -64,6 +65,7 @@ class Platform:
         self.reproducing = Reproducing(parts)
         self.projects = Projects(parts, self.contracts)
         self.release = Releases(parts)
+        self.exceptions = Exceptions(parts)
         self.history = History(parts, self.release)
         self.operating = Operating(parts, self.release)
         self.experiments = Experiments(parts)

@@ -1,10 +1,9 @@
 """Use cases of policies: what is in force, why something is decided as it is, and how a policy of one's own comes into force."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
-
+from leverframe.apps.platform.looking import Looking
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views.policies import PolicyView, ProposalView, WhyView
 from leverframe.core.actor import Actor
@@ -15,37 +14,10 @@ from leverframe.governance.policy import rules_in, shipped_policies
 from leverframe.governance.policy_cases import PlainFact, PolicyCase, run_case
 from leverframe.release.planning.planning import ApplyPlan, plan_facts
 
-T = TypeVar("T", bound=msgspec.Struct)
-
 
 def own_texts(journal: Journal) -> tuple[str, ...]:
     """The texts of the installation's own policies that are in force."""
     return tuple(own.text for own in journal.find(OWN_POLICY, OwnPolicy))
-
-
-class _Looking:
-    """The ledger as a transaction that only looks: facts of a decision can be computed without making it."""
-
-    def __init__(self, journal: Journal, actor: Actor, now_us: int) -> None:
-        self._journal = journal
-        self.actor = actor
-        self.now_us = now_us
-
-    def get(self, kind: str, id: str, type: type[T]) -> T | None:
-        """The current record, or None."""
-        return self._journal.get(kind, id, type)
-
-    def find(self, kind: str, type: type[T], prefix: str = "") -> list[T]:
-        """All current records of a kind."""
-        return self._journal.find(kind, type, prefix=prefix)
-
-    def put(self, kind: str, id: str, record: msgspec.Struct) -> None:
-        """Never: facts only look."""
-        raise TypeError("a look changes nothing")
-
-    def delete(self, kind: str, id: str) -> None:
-        """Never: facts only look."""
-        raise TypeError("a look changes nothing")
 
 
 class Policies:
@@ -85,7 +57,7 @@ class Policies:
         known: dict[str, Any] = {}
         kind, _, name = resource.partition("/")
         if kind == "plan":
-            known = dict(plan_facts(ApplyPlan(plan=name), _Looking(self._parts.ledger, actor, self._parts.clock.now_us())))
+            known = dict(plan_facts(ApplyPlan(plan=name), Looking(self._parts.ledger, actor, self._parts.clock.now_us())))
         known |= dict(facts or {})
         case = PolicyCase(
             name="why",

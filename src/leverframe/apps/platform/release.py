@@ -7,6 +7,7 @@ import msgspec
 
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.plan_overrides import command_fields, read_overrides
+from leverframe.apps.platform.requirements import APPROVALS_NEEDED, Requirements, sentences
 from leverframe.apps.platform.unknown import known
 from leverframe.apps.platform.views import (
     EndpointView,
@@ -63,8 +64,6 @@ from leverframe.release.rollout.rollout import AbortRelease, PauseRelease, Resum
 
 NOTE_CHARS_MAX = 2000
 """A longer note is cut."""
-APPROVALS_NEEDED = {"low": 1, "high": 2}
-"""What the shipped policy asks for (``governance/policies``); shown to people, decided by the policy alone."""
 
 
 class Releases:
@@ -72,6 +71,7 @@ class Releases:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._requirements = Requirements(parts)
 
     # Plans -------------------------------------------------------------------------------------------------------
 
@@ -102,6 +102,7 @@ class Releases:
             note=note[:NOTE_CHARS_MAX],
             **command_fields(overrides, request.strategy),
         )
+        self._requirements.observe(version)
         receipt = self._parts.ledger.write(actor, command, key=key)
         return self.plan_of(str(receipt.result["plan"]))
 
@@ -132,7 +133,7 @@ class Releases:
         """Plans that were not applied yet, newest first."""
         started = {release.plan for release in self._parts.ledger.find(KIND_RELEASE, Release)}
         plans = [plan for plan in self._parts.ledger.find(KIND_PLAN, ReleasePlan) if plan.digest not in started]
-        return tuple(self._plan_view(plan) for plan in sorted(plans, key=lambda p: p.created_at_us, reverse=True))
+        return tuple(self._plan_view(plan, waiting=True) for plan in sorted(plans, key=lambda p: p.created_at_us, reverse=True))
 
     def approve(self, actor: Actor, digest: str, *, note: str, key: str) -> PlanView:
         """Approve exactly this plan."""
@@ -152,6 +153,7 @@ class Releases:
         ``break_glass`` is an operator's reason for not waiting for approvals or the end of a freeze; it opens a review.
         """
         plan = self._plan(digest)
+        self._requirements.observe(self._version(plan.candidate.version))
         receipt = self._write(actor, ApplyPlan(plan=digest, owner_team=plan.team, break_glass=break_glass), key)
         return self.release(str(receipt["release"]))
 
@@ -161,26 +163,22 @@ class Releases:
             raise NotFound("no plan has this digest", where=digest[:80], next_step="lever release list")
         return plan
 
-    def _plan_view(self, plan: ReleasePlan) -> PlanView:
+    def _plan_view(self, plan: ReleasePlan, *, waiting: bool = False) -> PlanView:
+        """A plan as it stands; of one among many that wait only what does not hold."""
         now_us = self._parts.clock.now_us()
         approvals = [
             a
             for a in self._parts.ledger.find(KIND_APPROVAL, Approval, prefix=f"{plan.digest}/")
             if not a.withdrawn and now_us < a.expires_us and a.approver != plan.author
         ]
-        needed = APPROVALS_NEEDED.get(plan.risk_tier, 2)
-        missing = []
-        if plan.gates != "pass":
-            missing.append(f"gates are {plan.gates}: lever models show {plan.candidate.version}")
-        if len(approvals) < needed:
-            more = needed - len(approvals)
-            missing.append(f"{more} more approval{'s' if more > 1 else ''} by someone other than {plan.author}")
+        requirements = self._requirements.of(plan, unmet_only=waiting)
         return PlanView(
             digest=plan.digest,
             plan=msgspec.to_builtins(plan),
             approvals=tuple(a.approver for a in approvals),
-            needed=needed,
-            missing=tuple(missing),
+            needed=APPROVALS_NEEDED.get(plan.risk_tier, 2),
+            missing=sentences(requirements),
+            requirements=requirements,
         )
 
     def _version(self, name: str) -> ModelVersion:

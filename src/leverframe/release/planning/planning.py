@@ -39,6 +39,7 @@ from leverframe.release.records import (
     Approval,
     Release,
 )
+from leverframe.release.requirements.facts import evidence_facts
 from leverframe.release.rollout.rollout import require_team
 from leverframe.release.rollout.routes import next_value
 
@@ -285,4 +286,4 @@ def plan_facts(command: OnPlan, tx: Transaction) -> Mapping[str, Any]:
         "author": plan.author,
         "unattended": tx.actor.kind != "human",
         "break_glass": isinstance(command, ApplyPlan) and bool(command.break_glass.strip()),
-    }
+    } | evidence_facts(tx, plan)

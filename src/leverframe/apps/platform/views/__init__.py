@@ -29,6 +29,7 @@ from leverframe.apps.platform.views.operating import (
 from leverframe.apps.platform.views.project import Backfill, Declarations, ProjectApplied, ProjectPlan, ProjectRequest, ProjectStep
 from leverframe.apps.platform.views.record import AuditView, Check, StatusView, TokenView, VerifyView
 from leverframe.apps.platform.views.release import IntervalPoint, PlanRequest, PlanView, ReleaseView, StageLogEntry
+from leverframe.apps.platform.views.requirements import ExceptionRequest, ExceptionView, RequirementView
 from leverframe.apps.platform.views.training import DeletedRows, ImportRequest, RunView, StepView, TrainRequest, VersionView
 from leverframe.apps.platform.views.webhooks import DeadLetter, WebhookRequest, WebhookView
 
@@ -45,6 +46,8 @@ __all__ = [
     "DiagnosisView",
     "EndpointView",
     "EntityView",
+    "ExceptionRequest",
+    "ExceptionView",
     "FallbackRequest",
     "FeatureDetailView",
     "FeatureViewView",
@@ -72,6 +75,7 @@ __all__ = [
     "PushView",
     "QuotaRequest",
     "ReleaseView",
+    "RequirementView",
     "RunView",
     "ServiceRequest",
     "Served",

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from leverframe.apps.platform.views.requirements import RequirementView
 from leverframe.core.verdict import Verdict
 
 
@@ -20,13 +21,14 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanView(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, its digest (what is approved is exactly this), who approved, and what is still missing."""
+    """A plan, its digest (what is approved is exactly this), who approved, the rules it must meet, and what is still missing."""
 
     digest: str
     plan: dict[str, Any]
     approvals: tuple[str, ...]
     needed: int
     missing: tuple[str, ...]
+    requirements: tuple[RequirementView, ...] = ()
 
 
 class StageLogEntry(msgspec.Struct, frozen=True, kw_only=True):
