@@ -125,8 +125,8 @@ def aa_wins(rigs: int, seed: int) -> list[str]:
 
 
 def test_of_equal_variants_hardly_any_wins_or_loses_although_it_is_looked_at_again_and_again():
-    ends = aa_wins(25, 100)
-    assert sum(end not in ("futile", "horizon") for end in ends) <= 2, ends
+    ends = aa_wins(12, 100)
+    assert sum(end not in ("futile", "horizon") for end in ends) <= 1, ends
 
 
 @pytest.mark.slow

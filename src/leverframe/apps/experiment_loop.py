@@ -1,37 +1,34 @@
 """The worker's looks at experiments: their own tape of the prediction log, read only while an experiment is open."""
 
-import logging
 from collections.abc import Iterator
 
 from leverframe.apps.log_tape import LogTape
 from leverframe.apps.platform.experiment_reports import ExperimentReports
 from leverframe.apps.platform.parts import Parts
-from leverframe.core.errors import LeverframeError
 from leverframe.core.prediction import LogRecord
 from leverframe.release.experiments.controller import ExperimentController
 
-log = logging.getLogger("leverframe.experiments")
-
 
 class ExperimentLoop:
-    """Looks at every open experiment; a look that fails is logged and tried again, and holds up nothing else."""
+    """Looks at every open experiment, in a loop of its own: a long log, or a look that fails, holds up no release."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._controller = ExperimentController(parts.ledger, parts.settings.environment, ExperimentReports(parts).make)
         self._tape: LogTape | None = None
 
-    def look(self, now_us: int) -> None:
-        """One look as of ``now_us``."""
-        try:
-            if not self._controller.open():
-                if self._tape is not None:
-                    self._tape = None
-                    self._controller.forget()
-                return
-            self._controller.tick(self._since, now_us)
-        except LeverframeError as error:
-            log.warning("experiments: %s", error)
+    def look(self) -> None:
+        """One look.
+
+        Raises
+        ------
+        Unavailable: a store did not answer; nothing is lost, look again.
+        """
+        if self._controller.open():
+            self._controller.tick(self._since, self._parts.clock.now_us())
+        elif self._tape is not None:
+            self._tape = None
+            self._controller.forget()
 
     def _since(self, since: int) -> Iterator[tuple[int, LogRecord]]:
         if self._tape is None or since == 0:

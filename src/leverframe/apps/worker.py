@@ -49,7 +49,6 @@ class LookLoop:
     def __init__(self, parts: Parts, sample: ParitySample | None = None) -> None:
         self._parts = parts
         self._controller = Controller(parts.ledger, parts.settings.environment)
-        self._experiments = ExperimentLoop(parts)
         self._tape = LogTape(parts.settings.log_folder, parts.settings.home / "log.marks", self._lowest_generation)
         # A memory-mapped moment that a replay waits for, so that it never outruns the looks (decision 0003).
         self._look = ReplayClock(parts.settings.home / "look.clock")
@@ -60,7 +59,6 @@ class LookLoop:
         """One look: judge, decide, publish, and wait until the gateway has what was published."""
         now_us = self._parts.clock.now_us()
         self._controller.tick(self._tape.since, now_us)
-        self._experiments.look(now_us)
         table = self._parts.publisher.publish()
         self._tape.mark(table.generation)
         if table.generation != self._confirmed and table.endpoints:
@@ -101,6 +99,7 @@ class Worker:
         pause_s = self._settings.look_interval_ms / 1000
         loops: list[tuple[str, Callable[[], None], float]] = [
             ("look", LookLoop(self._parts, sample).look, pause_s),
+            ("experiments", ExperimentLoop(self._parts).look, pause_s),
             ("parity", ParityCheck(self._parts, sample).look, PARITY_LOOK_S),
             ("checkpoint", self._checkpoints().look, CHECKPOINT_EVERY_S),
             ("egress", EgressLoop(self._parts).look, EGRESS_PAUSE_S),

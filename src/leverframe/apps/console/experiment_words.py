@@ -111,7 +111,7 @@ def segment_rows(readout: Readout) -> list[tuple[str, ...]]:
             interval(s.low, s.high),
             "yes" if s.stands else "no",
         )
-        for s in readout.segments
+        for s in sorted(readout.segments, key=lambda segment: -segment.keys)
     ]
 
 

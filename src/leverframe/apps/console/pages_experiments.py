@@ -78,9 +78,12 @@ def _gains(shown: ExperimentView, readout: Readout) -> str:
 
 def _segment_gains(shown: ExperimentView, readout: Readout) -> str:
     several = len(shown.versions) > 2
+    read = sorted((segment for segment in readout.segments if segment.gain is not None), key=lambda segment: -segment.keys)
+    if not read:
+        return "No segment has enough callers in both arms yet."
     lines = [
         Gain(label=f"{s.column} = {s.value}" + (f", {s.version}" if several else ""), gain=s.gain, low=s.low, high=s.high, stands=s.stands)
-        for s in readout.segments
+        for s in read
     ]
     return gains_chart(lines, shown.effect, "gains by segment with their intervals")
 

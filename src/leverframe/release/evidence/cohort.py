@@ -5,6 +5,7 @@ would favour one outcome. So a request is judged when it is ``horizon_us`` old, 
 of asking. Labels later than that are counted, not used; when they are many, the horizon is too short and no verdict is given.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from leverframe.core.prediction import LabelRecord, PredictionRecord
@@ -51,8 +52,9 @@ class Cohort:
         self._unlabelled_too, self._make = unlabelled_too, make
         self._horizon_us = horizon_us
         self._pending_max = pending_max
-        self._pending: dict[str, Request] = {}
-        self._awaiting: dict[str, int] = {}
+        # The oldest goes first, again and again: a plain dict would look for it past all that went before.
+        self._pending: OrderedDict[str, Request] = OrderedDict()
+        self._awaiting: OrderedDict[str, int] = OrderedDict()
         self.requests = 0
         self.mature = 0
         self.unlabelled = 0

@@ -213,7 +213,7 @@ def _points(plan: ExperimentPlan, readout: Readout) -> list[Point]:
             rule=plan.primary.metric,
             stage=arm.version,
             at_us=readout.at_us,
-            n=arm.keys,
+            n=arm.rows,
             estimate=arm.gain,
             low=arm.low,
             high=arm.high,

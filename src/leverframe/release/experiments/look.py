@@ -2,6 +2,8 @@
 
 import math
 
+import msgspec
+
 from leverframe.core.statistics.lift import CallerSums, Lift, e_bh, lift_interval, lift_log_evidence, lift_of, variance_for
 from leverframe.core.statistics.margins import more_needed
 from leverframe.core.statistics.sequential import EVERYTHING
@@ -50,7 +52,7 @@ def look(exposures: Exposures, now_us: int) -> Readout:
 def _split(exposures: Exposures, now_us: int) -> Verdict:
     counts, n = exposures.split.counts, exposures.split.n
     seen = ", ".join(f"{version} {count:,}" for version, count in zip(exposures.plan.versions, counts, strict=True))
-    planned = ", ".join(f"{100.0 * share:g} %" for share in exposures.plan.shares)
+    planned = ", ".join(f"{100.0 * share:.4g} %" for share in exposures.plan.shares)
     answer: Answer = "fail" if exposures.mismatched else "pass" if n >= SPLIT_KEYS_MIN else "inconclusive"
     sentence = {
         "fail": f"callers are not split as planned ({planned}): {seen}; no comparison of these arms can be trusted",
@@ -178,7 +180,8 @@ def _guardrail(plan: ExperimentPlan, guard: Guard, version: str, now_us: int) ->
             proof=test.interval(rule.alpha_proof),
             missing=more_needed(test, rule.alpha_proof),
         )
-    return judge(rule, reading, where=version, at_us=now_us)
+    verdict = judge(rule, reading, where=version, at_us=now_us)
+    return msgspec.structs.replace(verdict, reason=verdict.reason.replace("from the champion", "from the control"))
 
 
 def _segments(exposures: Exposures) -> tuple[tuple[SegmentReadout, ...], float]:
