@@ -92,18 +92,22 @@ def _checks(item: Mapping[str, Any]) -> Iterator[tuple[str, Any, Mapping[str, An
     """Name, statistics and options of each check, in whichever of pandera's three forms they are written."""
     said = item.get("checks")
     if isinstance(said, list):
-        for check in said:
-            options = check.get("options") or {} if isinstance(check, dict) else {}
-            stats = {key: value for key, value in check.items() if key != "options"} if isinstance(check, dict) else {}
+        for check in map(_mapping, said):
+            options = _mapping(check.get("options"))
+            stats = {key: value for key, value in check.items() if key != "options"}
             yield str(options.get("check_name") or "a check without a name"), stats, options
         return
     flat = said if isinstance(said, dict) else {key: value for key, value in item.items() if key in _BUILT_IN}
     for name, value in flat.items():
         if isinstance(value, dict):
-            options = {**{k: v for k, v in value.items() if k in _OPTIONS}, **(value.get("options") or {})}
+            options = {**{k: v for k, v in value.items() if k in _OPTIONS}, **_mapping(value.get("options"))}
             yield str(name), {k: v for k, v in value.items() if k not in _OPTIONS and k != "options"}, options
         else:
             yield str(name), {"value": value}, {}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _of_check(name: str, check: str, stats: Mapping[str, Any], severity: Severity, left: list[Fault]) -> Iterator[Claim]:
@@ -142,9 +146,10 @@ def _of_check(name: str, check: str, stats: Mapping[str, Any], severity: Severit
 def _whole(document: Mapping[str, Any], types: Mapping[str, str], severity: Severity, claims: list[Claim], left: list[Fault]) -> None:
     """What is said of the table."""
     together = document.get("unique")
-    for names in [together] if together and isinstance(together[0], str) else together or ():
-        several = (names,) if isinstance(names, str) else tuple(map(str, names))
-        claims.append(Claim(kind="unique", columns=several, where="unique", severity=severity))
+    named = [together] if isinstance(together, str) else together if isinstance(together, list) else []
+    for several in [named] if named and all(isinstance(name, str) for name in named) else named:
+        if isinstance(several, list) and several:
+            claims.append(Claim(kind="unique", columns=tuple(map(str, several)), where="unique", severity=severity))
     whole = {"checks": document.get("checks")}
     left += [left_out("schema", name[:120], "a check of the whole table: write it as a SQL rule") for name, _, _ in _checks(whole)]
     said = {
