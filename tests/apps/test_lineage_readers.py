@@ -84,6 +84,7 @@ def frozen(version: ModelVersion | Arm) -> Frozen:
     return Frozen(
         spec=spec,
         signature=Signature(request=(), columns=(column,)),
+        snapshots={},
         feature_views={view.name: view_version(view)},
         views={view.name: view},
         imported=False,

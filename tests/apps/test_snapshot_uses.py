@@ -117,12 +117,14 @@ def test_a_release_holds_both_its_versions_snapshots_and_so_does_its_evidence(tr
 
 def test_a_damaged_bundle_keeps_what_was_newest_when_its_version_was_registered(trained: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is deleted on a doubt."""
-    from leverframe.apps.platform import snapshot_uses
+    from leverframe.apps.platform import lineage_bundles
     from leverframe.core.errors import Integrity
 
     def damaged(*_: object) -> None:
         raise Integrity("damaged", where="bundle")
 
-    whole = uses(trained.parts, "weather")
-    monkeypatch.setattr(snapshot_uses, "open_bundle", damaged)
-    assert uses(trained.parts, "weather") == whole
+    parts = trained.parts
+    whole = uses(parts, "weather")
+    forgotten = lineage_bundles.Bundles(parts.artifacts, parts.trust, lambda view: ())
+    monkeypatch.setattr(lineage_bundles, "open_bundle", damaged)
+    assert uses(dataclasses.replace(parts, bundles=forgotten), "weather") == whole

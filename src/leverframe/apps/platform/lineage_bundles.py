@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -10,8 +11,7 @@ from leverframe.core.command import Revision
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Integrity
 from leverframe.core.feature import FeatureView
-from leverframe.core.model import IMPORTED, LINEAGE, SIGNATURE, SPEC, Lineage, ModelSpec, ModelVersion, Signature
-from leverframe.core.route import Arm
+from leverframe.core.model import IMPORTED, LINEAGE, SIGNATURE, SPEC, Lineage, ModelSpec, Signature
 from leverframe.features.declared.definitions import view_version
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle
@@ -44,6 +44,20 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True):
         return f"rows it was trained on were deleted since: {', '.join(lost)}" if lost else ""
 
 
+class Signed(Protocol):
+    """Whatever names a bundle and the signed envelope over it: a version, an arm, a plan's candidate."""
+
+    @property
+    def bundle(self) -> Digest:
+        """The manifest's digest."""
+        ...
+
+    @property
+    def envelope(self) -> Digest:
+        """The envelope's digest."""
+        ...
+
+
 class Bundles:
     """Reads what bundles froze, and finds the definitions of that time in the ledger's history.
 
@@ -59,8 +73,8 @@ class Bundles:
         self._kept: OrderedDict[Digest, Frozen] = OrderedDict()
         self._lock = threading.Lock()
 
-    def frozen(self, version: ModelVersion | Arm) -> Frozen | None:
-        """What the bundle of a version, or of an arm that answers with it, says; None: it is damaged, which must not hide the rest."""
+    def frozen(self, version: Signed) -> Frozen | None:
+        """What the bundle of a version, or of whoever answers with it, says; None: it is damaged, which must not hide the rest."""
         with self._lock:
             found = self._kept.get(version.bundle)
             if found is not None:

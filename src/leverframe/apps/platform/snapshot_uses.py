@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from leverframe.apps.platform.lineage_bundles import Signed
 from leverframe.apps.platform.parts import Parts
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest
 from leverframe.core.errors import LeverframeError
 from leverframe.core.feature import FeatureView
-from leverframe.core.model import LINEAGE, Lineage, ModelSpec, ModelVersion
+from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.data.commands import KIND_DATASET, KIND_SNAPSHOT, Dataset
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.materialization.jobs import KIND_JOB, JobRecord
-from leverframe.governance.bundles import open_bundle
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
 from leverframe.release.records import KIND_RELEASE, Release
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION
@@ -29,9 +29,8 @@ def uses(parts: Parts, dataset: str) -> dict[Digest, tuple[str, ...]]:
 
     A version whose bundle cannot be opened is taken to use whatever was newest when it was registered: nothing is deleted on a doubt.
     """
-    bundles = _Bundles(parts, dataset)
     found: dict[Digest, set[str]] = {}
-    for digest, user in (*_versions(parts, bundles), *_releases(parts, bundles), *_runs(parts, dataset), *_jobs(parts, dataset)):
+    for digest, user in (*_versions(parts, dataset), *_releases(parts, dataset), *_runs(parts, dataset), *_jobs(parts, dataset)):
         found.setdefault(digest, set()).add(user)
     for snapshot in sorted(parts.ledger.find(KIND_SNAPSHOT, Snapshot, prefix=f"{dataset}/"), key=lambda each: each.created_at_us):
         # Where rows were deleted, what remains is what a version can still be made again from, as far as that goes.
@@ -40,39 +39,32 @@ def uses(parts: Parts, dataset: str) -> dict[Digest, tuple[str, ...]]:
     return {digest: tuple(sorted(users)) for digest, users in found.items() if users}
 
 
-class _Bundles:
-    """Which snapshot of one dataset each bundle was made from; read once a bundle."""
-
-    def __init__(self, parts: Parts, dataset: str) -> None:
-        self._parts, self._dataset = parts, dataset
-        self._known: dict[Digest, tuple[Digest, ...]] = {}
-
-    def snapshots(self, bundle: Digest, envelope: Digest, at_us: int) -> tuple[Digest, ...]:
-        """The snapshot, or none; in doubt what was newest at ``at_us``."""
-        if bundle not in self._known:
-            try:
-                opened = open_bundle(self._parts.artifacts, self._parts.trust, bundle, envelope)
-                used = msgspec.json.decode(opened.read(LINEAGE), type=Lineage).snapshots.get(self._dataset)
-                self._known[bundle] = (used,) if used else ()
-            except (LeverframeError, msgspec.MsgspecError):
-                return tuple(_newest_at(self._parts, self._dataset, at_us))
-        return self._known[bundle]
+def _made_from(parts: Parts, dataset: str, version: Signed, at_us: int) -> tuple[Digest, ...]:
+    """The snapshot of ``dataset`` that a bundle was made from, or none; in doubt what was newest at ``at_us``."""
+    try:
+        frozen = parts.bundles.frozen(version)
+    except (LeverframeError, msgspec.MsgspecError):
+        frozen = None
+    if frozen is None:
+        return tuple(_newest_at(parts, dataset, at_us))
+    used = frozen.snapshots.get(dataset)
+    return (used,) if used else ()
 
 
-def _versions(parts: Parts, bundles: _Bundles) -> Iterator[Use]:
+def _versions(parts: Parts, dataset: str) -> Iterator[Use]:
     for version in parts.ledger.find(KIND_MODEL_VERSION, ModelVersion):
-        for digest in bundles.snapshots(version.bundle, version.envelope, version.created_at_us):
+        for digest in _made_from(parts, dataset, version, version.created_at_us):
             yield digest, f"version {version.name}"
 
 
-def _releases(parts: Parts, bundles: _Bundles) -> Iterator[Use]:
+def _releases(parts: Parts, dataset: str) -> Iterator[Use]:
     """Both versions of every release: while it is under way, and afterwards because its evidence is about them."""
     for release in parts.ledger.find(KIND_RELEASE, Release):
         plan = parts.ledger.get(KIND_PLAN, release.plan, ReleasePlan)
         for version in (plan.candidate, plan.champion) if plan is not None else ():
             if version is not None:
                 user = f"release {release.id}, under way" if release.active else f"evidence of release {release.id}"
-                for digest in bundles.snapshots(version.bundle, version.envelope, release.started_us):
+                for digest in _made_from(parts, dataset, version, release.started_us):
                     yield digest, user
 
 
