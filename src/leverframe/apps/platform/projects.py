@@ -23,7 +23,7 @@ from leverframe.data.contract.contracts import Contract
 from leverframe.features.commands import KIND_VIEW, ApplyView
 from leverframe.features.declared.breaking import refuse_breaks
 from leverframe.features.declared.definitions import view_version
-from leverframe.features.materialization.jobs import KIND_JOB, JobRecord
+from leverframe.features.materialization.jobs import KIND_JOB, JobRecord, most_alike
 from leverframe.features.services import KIND_ENTITY, ApplyEntity, ApplyService
 from leverframe.governance.decision import require
 from leverframe.release.records import KIND_ENDPOINT
@@ -137,8 +137,7 @@ class Projects:
     # What must be filled --------------------------------------------------------------------------------------------
 
     def _backfills(self, declared: Declarations, seen: Compared) -> Iterable[Backfill]:
-        done = [job for job in self._parts.ledger.find(KIND_JOB, JobRecord) if job.status == "done" and job.rows and job.seconds > 0]
-        done.sort(key=lambda job: job.started_at_us)
+        done = self._parts.ledger.find(KIND_JOB, JobRecord)
         price = self._parts.settings.core_hour_price
         for view in declared.views:
             version = view_version(view)
@@ -149,8 +148,7 @@ class Projects:
             days = 0
             if snapshot is not None and snapshot.event_time_min_us is not None and snapshot.event_time_max_us is not None:
                 days = snapshot.event_time_max_us // DAY_US - snapshot.event_time_min_us // DAY_US + 1
-            # Two views of one source need not be alike: its own last job tells more than the last of all.
-            like = next((job for job in reversed(done) if job.view == view.name), done[-1] if done else None)
+            like = most_alike(done, view.name, rows)
             yield Backfill(
                 view=view.name,
                 view_version=version,

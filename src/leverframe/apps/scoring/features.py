@@ -11,7 +11,9 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.schema import Signature
 from leverframe.features.online.online import entity_keys
 from leverframe.features.timelines.timeline import timeline
-from leverframe.features.training_sets.point_in_time import join_timelines
+from leverframe.features.training_sets.compiled import compile_views
+from leverframe.features.training_sets.point_in_time import join
+from leverframe.features.training_sets.questions import check_questions
 from leverframe.serving.batch.parts import Part
 from leverframe.serving.features.lookup import Lookup, OnlineStore
 
@@ -24,18 +26,22 @@ class PastFeatures:
 
     Parameters
     ----------
-    views: each view of the signature with its source's rows; compiled once, here.
+    views: each view of the signature with its source's rows; compiled once, here. To timelines, for parts may be many and small: a question
+        is then looked up, where windows asked directly would pass all rows of the source for every part.
     """
 
     def __init__(self, signature: Signature, views: Sequence[tuple[FeatureView, pl.LazyFrame]]) -> None:
         self._bindings = signature.views
-        self._lines = [(view, timeline(view, rows)) for view, rows in views]
+        lines = [(view, timeline(view, rows)) for view, rows in views]
+        self._schemas = [(view, line.schema) for view, line in lines]
+        self._views = compile_views(lines)
 
     def __call__(self, part: Part) -> Mapping[str, Float]:
         """See ``leverframe.serving.batch.parts.Features``."""
         keys = dict.fromkeys(field for binding in self._bindings for field in binding.entity_fields)
         questions = pl.DataFrame([pl.Series(_ASKED, part.asked_at_us), *(pl.Series(key, part.columns[key]) for key in keys)])
-        joined = join_timelines(questions, _ASKED, self._lines).frame
+        check_questions(questions.schema, _ASKED, self._schemas)
+        joined = join(questions, _ASKED, self._views).frame
         return {
             binding.view: joined.select(pl.col(f"{binding.view}.{name}").fill_null(np.nan) for name in binding.features)
             .to_numpy()

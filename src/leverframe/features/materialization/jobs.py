@@ -1,5 +1,7 @@
 """Materialisations as jobs: what was asked, how far it is, what it cost. Recorded by commands, so that a crash anywhere is continued."""
 
+import math
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -66,6 +68,17 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     def rows_per_second(self) -> float:
         """Source rows read a second of work, 0 before there is any."""
         return self.rows / self.seconds if self.seconds else 0.0
+
+
+def most_alike(jobs: Iterable[JobRecord], view: str, rows: int) -> JobRecord | None:
+    """The finished job whose speed tells most of filling ``view`` from ``rows`` rows; None before anything was measured.
+
+    Its own jobs tell more than another view's, for two views of one source need not be alike; of these the one with about as many rows,
+    since of a job of a few rows nearly all was start-up, which must not be taken for the price of a row. Then the newest.
+    """
+    done = [job for job in jobs if job.status == "done" and job.rows and job.seconds > 0]
+    own = [job for job in done if job.view == view]
+    return min(own or done, key=lambda job: (abs(math.log(job.rows / max(rows, 1))), -job.started_at_us), default=None)
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
