@@ -148,8 +148,8 @@ def test_deleting_bytes_before_the_record_would_leave_neither(tmp_path: Path, mo
     prepared(tmp_path)
     platform = opened(tmp_path)
 
-    def too_soon(dataset: str, taken: Any) -> int:
-        for each in platform.parts.ledger.find(KIND_SNAPSHOT, Snapshot, prefix=f"{dataset}/"):
+    def too_soon(contract: Any, *_: Any) -> int:
+        for each in platform.parts.ledger.find(KIND_SNAPSHOT, Snapshot, prefix=f"{contract.dataset}/"):
             platform.parts.artifacts.delete(each.blobs[0].digest)
         raise Died
 

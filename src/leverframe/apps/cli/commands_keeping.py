@@ -139,7 +139,7 @@ def forget(
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait until it is done.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Delete a person's rows: in every snapshot, in every dataset that references them, in quarantine and in the online store."""
+    """Delete a person's rows: in all snapshots and datasets that reference them, set aside, online, in training steps and the log."""
     column, found, value = key.partition("=")
     if not found or not column or not value:
         raise InvalidInput("whose rows?", where="--key", expected="COLUMN=VALUE", got="no value")
@@ -177,7 +177,9 @@ def _print_erasure(record: "ErasureRecord") -> None:
         ("state", record.status if record.status == "done" else "asked for; the worker carries it out"),
         ("asked by", f"{record.asked_by}: {record.reason}"),
         ("found by", f"{record.dataset}.{record.column} and what references it"),
-        ("rows", f"{record.rows:,} in {len(record.replaced)} snapshots, {record.quarantined} blobs set aside, {record.online} online"),
+        ("rows", f"{record.rows:,} in {len(record.replaced)} snapshots, {record.quarantined} blobs set aside"),
+        ("online store", f"{record.online:,} values went, {record.recomputed:,} came again from what remains"),
+        ("elsewhere", f"{record.predictions:,} records of the prediction log, {record.intermediates:,} outputs of training steps"),
     ]
     facts += [("replaced", f"{old} by {new or 'nothing'}") for old, new in sorted(record.replaced.items())[:20]]
     facts += [("not stored", ", ".join(record.unsearched))] if record.unsearched else []

@@ -2,18 +2,23 @@
 
 import io
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import polars as pl
 
-from leverframe.apps.platform.datasets import contract_of
+from leverframe.apps.platform.bound_views import held_definitions
+from leverframe.apps.platform.datasets import contract_of, latest_snapshot
+from leverframe.apps.platform.materializing import Materializing
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.rows_elsewhere import entity_fields, made_of
+from leverframe.apps.platform.views import MaterializeRequest
 from leverframe.core.actor import PLATFORM, Actor
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest, digest_record
 from leverframe.core.errors import Conflict, NotFound
 from leverframe.core.feature import FeatureView
 from leverframe.data.commands import KIND_CONTRACT, KIND_QUARANTINE, KIND_SNAPSHOT, Quarantine
-from leverframe.data.contract.contracts import Contract
+from leverframe.data.contract.contracts import Column, Contract
 from leverframe.data.retention.commands_erasure import (
     KIND_ERASURE,
     KIND_ERASURE_DUE,
@@ -25,13 +30,17 @@ from leverframe.data.retention.commands_erasure import (
     Replaced,
 )
 from leverframe.data.retention.erasure import Person, Searched, columns_of_person, rewrite, split, subject_of
-from leverframe.data.snapshots.snapshots import parquet_bytes
+from leverframe.data.snapshots.snapshots import parquet_bytes, read_snapshot
 from leverframe.features.commands import KIND_VIEW
+from leverframe.features.materialization.recompute import recompute
 from leverframe.features.online.online import entity_key
+from leverframe.monitoring.log_redaction import redact
 
 PARTS_A_COMMAND_MAX = 4_000
 SEARCHES_MAX = 5
 """So often a dataset is searched anew because rows came meanwhile; then the next look tries again."""
+TEXTS_KEPT = 100_000
+"""Texts of the prediction log that were compared are remembered: callers ask about the same ones over and over."""
 
 
 class Erasing:
@@ -76,38 +85,56 @@ class Erasing:
         """Search and rewrite one dataset after the other; each changes in one transaction."""
         contracts = {each.dataset: each for each in self._parts.ledger.find(KIND_CONTRACT, Contract)}
         unsearched: list[str] = []
-        online = 0
+        online = recomputed = 0
+        everywhere: list[Column] = []
         for dataset, names in columns_of_person(list(contracts.values()), asked.dataset, asked.column).items():
             columns = [column for column in contracts[dataset].columns if column.name in names]
             unsearched += [f"{dataset}.{column.name}" for column in columns if column.treatment in ("mask", "drop")]
             person = Person(asked.subject, columns, self._parts.pseudonyms)
-            online += self._one_dataset(asked, contracts[dataset], person)
+            went, came = self._one_dataset(asked, contracts[dataset], person)
+            online, recomputed = online + went, recomputed + came
+            everywhere += columns
         finish = FinishErasure(
             id=asked.id,
             dataset=asked.dataset,
             owner_team=contracts[asked.dataset].team,
             online=online,
+            recomputed=recomputed,
+            predictions=self._unlogged(asked, everywhere),
+            intermediates=made_of(self._parts, self.record(asked.id).replaced),
             unsearched=tuple(unsearched),
         )
         self._parts.ledger.write(PLATFORM, finish, key=f"{asked.id}/finish")
 
-    def _one_dataset(self, asked: ErasureRecord, contract: Contract, person: Person) -> int:
+    def _unlogged(self, asked: ErasureRecord, columns: list[Column]) -> int:
+        """Records of the prediction log that asked about the person name nobody from now on; how many."""
+        person = Person(asked.subject, columns, self._parts.pseudonyms)
+        fields = {column.name for column in columns} & entity_fields(self._parts)
+        whose = lru_cache(maxsize=TEXTS_KEPT)(lambda field, text: field in fields and person.named_by(field, text))
+        return redact(self._parts.settings.log_folder, whose, asked.id) if fields else 0
+
+    def _one_dataset(self, asked: ErasureRecord, contract: Contract, person: Person) -> tuple[int, int]:
+        """Rewrite one dataset; how many values went from the online store, and how many came again."""
         for attempt in range(SEARCHES_MAX):
             seen = self._snapshots(contract.dataset)
             searched = Searched()
             replaced = tuple(self._rewritten(seen, contract, person, searched))
             aside = self._aside(contract.dataset, person)
             # Before the record, because afterwards nobody knows the keys any more; and after it, for whoever materialised meanwhile.
-            online = self._forget_online(contract.dataset, searched.taken)
+            online = self._forget_online(contract, searched.taken, person)
             if not replaced and not aside:
-                return online
+                if any(old.startswith(f"{contract.dataset}/") for old in asked.replaced):
+                    # A death between the record and what follows it: whose entities they were, nobody knows any more.
+                    self._materialize_anew(asked, contract.dataset)
+                return online, 0
             try:
                 self._record(asked, contract, seen, replaced, aside)
             except Conflict:
                 if attempt == SEARCHES_MAX - 1:
                     raise
                 continue
-            return online + self._forget_online(contract.dataset, searched.taken)
+            went, came = self._recomputed(contract.dataset, searched.taken)
+            return online + went, came
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _record(
@@ -152,15 +179,36 @@ class Erasing:
                 found[held.digest] = artifacts.put(parquet_bytes(rest)) if rest.height else ""
         return found
 
-    def _forget_online(self, dataset: str, taken: list[pl.DataFrame]) -> int:
-        """Take the person's entities out of the online store, in every version of every view over this dataset."""
+    def _forget_online(self, contract: Contract, taken: list[pl.DataFrame], person: Person) -> int:
+        """Take the person out of the online store where the key is the person's own, in every version of every view over this dataset."""
         forgotten = 0
-        for view in self._parts.ledger.find(KIND_VIEW, FeatureView):
-            for rows in taken if view.source == dataset else ():
+        for view in self._views(contract.dataset):
+            for rows in taken if person.column_names & set(view.entity) else ():
                 if all(name in rows.columns for name in view.entity):
                     entities = rows.select(view.entity).drop_nulls().unique().rows()
                     forgotten += sum(self._parts.online.forget(view.name, entity_key(entity)) for entity in entities)
         return forgotten
+
+    def _recomputed(self, dataset: str, taken: list[pl.DataFrame]) -> tuple[int, int]:
+        """Values that the deleted rows had a part in, of whatever entity: they go, and come again from what remains."""
+        went = came = 0
+        snapshot = latest_snapshot(self._parts, dataset)
+        remains = read_snapshot(self._parts.artifacts, snapshot) if snapshot is not None else None
+        for view in self._views(dataset):
+            definitions = held_definitions(self._parts, view.name)
+            for rows in taken:
+                gone, again = recompute(definitions, rows, remains, self._parts.online, self._parts.clock.now_us())
+                went, came = went + gone, came + again
+        return went, came
+
+    def _materialize_anew(self, asked: ErasureRecord, dataset: str) -> None:
+        names = tuple(view.name for view in self._views(dataset) if held_definitions(self._parts, view.name))
+        if names and latest_snapshot(self._parts, dataset) is not None:
+            request = MaterializeRequest(names=names, mode="full", take_over=True)
+            Materializing(self._parts).start(PLATFORM, request, key=f"{asked.id}/{dataset}")
+
+    def _views(self, dataset: str) -> list[FeatureView]:
+        return [view for view in self._parts.ledger.find(KIND_VIEW, FeatureView) if view.source == dataset]
 
 
 def _groups(replaced: tuple[Replaced, ...]) -> list[tuple[Replaced, ...]]:

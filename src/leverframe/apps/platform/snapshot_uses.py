@@ -70,7 +70,7 @@ def _releases(parts: Parts, dataset: str) -> Iterator[Use]:
 
 def _runs(parts: Parts, dataset: str) -> Iterator[Use]:
     for run in parts.ledger.find(KIND_RUN, RunRecord):
-        if run.status != "failed" and dataset in _read_by(parts, run.model):
+        if run.status != "failed" and dataset in datasets_read_by(parts, run.model):
             for digest in _newest_at(parts, dataset, run.started_at_us):
                 yield digest, f"run {run.id}"
 
@@ -98,7 +98,7 @@ def _newest_at(parts: Parts, dataset: str, at_us: int) -> Iterator[Digest]:
         yield pointer.snapshot
 
 
-def _read_by(parts: Parts, model: str) -> set[str]:
+def datasets_read_by(parts: Parts, model: str) -> set[str]:
     """The datasets a model may read: its own, and every view's source (more than it does is safe)."""
     spec = parts.ledger.get(KIND_MODEL, model, ModelSpec)
     sources = {view.source for view in parts.ledger.find(KIND_VIEW, FeatureView)}

@@ -31,6 +31,8 @@ class ErasureRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The deletion of one person: asked by whom and why, and what it did so far. ``subject`` is a keyed hash, never the key.
 
     ``replaced`` maps the old snapshots (``dataset/digest``) to the new ones; ``unsearched`` are columns of which nothing is stored.
+    ``online`` values of entities went from the store, of which ``recomputed`` have one again, of the remaining rows; ``predictions`` are
+    records of the prediction log that name nobody any more, ``intermediates`` outputs of training steps that held the rows.
     """
 
     id: str
@@ -44,6 +46,9 @@ class ErasureRecord(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     quarantined: int = 0
     online: int = 0
+    recomputed: int = 0
+    predictions: int = 0
+    intermediates: int = 0
     replaced: dict[str, str] = {}
     unsearched: tuple[str, ...] = ()
     finished_at_us: int | None = None
@@ -94,11 +99,14 @@ class RecordErased(_OfDataset, frozen=True, kw_only=True):
 
 
 class FinishErasure(_OfDataset, frozen=True, kw_only=True):
-    """Everything of it is done, ``online`` entities were forgotten."""
+    """Everything of it is done; ``intermediates`` are blobs that training steps made of the rows: they are deleted."""
 
     action: ClassVar[str] = "Data.Erase"
     id: str
     online: int
+    recomputed: int = 0
+    predictions: int = 0
+    intermediates: tuple[Digest, ...] = ()
     unsearched: tuple[str, ...] = ()
 
 
@@ -196,7 +204,16 @@ def _replace_aside(dataset: str, old: Digest, new: Digest, tx: Transaction) -> N
 def finish_erasure(command: FinishErasure, tx: Transaction) -> dict[str, Any]:
     """Close the deletion."""
     record = _erasure(command.id, tx)
-    done = msgspec.structs.replace(record, status="done", online=command.online, unsearched=command.unsearched, finished_at_us=tx.now_us)
+    done = msgspec.structs.replace(
+        record,
+        status="done",
+        online=command.online,
+        recomputed=command.recomputed,
+        predictions=command.predictions,
+        intermediates=len(doom(command.intermediates, f"deletion {command.id}", tx)),
+        unsearched=command.unsearched,
+        finished_at_us=tx.now_us,
+    )
     tx.put(KIND_ERASURE, command.id, done)
     if tx.get(KIND_ERASURE_DUE, command.id, Due) is not None:
         tx.delete(KIND_ERASURE_DUE, command.id)

@@ -84,6 +84,7 @@ class Person:
 
     def __init__(self, subject: str, columns: Sequence[Column], pseudonyms: Pseudonymous) -> None:
         self._subject, self._columns, self._pseudonyms = subject, columns, pseudonyms
+        self.column_names = frozenset(column.name for column in columns)
 
     def keys(self, rows: pl.DataFrame) -> dict[str, pl.Series]:
         """The stored values of the person, by column; only columns that have some."""
@@ -97,6 +98,12 @@ class Person:
             if values.len():
                 found[column.name] = values
         return found
+
+    def named_by(self, column: str, text: str) -> bool:
+        """Whether ``text`` names the person, as it was offered or as it is stored, where it stands for ``column``."""
+        subjects = {subject_of(text, self._pseudonyms)}
+        subjects |= {_subject_of_stored(text, each, self._pseudonyms) for each in self._columns if each.name == column}
+        return self._subject in subjects
 
 
 def split(rows: pl.DataFrame, keys: Mapping[str, pl.Series]) -> tuple[pl.DataFrame, pl.DataFrame]:
