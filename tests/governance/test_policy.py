@@ -87,7 +87,7 @@ MATRIX = {
     "auditor": READS | {"Audit.Read", "Tokens.Read", "Release.Review"},
     "service": READS | {"Data.Ingest", "Serving.Score"},
     "admin": POLICY.actions
-    - {"Experiment.Conclude"}
+    - {"Experiment.Conclude", "Experiment.Note"}
     - {"Release.Advance", "Release.Approve", "Release.Review", "Data.Collect", "Data.Erase", "Features.RecordParity"}
     - {"Release.Except", "Release.Observe", "Monitoring.Judge"},
     "platform": READS
@@ -107,6 +107,7 @@ MATRIX = {
         "Release.Advance",
         "Release.Rollback",
         "Experiment.Conclude",
+        "Experiment.Note",
         "Monitoring.Alert",
         "Monitoring.Incident",
         "Monitoring.Judge",

@@ -2,12 +2,14 @@ import multiprocessing
 import os
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 from tests.monitoring.world import ENDPOINT, START_US, day_of_answers, write_segment
 
 from leverframe.core.clock import HOUR_US
+from leverframe.core.prediction import Exposure
 from leverframe.core.segment import DATA_OFFSET, Counts
 from leverframe.monitoring import compaction
 from leverframe.monitoring.compaction import compact, read_labels, read_predictions
@@ -123,3 +125,18 @@ def test_a_damaged_segment_is_kept_and_named(tmp_path: Path) -> None:
 def test_an_endpoint_s_name_is_never_a_path(tmp_path: Path) -> None:
     assert "/" not in compaction.partition("../../etc/passwd")
     assert compaction.partition("..") == "endpoint=%2E%2E"
+
+
+def test_who_met_what_is_kept_and_files_from_before_experiments_still_read(tmp_path: Path) -> None:
+    folder, into = tmp_path / "log", tmp_path / "lake"
+    records = _log(folder)
+    compact(folder, into)
+    for file in into.glob("predictions/**/*.parquet"):
+        pl.read_parquet(file).drop("experiment", "experiment_key").write_parquet(file)
+    first = records[0]
+    exposed = msgspec.structs.replace(first, id="met", exposure=Exposure("x", 2**64 - 1))
+    write_segment(folder, "gw-1", 1, [exposed])
+    compact(folder, into)
+    read = read_predictions(into, ENDPOINT, 0, START_US * 2).select("id", "experiment", "experiment_key").collect()
+    assert read.filter(pl.col("id") == "met").row(0) == ("met", "x", 2**64 - 1)
+    assert read["experiment"].null_count() == len(read) - 1

@@ -399,3 +399,15 @@ def test_the_endpoint_of_an_experiment_is_a_route_that_can_be_published():
     assert msgspec.json.decode(msgspec.json.encode(endpoint), type=Endpoint) == endpoint
     assert sum(arm.weight for arm in endpoint.arms) == pytest.approx(100.0)
     assert CLICK.unlabelled == 0.0
+
+
+def test_two_controllers_on_one_ledger_end_an_experiment_once():
+    rig = ExperimentRig(seed=1)
+    id = rig.start()
+    second = ExperimentController(rig.journal, ENV, rig.report)
+    for _ in range(12):
+        rig.callers_ask(400, Crowd(callers=4_000, gain=better))
+        rig.look()
+        second.tick(rig.observations, rig.clock.now_us())
+    ended = rig.experiment(id)
+    assert [entry.event for entry in ended.log] == ["start", "winner", "proposed", "report"]

@@ -48,6 +48,12 @@ TYPES = {
     "CloseAlert": "alert.closed",
     "OpenIncident": "incident.opened",
     "NoteIncident": "incident.noted",
+    "PlanExperiment": "experiment.planned",
+    "ApproveExperiment": "approval.given",
+    "StartExperiment": "experiment.started",
+    "StopExperiment": "experiment.stopped",
+    "ConcludeExperiment": "experiment.concluded",
+    "FileReport": "experiment.reported",
 }
 """Commands that have an event of their own; any other is ``audit.<command>``."""
 

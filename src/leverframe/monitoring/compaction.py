@@ -42,8 +42,11 @@ _PREDICTION_SCHEMA: _Schema = {
     "missing": pl.Int64,
     "disabled": pl.Int64,
     "code": pl.String,
+    "experiment": pl.String,
+    "experiment_key": pl.UInt64,
     "segment": pl.String,
 }
+"""``experiment`` and ``experiment_key`` are null for callers who took part in none, and in files older than the columns."""
 _LABEL_SCHEMA: _Schema = {
     "id": pl.String,
     "endpoint": pl.String,
@@ -144,6 +147,8 @@ def _write(rows: Iterable[LogRecord], into: Path, segment: str) -> int:
         place = into / (PREDICTIONS if is_prediction else LABELS) / partition(record.endpoint) / f"hour={at_us // HOUR_US}"
         row = msgspec.structs.asdict(record)
         if is_prediction:
+            exposure = record.exposure if isinstance(record, PredictionRecord) else None
+            row["experiment"], row["experiment_key"] = (exposure.experiment, exposure.key) if exposure is not None else (None, None)
             row["entities"] = msgspec.json.encode(row["entities"], order="sorted").decode()
         parts.setdefault(place / f"{segment}.parquet", []).append({**row, "segment": segment})
     for path, part in parts.items():
@@ -171,4 +176,5 @@ def _read(folder: Path, endpoint: str, at: str, schema: _Schema, from_us: int, t
     files = sorted(file for hour in hours for file in hour.glob("*.parquet"))
     if not files:
         return pl.LazyFrame(schema=schema)
-    return pl.scan_parquet(files, hive_partitioning=False).filter((pl.col(at) >= from_us) & (pl.col(at) < to_us)).sort(at, "id")
+    scanned = pl.scan_parquet(files, hive_partitioning=False, schema=dict(schema), missing_columns="insert")
+    return scanned.filter((pl.col(at) >= from_us) & (pl.col(at) < to_us)).sort(at, "id")

@@ -77,7 +77,7 @@ class Platform:
         self.access = Access(parts)
         self.policies = Policies(parts)
         self.webhooks = Webhooks(parts)
-        self._status = Status(parts, self.release, self.monitoring, self.audit)
+        self._status = Status(parts, self.release, self.monitoring, self.audit, self.experiments)
 
     def status(self) -> StatusView:
         """Is everything all right? What changed? What needs me?"""

@@ -1,6 +1,7 @@
 """The first page: is everything all right, what changed, what needs me?"""
 
 from leverframe.apps.platform.audit import Audit
+from leverframe.apps.platform.experiments import Experiments
 from leverframe.apps.platform.monitoring import Monitoring
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.release import Releases
@@ -9,15 +10,16 @@ from leverframe.core.alert import Alert
 
 CHANGES_SHOWN = 12
 ENDED_SHOWN = 3
-QUIET_ACTIONS = frozenset({"Features.Materialize"})
+QUIET_ACTIONS = frozenset({"Features.Materialize", "Experiment.Note"})
 """Actions that change nothing a person would ask about."""
 
 
 class Status:
     """Puts the answers of the rooms together for one glance."""
 
-    def __init__(self, parts: Parts, releases: Releases, monitoring: Monitoring, audit: Audit) -> None:
+    def __init__(self, parts: Parts, releases: Releases, monitoring: Monitoring, audit: Audit, experiments: Experiments) -> None:
         self._parts = parts
+        self._experiments = experiments
         self._releases = releases
         self._monitoring = monitoring
         self._audit = audit
@@ -65,6 +67,10 @@ class Status:
             if plan.missing:
                 what = f"plan {plan.plan['id']} waits: {plan.missing[0]}"
                 needs.append({"what": what, "command": f"lever release approve {plan.digest}"})
+        for waiting in self._experiments.plans():
+            if waiting.missing:
+                what = f"experiment {waiting.plan['id']} waits: {waiting.missing[0]}"
+                needs.append({"what": what, "command": f"lever experiment approve {waiting.digest}"})
         for review in self._releases.reviews():
             if review.open:
                 what = f"{review.opened_by} broke the glass for {review.release}: {review.reason}"

@@ -70,7 +70,7 @@ class ConcludeExperiment(_OnExperiment, frozen=True, kw_only=True):
 class NoteReadout(_OnExperiment, frozen=True, kw_only=True):
     """Keep what an experiment says so far, for people to see; changes nothing else."""
 
-    action: ClassVar[str] = "Experiment.Conclude"
+    action: ClassVar[str] = "Experiment.Note"
     readout: Readout
     paths: tuple[Point, ...] = ()
 
