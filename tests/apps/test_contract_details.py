@@ -66,6 +66,19 @@ def test_who_relies_on_it_is_what_the_lineage_says(platform: Platform) -> None:
     assert (shown.snapshots[0].latest, shown.snapshots_total) == (True, 2)
 
 
+def test_the_list_says_how_each_dataset_stands(platform: Platform) -> None:
+    def state() -> str:
+        (shown,) = platform.data.datasets()
+        return shown.state
+
+    assert state() == "late", "the trips ended in 1970, and two hours are promised"
+    platform.data.ingest(ANA, "trips", b"id\nx\n", format="csv", key="four")
+    assert state() == "refused"
+    fresh = (HEADER + f"t009,short,1.5,2,ann,{platform.now_us()}\n").encode()
+    platform.data.ingest(ANA, "trips", fresh, format="csv", key="five")
+    assert state() == "kept"
+
+
 def test_a_dataset_without_a_contract_is_not_found(platform: Platform) -> None:
     with pytest.raises(NotFound):
         platform.contract_details.dataset("nothing")

@@ -104,10 +104,10 @@ def list_datasets(json_output: Json = False) -> None:
         print_json(found)
         return
     rows = (
-        (d.name, d.team, d.contract_version, d.latest.rows if d.latest else "–", d.snapshots_total, d.quarantined_total, d.owner)
+        (d.name, d.state, d.team, d.contract_version, d.latest.rows if d.latest else "–", d.snapshots_total, d.quarantined_total, d.owner)
         for d in found
     )
-    print_table("Datasets", ("dataset", "team", "contract", "#rows", "#snapshots", "#refused", "owner"), rows, empty=NO_DATA)
+    print_table("Datasets", ("dataset", "state", "team", "contract", "#rows", "#snapshots", "#set aside", "owner"), rows, empty=NO_DATA)
 
 
 @data.command("show")

@@ -1,5 +1,6 @@
 """Use cases of the data room: contracts, snapshots, quarantine."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -8,6 +9,7 @@ from leverframe.apps.platform.datasets import contract_of, latest_rows, latest_s
 from leverframe.apps.platform.deliveries import deliver
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import DatasetView, IngestView
+from leverframe.apps.platform.views.data import DatasetState
 from leverframe.core.actor import Actor
 from leverframe.core.dataset import ContractReport, Snapshot
 from leverframe.core.digest import digest_bytes, digest_record
@@ -44,18 +46,21 @@ class Data:
 
     def datasets(self) -> tuple[DatasetView, ...]:
         """Every dataset that has a contract."""
-        ledger = self._parts.ledger
-        return tuple(
-            DatasetView(
-                name=contract.dataset,
-                owner=contract.owner,
-                team=contract.team,
-                contract_version=contract.version,
-                latest=latest_snapshot(self._parts, contract.dataset),
-                snapshots_total=len(ledger.find(KIND_SNAPSHOT, Snapshot, prefix=f"{contract.dataset}/")),
-                quarantined_total=len(ledger.find(KIND_QUARANTINE, Quarantine, prefix=f"{contract.dataset}/")),
-            )
-            for contract in ledger.find(KIND_CONTRACT, Contract)
+        return tuple(self._shown(contract) for contract in self._parts.ledger.find(KIND_CONTRACT, Contract))
+
+    def _shown(self, contract: Contract) -> DatasetView:
+        ledger, dataset = self._parts.ledger, contract.dataset
+        latest = latest_snapshot(self._parts, dataset)
+        aside = ledger.find(KIND_QUARANTINE, Quarantine, prefix=f"{dataset}/")
+        return DatasetView(
+            name=dataset,
+            owner=contract.owner,
+            team=contract.team,
+            contract_version=contract.version,
+            latest=latest,
+            snapshots_total=len(ledger.find(KIND_SNAPSHOT, Snapshot, prefix=f"{dataset}/")),
+            quarantined_total=len(aside),
+            state=_state(contract, latest, aside, self._parts.clock.now_us()),
         )
 
     def reports(self, dataset: str) -> tuple[IngestView, ...]:
@@ -77,3 +82,13 @@ class Data:
 
     def _report(self, digest: str) -> ContractReport:
         return msgspec.json.decode(self._parts.artifacts.get(digest), type=ContractReport)
+
+
+def _state(contract: Contract, latest: Snapshot | None, aside: Sequence[Quarantine], now_us: int) -> DatasetState:
+    refused_us = max((each.recorded_at_us for each in aside if each.rows == 0), default=None)
+    if refused_us is not None and (latest is None or refused_us > latest.created_at_us):
+        return "refused"
+    if latest is None:
+        return "empty"
+    promised, newest_us = contract.freshness, latest.event_time_max_us
+    return "late" if promised is not None and newest_us is not None and now_us - newest_us > promised.age_max_us else "kept"

@@ -1,10 +1,14 @@
 """What the data room's use cases answer."""
 
+from typing import Literal
+
 import msgspec
 
 from leverframe.core.consumers import Consumer
 from leverframe.core.dataset import ContractReport, Snapshot
 from leverframe.core.errors import Fault
+
+DatasetState = Literal["empty", "refused", "late", "kept"]
 
 
 class IngestView(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +40,10 @@ class ContractCheckView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatasetView(msgspec.Struct, frozen=True, kw_only=True):
-    """A dataset: its contract, its newest snapshot and how many files were refused."""
+    """A dataset: its contract, its newest snapshot and how many files were set aside, whole or in part.
+
+    ``state``: empty (nothing was taken in), refused (the newest delivery was), late (its newest row is older than was promised), or kept.
+    """
 
     name: str
     owner: str
@@ -45,3 +52,4 @@ class DatasetView(msgspec.Struct, frozen=True, kw_only=True):
     latest: Snapshot | None
     snapshots_total: int
     quarantined_total: int
+    state: DatasetState = "kept"
