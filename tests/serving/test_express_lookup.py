@@ -51,6 +51,16 @@ COMPUTED = msgspec.structs.replace(
     ),
 )
 """The same fields; columns of several fields and features, numbers and categories."""
+ALONE = msgspec.structs.replace(
+    FLIGHT,
+    views=(),
+    columns=(
+        *FLIGHT.columns[:3],
+        InputColumn(name="long", source="expression", sql="coalesce(distance > 1000, false) OR length(origin) = 3"),
+        InputColumn(name="bucket", source="expression", sql="hash_bucket(origin, 97)"),
+    ),
+)
+"""A model that looks nothing up."""
 
 
 class Shadowless:
@@ -112,7 +122,8 @@ def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Way, Way]]:
         )
         return Endpoint(name=name, arms=arms, hash_field=hash_field, salt="s")
 
-    routes_table = table(endpoint("m", FLIGHT, "sched_dep_s"), endpoint("refusing", REFUSING, ""), endpoint("computed", COMPUTED, "origin"))
+    models = (("m", FLIGHT, "sched_dep_s"), ("refusing", REFUSING, ""), ("computed", COMPUTED, "origin"), ("alone", ALONE, ""))
+    routes_table = table(*(endpoint(*model) for model in models))
 
     def load(name: str, arm: Any) -> Any:
         opened = open_bundle(installation.artifacts, TrustStore.from_folder(home / "keys"), arm.bundle, arm.envelope)
@@ -149,7 +160,7 @@ distances = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integ
     st.sampled_from(["B6", "ZZ", ""]),
     distances,
     st.integers(0, 4_000_000_000),
-    st.sampled_from(["m", "refusing", "computed"]),
+    st.sampled_from(["m", "refusing", "computed", "alone"]),
 )
 def test_usual_requests(ways, origin, carrier, distance, at, endpoint):
     same(ways, tensors(origin, carrier, distance, at), endpoint)
@@ -206,16 +217,17 @@ def test_records_and_counts(ways):
         same(ways, tensors(ORIGINS[number % 4], at=1_364_814_000 + number), id=f"n-{number}")
         same(ways, tensors("JFK"), "refusing", id=f"r-{number}")
         same(ways, tensors(ORIGINS[number % 4]), "computed", id=f"c-{number}")
+        same(ways, tensors(ORIGINS[number % 4]), "alone", id=f"a-{number}")
     seen = []
     for way in ways:
         records, counts = read_log(way.folder)
         assert counts.adds_up
         seen.append(([msgspec.structs.replace(record, latency_us=0) for record in records], counts))
     assert seen[0] == seen[1], "the log could tell the two ways apart"
-    assert {record.version for record in seen[0][0]} == {f"{m}@v{n}" for m in ("m", "refusing", "computed") for n in (1, 2)}, (
+    assert {record.version for record in seen[0][0]} == {f"{m}@v{n}" for m in ("m", "refusing", "computed", "alone") for n in (1, 2)}, (
         "one arm was never asked"
     )
-    for name in ("m", "refusing"):
+    for name in ("m", "refusing", "computed", "alone"):
         short, general = ([(s.ok, s.refused, s.errors, s.missing) for s in (a.stats for a in w.routes.endpoints[name].arms)] for w in ways)
         assert short == general, "metrics could tell the two ways apart"
     assert ways[0].lookup.newest_event_us == ways[1].lookup.newest_event_us

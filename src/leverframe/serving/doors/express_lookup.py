@@ -1,4 +1,4 @@
-"""The usual request of a model with features looked up: one row, one tensor a field in the signature's order, JSON in and JSON out.
+"""The usual request of a model of fields, expressions and features looked up: one row, a tensor a field in the signature's order, JSON.
 
 As in :mod:`leverframe.serving.doors.express`, all of this is said again in full by :mod:`leverframe.serving.walk.inference`, which answers
 whatever this declines, and a test holds answers, records and counts of the two equal. It declines before anything is counted or logged: a
@@ -34,7 +34,7 @@ _encode = msgspec.json.encode
 _alone: Any = tuple
 _literal: Any = Literal
 """Types that are made of an endpoint's fields, not of names that a type checker could know."""
-_VALUES: dict[str, Any] = {"BYTES": str, "FP64": float, "FP32": float}
+_VALUES: dict[str, Any] = {"BYTES": str, "FP64": float, "FP32": float, "BOOL": bool}
 _VALUES |= {f"INT{bits}": Annotated[int, msgspec.Meta(ge=-(2 ** (bits - 1)), le=2 ** (bits - 1) - 1)] for bits in (8, 16, 32, 64)}
 """Datatypes of usual fields, and what their single value is in JSON."""
 
@@ -101,7 +101,7 @@ def _arm_plan(arm: CompiledArm, lookup: Lookup) -> _ArmPlan | None:
     """``arm`` compiled, or None when its requests are not usual."""
     model, policy = arm.model, arm.policy
     signature = model.signature
-    read = lookup.reader(signature.views) if signature.views else None
+    read = lookup.reader(signature.views) if signature.views else _no_rows
     cheap = model.lane is None and model.outputs.simple and arm.reads_as_live
     if read is None or not cheap or policy.off or policy.remember or len(signature.columns) < 2:
         return None
@@ -134,8 +134,13 @@ def _arm_plan(arm: CompiledArm, lookup: Lookup) -> _ArmPlan | None:
         late=tuple(late),
         pick=itemgetter(*order),
         entities=tuple((name, at[name]) for name in model.entity_fields),
-        fresh=b',"freshness_s":{' + ages + b"}",
+        fresh=b',"freshness_s":{' + ages + b"}" if ages else b"",
     )
+
+
+def _no_rows(keys: Sequence[bytes]) -> Sequence[tuple[Any, ...]]:
+    """What is read for a model that looks nothing up."""
+    return ()
 
 
 def _late(
@@ -166,7 +171,7 @@ class _EndpointPlan:
 
 
 class ExpressLookup:
-    """Answers usual requests of endpoints whose models look features up.
+    """Answers usual requests of endpoints whose models take fields one by one, and look features up or not.
 
     Parameters
     ----------
