@@ -138,9 +138,9 @@ def _arm_plan(arm: CompiledArm, lookup: Lookup) -> _ArmPlan | None:
     )
 
 
-def _no_rows(keys: Sequence[bytes]) -> Sequence[tuple[Any, ...]]:
+def _no_rows(keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
     """What is read for a model that looks nothing up."""
-    return ()
+    return []
 
 
 def _late(
