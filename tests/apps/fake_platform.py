@@ -17,6 +17,7 @@ from leverframe.apps.platform.serving import Answered
 from leverframe.apps.platform.views.contract import ContractDetailView
 from leverframe.apps.platform.views.policies import PolicyView, ProposalView, WhyView
 from leverframe.apps.platform.views.promoting import EnvironmentView, LiftRequest, PromoteRequest, TeamRulesRequest
+from leverframe.apps.platform.views.release import WatchView
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
 from leverframe.core.consumers import Consumer
@@ -397,6 +398,9 @@ class FakeRollouts:
 
     pause = resume = abort = keep = _one
 
+    def watch(self, release_id: str) -> WatchView:
+        return records.watched(release_id)
+
     def rollback(self, actor: Actor, release_id: str, reason: str, *, key: str) -> views.ReleaseView:
         return self._one(actor, release_id, reason, key=key, permission="Release.Rollback")
 
@@ -564,7 +568,7 @@ class FakePlatform:
         self.promoting = FakePromoting(self.calls, access)
         self.experiments = FakeExperiments(self.calls, access)
         self.experiments = FakeExperiments(self.calls, access)
-        self.rollouts = FakeRollouts(self.calls, access)
+        self.rollouts = self.watching = FakeRollouts(self.calls, access)
         self.serving = FakeServing()
         self.monitoring = FakeMonitoring()
         self.audit = FakeAudit()

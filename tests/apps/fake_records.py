@@ -12,6 +12,7 @@ from leverframe.apps.platform.contract_details import standings
 from leverframe.apps.platform.views.contract import ContractDetailView, ContractStep
 from leverframe.apps.platform.views.keeping import SnapshotView
 from leverframe.apps.platform.views.promoting import EnvironmentView
+from leverframe.apps.platform.views.release import WatchView
 from leverframe.core.alert import Alert, Cause, Signal
 from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US, us_from_iso
 from leverframe.core.consumers import Consumer
@@ -484,6 +485,24 @@ def ingest(dataset: str, accepted: bool) -> views.IngestView:
         ),
         snapshot=snapshot(dataset) if accepted else None,
         quarantine="" if accepted else digest("bad"),
+    )
+
+
+def watched(release_id: str) -> WatchView:
+    """A release as it is watched: ``rel-0004`` holds, every other one is over."""
+    ended = release_id != "rel-0004"
+    return WatchView(
+        id=release_id,
+        state="completed" if ended else "running",
+        stage="canary 5 %",
+        weight=5.0,
+        at_us=NOW_US,
+        lines=(
+            "holding at canary 5 %: p99 latency is fine",
+            "need about 1,900 more labelled requests to rule out 1.0 points of loss of AUC; ~40 min",
+        ),
+        eta_us=40 * MINUTE_US,
+        ended=ended,
     )
 
 

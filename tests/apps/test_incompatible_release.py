@@ -41,6 +41,7 @@ def releases(installation: Installation, port: int) -> Releases:
             probe=GatewayProbe("127.0.0.1", port),
             settings=SimpleNamespace(environment=ENV),
             clock=rig.clock,
+            publisher=SimpleNamespace(traffic=lambda: None),
         )
     )
 

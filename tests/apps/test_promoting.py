@@ -9,12 +9,14 @@ from tests.apps.fake_records import SPEC
 from tests.apps.test_cli import lever, platform  # noqa: F401  fixtures
 from tests.release.harness import ALICE, NAME, REGISTER, START_US, TEAM, Register, version
 
+from leverframe.apps.console.plan_words import plan_sheet
 from leverframe.apps.platform.plan_overrides import command_fields, read_overrides
 from leverframe.apps.platform.promoting import Promoting
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.rollouts import Rollouts
 from leverframe.apps.platform.views import PlanRequest
 from leverframe.apps.platform.views.promoting import LiftRequest, PromoteRequest, TeamRulesRequest
+from leverframe.apps.platform.watching import Watching
 from leverframe.core.actor import PLATFORM, Actor
 from leverframe.core.clock import HOUR_US, ManualClock
 from leverframe.core.command import Command, Handles, Transaction
@@ -22,8 +24,9 @@ from leverframe.core.errors import Forbidden, InvalidInput, NotFound, Refused
 from leverframe.core.model import ModelSpec
 from leverframe.governance.ledger.memory import MemoryJournal
 from leverframe.governance.policy import Policy
-from leverframe.release.commands import HANDLERS, ApplyPlan
+from leverframe.release.commands import HANDLERS, ApplyPlan, PlanRelease
 from leverframe.release.control.controller import Controller
+from leverframe.release.evidence.traffic import HourOfTraffic, Traffic
 from leverframe.release.plans.team_rules import Environment, TeamRules
 from leverframe.release.plans.windows import Calendar, Closure
 from leverframe.release.records import KIND_MODEL
@@ -55,6 +58,7 @@ class Shop:
 
     def __init__(self) -> None:
         self.clock = ManualClock(START_US)
+        self.traffic: list[bytes] = []
         register = Handles(command=RegisterHere, run=REGISTER.run)
         self.ledger = MemoryJournal(self.clock, Policy(), (*HANDLERS, register, Handles(command=Declare, run=_declare)))
         parts = SimpleNamespace(
@@ -62,7 +66,7 @@ class Shop:
             clock=self.clock,
             policy=Policy(),
             settings=SimpleNamespace(environment="prod"),
-            publisher=SimpleNamespace(publish=lambda: None),
+            publisher=SimpleNamespace(publish=lambda: None, traffic=lambda: self.traffic[-1] if self.traffic else None),
         )
         self.releases = Releases(parts)
         self.promoting = Promoting(parts, self.releases)
@@ -222,3 +226,58 @@ def test_use_cases_of_one_release_reach_what_they_name(shop: Shop) -> None:
         rollouts.pause(OLGA, release.id, "drill", key="r3")
     with pytest.raises(Forbidden):
         rollouts.abort(ALICE, release.id, "drill", key="r4")
+
+
+def test_a_release_is_watched_in_plain_words_until_it_has_ended(lever, platform) -> None:  # noqa: F811
+    code, out, err = lever("release", "watch", "rel-0004", "--once")
+    assert code == 0, err
+    assert "need about 1,900 more labelled requests to rule out 1.0 points of loss of AUC; ~40 min" in out
+    code, out, err = lever("release", "watch", "rel-0003", "--json")
+    assert code == 0, err
+    assert json.loads(out)["ended"] is True
+
+
+def test_what_the_worker_left_is_what_is_told_and_its_absence_is_told_too(shop: Shop) -> None:
+    shop.ledger.write(PLATFORM, RegisterHere(record=version(2)), key="v2")
+    shop.release("prod")
+    command = PlanRelease(environment="prod", endpoint=NAME, version=f"{NAME}@v2", owner_team=TEAM, strategy="canary")
+    plans = [shop.ledger.write(ALICE, msgspec.structs.replace(command, queue=queue), key=f"q{queue}").result for queue in (False, True)]
+    shop.start(plans[0]["plan"])
+    shop.ledger.write(PLATFORM, ApplyPlan(plan=plans[1]["plan"], owner_team=TEAM), key="second")
+    running, waiting = (plan["release"] for plan in plans)
+    left: list[bytes] = []
+    parts = SimpleNamespace(ledger=shop.ledger, clock=shop.clock, publisher=SimpleNamespace(live=lambda: left[-1] if left else None))
+    watching = Watching(parts)
+    assert watching.watch(waiting).lines == ("waits in line, number 1 of 1",)
+    assert watching.watch(running).lines[-1] == "no look of the release controller is known; next: lever doctor"
+    controller = Controller(shop.ledger, "prod")
+    controller.tick(lambda _: (), shop.clock.now_us())
+    left.append(msgspec.msgpack.encode(controller.live()))
+    found = watching.watch(running)
+    assert (found.state, found.stage, found.weight, found.ended) == ("running", "canary 10 %", 10.0, False)
+    assert found.lines[0] == "holding at canary 10 %: nothing is proven yet"
+    assert "24.0 h of its hold time to go" in found.lines
+    left.append(b"\xc1 not a look")
+    assert watching.watch(running).lines[-1].startswith("no look")
+    with pytest.raises(NotFound):
+        watching.watch("nobody")
+
+
+def test_a_plan_is_shown_with_what_it_can_see_by_todays_traffic(shop: Shop) -> None:
+    shop.ledger.write(PLATFORM, RegisterHere(record=version(2)), key="v2")
+    shop.release("prod")
+    hours = tuple(HourOfTraffic(from_us=START_US + n * HOUR_US, served=300, failed=3) for n in range(24))
+    traffic = Traffic(endpoint=NAME, hours=hours, latency_counts={80: 7200}, sds={}, pairs={}, newest_us=START_US + 24 * HOUR_US)
+    shop.traffic.append(msgspec.msgpack.encode((traffic,)))
+    command = PlanRelease(environment="prod", endpoint=NAME, version=f"{NAME}@v2", owner_team=TEAM, strategy="canary")
+    plan = shop.releases.plan_of(shop.ledger.write(ALICE, command, key="q").result["plan"])
+    sheet = plan_sheet(plan)
+    facts = dict(sheet.facts)
+    assert facts["takes"].startswith("with 300 requests an hour at 100 % in about")
+    assert facts["forecast from"] == (
+        "traffic, errors, latency_budget as measured this week; typical values for outcome_brier, prediction_shift"
+    )
+    assert sheet.stages[0][6] == "720"
+    assert any("canary 10 % can see +4.0 points of failing answers in about" in sentence for sentence in sheet.sees)
+    shop.traffic.append(b"\xc1")
+    assert plan_sheet(shop.releases.plan_of(plan.digest)).sees == ()

@@ -27,9 +27,12 @@ def test_paired_errors_take_about_as_long_as_forecast(effect: float, harm: bool)
     assert 0.5 < np.median(seen) / planned < 1.5
 
 
-def test_quantiles_have_no_forecast() -> None:
+def test_quantiles_have_a_forecast_only_where_the_latencies_are_known() -> None:
+    rule = MetricRule(metric="latency_quantile", margin=0.2, alpha=0.001)
     with pytest.raises(InvalidInput, match="no forecast"):
-        forecast(MetricRule(metric="latency_quantile", margin=0.2, alpha=0.001), CANARY, Today(requests_per_hour=1.0), 0.5)
+        forecast(rule, CANARY, Today(requests_per_hour=1.0), 0.5)
+    said = forecast(rule, CANARY, Today(requests_per_hour=1000.0, rates={"latency_quantile": 0.004}), 0.4)
+    assert said.sentence.startswith("with 1,000 requests an hour, canary 10 % can see +40 % in the p99 of latency in about")
 
 
 def test_harm_within_the_margin_is_said_to_be_tolerated_and_labels_add_their_horizon() -> None:

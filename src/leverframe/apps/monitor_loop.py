@@ -30,6 +30,7 @@ from leverframe.monitoring.log_reader import LogReader
 from leverframe.monitoring.monitor import Monitor, Watch
 from leverframe.monitoring.origins import Origins, disabled_columns, origins
 from leverframe.monitoring.windows import Shape
+from leverframe.release.evidence.traffic import TrafficMeter
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release
 from leverframe.training.commands import KIND_MODEL_VERSION, version_id_of
 
@@ -55,6 +56,7 @@ class MonitorLoop:
         self._monitor = Monitor(parts.ledger, self._shape)
         self._budgets = ErrorBudgets(parts.ledger, self._monitor.windows)
         self._reader = LogReader(parts.settings.log_folder)
+        self._meter = TrafficMeter()
         self._behind = True
         self._ticked_us: int | None = None
         self._ticked_s = 0.0
@@ -84,6 +86,7 @@ class MonitorLoop:
         while self._behind and time.monotonic() < deadline:
             batch = self._reader.poll()
             self._monitor.windows.fold(batch)
+            self._meter.take(batch)
             if self._sample is not None:
                 self._sample.take(batch)
             self._behind = len(batch) > NEWS_RECORDS_MAX
@@ -152,6 +155,7 @@ class MonitorLoop:
             evidence=tuple(self._evidence(watch, now_us) for watch in watches),
         )
         self._parts.publisher.publish_monitor(msgspec.msgpack.encode(report))
+        self._parts.publisher.publish_traffic(msgspec.msgpack.encode(self._meter.traffic()))
 
     def _view(self, watch: Watch, now_us: int) -> MonitorView:
         rows = self._monitor.drift_rows(watch.endpoint, watch.version)

@@ -84,6 +84,22 @@ class Publisher:
         """Leave the worker's newest monitor report where the control API reads it."""
         self._publication.publish(f"monitor-{self._environment}", report)
 
+    def publish_traffic(self, counted: bytes) -> None:
+        """Leave what the worker has counted of each endpoint's traffic where the control API reads it."""
+        self._publication.publish(f"traffic-{self._environment}", counted)
+
+    def traffic(self) -> bytes | None:
+        """What the worker has counted of each endpoint's traffic."""
+        return self._publication.read(f"traffic-{self._environment}")
+
+    def publish_live(self, looks: bytes) -> None:
+        """Leave what the release controller saw at its newest look where the control API reads it."""
+        self._publication.publish(f"live-{self._environment}", looks)
+
+    def live(self) -> bytes | None:
+        """What the release controller saw at its newest look."""
+        return self._publication.read(f"live-{self._environment}")
+
     def monitor(self) -> bytes | None:
         """The worker's newest monitor report."""
         return self._publication.read(f"monitor-{self._environment}")

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+import msgspec
+
 from leverframe.apps.checkpointing import CheckpointLoop
 from leverframe.apps.clocks import ReplayClock
 from leverframe.apps.data_loop import LOOK_EVERY_S, DataLoop
@@ -36,6 +38,7 @@ from leverframe.release.records import KIND_RELEASE, Release
 EXECUTOR = "worker-1"
 GATEWAY_TIMEOUT_S = 1.0
 """How long a look waits for the gateway to take a route that was just published; the promise is under a second."""
+TELL_EVERY_S = 1.0
 CHECKPOINT_EVERY_S = 30.0
 PARITY_LOOK_S = 1.0
 FAILED_LOOK_PAUSE_S = 0.5
@@ -54,17 +57,25 @@ class LookLoop:
         self._look = ReplayClock(parts.settings.home / "look.clock")
         self._monitor = MonitorLoop(parts, sample)
         self._confirmed = -1
+        self._told_s = 0.0
 
     def look(self) -> None:
         """One look: judge, decide, publish, and wait until the gateway has what was published."""
         now_us = self._parts.clock.now_us()
         self._controller.tick(self._tape.since, now_us)
+        self._tell()
         table = self._parts.publisher.publish()
         self._tape.mark(table.generation)
         if table.generation != self._confirmed and table.endpoints:
             self._await_gateway(table.generation)
         self._monitor.look()
         self._look.set(now_us)
+
+    def _tell(self) -> None:
+        """Leave what this look saw where the control API reads it, at most once a second: an account, nothing is decided by it."""
+        if time.monotonic() - self._told_s >= TELL_EVERY_S:
+            self._told_s = time.monotonic()
+            self._parts.publisher.publish_live(msgspec.msgpack.encode(self._controller.live()))
 
     def _lowest_generation(self) -> int | None:
         releases = self._parts.ledger.find(KIND_RELEASE, Release)

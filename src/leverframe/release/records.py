@@ -1,6 +1,7 @@
 """What the ledger keeps of releases."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from leverframe.core.digest import Digest
 from leverframe.core.route import Quota
@@ -72,8 +73,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     stage: int = -1
     ended_us: int | None = None
     log: tuple[StageEntry, ...] = ()
-    flagged: str = ""
-    """Why a person should look: what it rests on was taken back, and its plan says that it stays. Empty: nothing, or somebody has."""
+    flagged: str | UnsetType = UNSET
+    """Why a person should look: what it rests on was taken back, and its plan says that it stays. Unset: nothing, or somebody has; what is
+    unset is not written, so that a release of an older shape keeps its byte form, which evidence packs are checked by."""
 
     @property
     def active(self) -> bool:

@@ -81,11 +81,9 @@ def _print_rules(rules: "TeamRules") -> None:
 
 
 def _hours(calendar: "Calendar | None") -> str:
-    if calendar is None:
-        return "at any time"
-    open_hours = [f"{' '.join(each.weekdays)} {each.opens}-{each.closes}" for each in calendar.openings] or ["at any time"]
-    shut = [f"not {each.first} to {each.last} ({each.reason})" for each in calendar.closures]
-    return f"{', '.join(open_hours)} {calendar.zone}" + "".join(f"; {each}" for each in shut)
+    from leverframe.apps.console.plan_words import hours_words
+
+    return "at any time" if calendar is None else hours_words(calendar)
 
 
 def environments(endpoint: EndpointName, json_output: Json = False) -> None:

@@ -55,6 +55,7 @@ def print_plan(plan: "PlanView") -> None:
     print_table("Stages; one is left upwards only when every rule is proven", STAGE_COLUMNS, sheet.stages)
     if sheet.rules:
         print_table("Rules; a broken one takes the candidate back", RULE_COLUMNS, sheet.rules)
+    say(*(f"sees: {sentence}" for sentence in sheet.sees))
     _print_approvals(plan)
 
 

@@ -1,12 +1,13 @@
 """``lever release pause``, ``resume``, ``abort``, ``rollback`` and ``keep``: one release by its name."""
 
+import time
 from typing import Annotated
 
 import typer
 
 from leverframe.apps.cli.commands_release import Reason, release, show
 from leverframe.apps.cli.connection import connect
-from leverframe.apps.cli.output import Json
+from leverframe.apps.cli.output import Json, print_json, say
 from leverframe.core.errors import InvalidInput
 
 ReleaseId = Annotated[str, typer.Argument(help="The release's id.")]
@@ -46,7 +47,32 @@ def keep(release_id: ReleaseId, reason: Reason = "", json_output: Json = False) 
     _do("keep", release_id, reason, json_output)
 
 
+def watch(
+    release_id: ReleaseId,
+    once: Annotated[bool, typer.Option("--once", help="Say what is known now, and end.")] = False,
+    every_s: Annotated[float, typer.Option("--every-s", help="Pause between two looks.", min=0.1, max=3600.0)] = 2.0,
+    json_output: Json = False,
+) -> None:
+    """Follow a release in plain words until it has ended; Ctrl-C ends only the following."""
+    from leverframe.apps.console.words import moment
+
+    told: tuple[str, ...] = ()
+    with connect() as client:
+        while True:
+            found = client.rollouts.watch(release_id)
+            lines = (*found.lines, *((f"FLAGGED: {found.flagged}",) if found.flagged else ()))
+            if lines != told and json_output:
+                print_json(found)
+            elif lines != told:
+                head = f"{moment(found.at_us)}  {found.state}, {found.stage or 'not started'}, {found.weight:g} %"
+                say(head, *(f"    {line}" for line in lines))
+            told = lines
+            if once or found.ended:
+                return
+            time.sleep(every_s)
+
+
 def register(_app: typer.Typer) -> None:
     """Add these verbs to ``lever release``."""
-    for verb in (pause, resume, abort, rollback, keep):
+    for verb in (watch, pause, resume, abort, rollback, keep):
         release.command()(verb)

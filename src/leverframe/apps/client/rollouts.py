@@ -2,6 +2,7 @@
 
 from leverframe.apps.client.paths import path_of
 from leverframe.apps.platform import views
+from leverframe.apps.platform.views.release import WatchView
 from leverframe.apps.transport import Transport
 
 
@@ -30,6 +31,10 @@ class RolloutsClient:
     def keep(self, release_id: str, reason: str, *, key: str | None = None) -> views.ReleaseView:
         """Let it stay in spite of its flag."""
         return self._send(release_id, "keep", reason, key)
+
+    def watch(self, release_id: str) -> WatchView:
+        """What the release controller saw a moment ago, in plain words."""
+        return self._transport.get(path_of("releases", release_id, "watch"), WatchView)
 
     def _send(self, release_id: str, what: str, reason: str, key: str | None) -> views.ReleaseView:
         return self._transport.send("POST", path_of("releases", release_id, what), views.ReleaseView, {"reason": reason}, key=key)

@@ -88,7 +88,9 @@ def interval_charts(points: tuple[IntervalPoint, ...]) -> list[dict[str, Any]]:
 def release(visit: Visit) -> dict[str, Any]:
     """One release: verdicts in words, intervals drawn, the stage log."""
     shown: ReleaseView = visit.platform.release.release(visit.path["release_id"])
-    return {"release": shown, "charts": interval_charts(shown.intervals)} | requirement_facts(visit, shown.plan_digest)
+    watched = visit.platform.watching.watch(shown.id)
+    charts = interval_charts(watched.intervals or shown.intervals)
+    return {"release": shown, "watched": watched, "charts": charts} | requirement_facts(visit, shown.plan_digest)
 
 
 def plans(visit: Visit) -> dict[str, Any]:

@@ -4,7 +4,10 @@ import msgspec
 
 from leverframe.apps.console.words import duration, moment, short
 from leverframe.apps.platform.views import PlanView
+from leverframe.release.evidence.forecast import about
+from leverframe.release.evidence.plan_forecast import PlanForecast
 from leverframe.release.plans.plan import MetricRule, ReleasePlan, Stage, VersionRef, applies
+from leverframe.release.plans.windows import Calendar
 
 STRATEGY_WORDS = {
     "initial": "initial: the endpoint's first version, at once",
@@ -26,9 +29,11 @@ class PlanSheet(msgspec.Struct, frozen=True, kw_only=True):
     facts: tuple[tuple[str, str], ...]
     stages: tuple[tuple[str, ...], ...]
     rules: tuple[tuple[str, ...], ...]
+    sees: tuple[str, ...] = ()
+    """With today's traffic, what each rule can see in each stage and how soon; empty where nothing is known of the traffic."""
 
 
-STAGE_COLUMNS = ("stage", "#share", "candidate", "for at least", "#rows", "#labels")
+STAGE_COLUMNS = ("stage", "#share", "candidate", "for at least", "#rows", "#labels", "#requests a day", "expected")
 RULE_COLUMNS = ("candidate against champion", "at most", "proven at", "asked in")
 
 
@@ -40,8 +45,9 @@ def plan_sheet(shown: PlanView) -> PlanSheet:
         target=plan.endpoint_id,
         strategy=plan.strategy.replace("_", " "),
         author=plan.author,
-        facts=tuple(_facts(plan, shown.needed)),
-        stages=tuple(_stage(stage) for stage in plan.stages),
+        facts=(*_facts(plan, shown.needed), *_further(plan, shown.forecast)),
+        stages=tuple(_stage(stage, shown.forecast) for stage in plan.stages),
+        sees=tuple(each.sentence for each in shown.forecast.rules) if shown.forecast and shown.forecast.measured else (),
         rules=tuple(_rule(rule, plan.stages) for rule in plan.rules),
     )
 
@@ -80,10 +86,47 @@ def _facts(plan: ReleasePlan, needed: int) -> list[tuple[str, str]]:
     return [*facts, ("note", plan.note)] if plan.note else facts
 
 
-def _stage(stage: Stage) -> tuple[str, ...]:
+def _further(plan: ReleasePlan, forecast: PlanForecast | None) -> list[tuple[str, str]]:
+    """When it may climb, what it rests on, what happens when something is under way, and how long it is expected to take."""
+    facts = []
+    if plan.promoted_from:
+        facts.append(("promoted from", plan.promoted_from))
+    if plan.follows:
+        facts.append(("follows", f"{plan.follows}, whose candidate must be live when this one starts"))
+    elif plan.queue:
+        facts.append(("when busy", "waits in line until the release under way has ended"))
+    if plan.calendar:
+        facts.append(("climbs", hours_words(plan.calendar)))
+    if plan.dependants:
+        back = "goes back too" if plan.dependants == "roll_back" else "stays, flagged for a person"
+        facts.append(("if what it rests on is taken back", back))
+    if forecast is not None:
+        facts.append(("takes", forecast.sentence))
+        if forecast.measured:
+            guessed = sorted({rule.metric for rule in plan.rules} - {*forecast.measured, "sample_ratio"})
+            typical = f"; typical values for {', '.join(guessed)}" if guessed else ""
+            facts.append(("forecast from", f"{', '.join(forecast.measured)} as measured this week{typical}"))
+    return facts
+
+
+def hours_words(calendar: Calendar) -> str:
+    """A calendar in a line.
+
+    >>> hours_words(Calendar(zone="Europe/Vienna"))
+    'at any time Europe/Vienna'
+    """
+    open_hours = [f"{' '.join(each.weekdays)} {each.opens}-{each.closes}" for each in calendar.openings] or ["at any time"]
+    shut = [f"not {each.first} to {each.last} ({each.reason})" for each in calendar.closures]
+    return f"{', '.join(open_hours)} {calendar.zone}" + "".join(f"; {each}" for each in shut)
+
+
+def _stage(stage: Stage, forecast: PlanForecast | None) -> tuple[str, ...]:
     role = ROLE_WORDS[stage.role] + (", scores the rest unseen" if stage.mirror and stage.role == "canary" else "")
     hold = duration(stage.min_hold_us) if stage.min_hold_us else "–"
-    return (stage.name, f"{stage.weight:g} %", role, hold, f"{stage.rows_min:,}", f"{stage.labels_min:,}")
+    found = next((each for each in forecast.stages if each.stage == stage.name), None) if forecast and forecast.measured else None
+    touched = f"{found.requests_per_day:,.0f}" if found else "–"
+    expected = "–" if found is None or stage.role == "full" else f"{about(found.hours)}: {found.waits_for}"
+    return (stage.name, f"{stage.weight:g} %", role, hold, f"{stage.rows_min:,}", f"{stage.labels_min:,}", touched, expected)
 
 
 def _rule(rule: MetricRule, stages: tuple[Stage, ...]) -> tuple[str, ...]:

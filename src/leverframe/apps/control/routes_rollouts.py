@@ -7,6 +7,7 @@ import msgspec
 
 from leverframe.apps.control.route import Call, Route
 from leverframe.apps.platform.views import ReleaseView
+from leverframe.apps.platform.views.release import WatchView
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,15 @@ def _route(name: str, permission: str, summary: str) -> Route:
 
 
 ROUTES: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/v1/releases/{release_id}/watch",
+        permission="Release.Read",
+        resource="release/{release_id}",
+        run=lambda call: call.platform.watching.watch(call.path["release_id"]),
+        gives=WatchView,
+        summary="What the release controller saw a moment ago, in plain words, and how much longer",
+    ),
     _route("pause", "Release.Operate", "Hold a release at its weight; harm still takes it back"),
     _route("resume", "Release.Operate", "Let a paused or holding release be judged again"),
     _route("abort", "Release.Operate", "End a release, or take one out of the line"),

@@ -36,6 +36,7 @@ from leverframe.apps.platform.status import Status
 from leverframe.apps.platform.streams import Streams
 from leverframe.apps.platform.training import Training
 from leverframe.apps.platform.views import Check, StatusView
+from leverframe.apps.platform.watching import Watching
 from leverframe.apps.platform.webhooks import Webhooks
 
 
@@ -71,6 +72,7 @@ class Platform:
         self.experiments = Experiments(parts)
         self.promoting = Promoting(parts, self.release)
         self.rollouts = Rollouts(parts, self.release)
+        self.watching = Watching(parts)
         self.serving = Serving(parts, self.training)
         self.monitoring = Monitoring(parts)
         self.audit = Audit(parts)

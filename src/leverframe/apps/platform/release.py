@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from leverframe.apps.platform.forecasting import plan_forecast
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.plan_overrides import command_fields, read_overrides
 from leverframe.apps.platform.requirements import APPROVALS_NEEDED, Requirements, sentences
@@ -179,6 +180,7 @@ class Releases:
             needed=APPROVALS_NEEDED.get(plan.risk_tier, 2),
             missing=sentences(requirements),
             requirements=requirements,
+            forecast=plan_forecast(self._parts, plan),
         )
 
     def _version(self, name: str) -> ModelVersion:
@@ -257,7 +259,7 @@ class Releases:
             ),
             answers_by_candidate=sum(note.counts.answers_by_candidate for note in notes),
             labels_joined=sum(note.counts.outcomes for note in notes),
-            flagged=release.flagged,
+            flagged=release.flagged or "",
             summary=newest.reason if newest is not None and release.active else (last.reason if last else ""),
         )
 

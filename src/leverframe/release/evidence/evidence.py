@@ -86,6 +86,8 @@ class StageEvidence:
         self.rules = tuple(rule for rule in plan.rules if applies(rule, self.stage)) if plan.champion else ()
         self.paired = paired_in(self.stage)
         self.paths: dict[str, list[Point]] = {rule.metric: [] for rule in self.rules}
+        self.missing: dict[str, int | None] = {}
+        """About how many more observations each rule needs, as of the newest look; None where nobody can tell."""
         self.mismatched = False
         self.observed_us = 0
         self._cohort = Cohort(plan.label_horizon_us, pending_max=pending_max)
@@ -291,6 +293,7 @@ class StageEvidence:
                 )
                 continue
             reading = self._reading(rule)
+            self.missing[rule.metric] = reading.missing
             verdicts.append(judge(rule, reading, where=self.stage.name, at_us=now_us, blocked=self._blocked(rule.metric)))
             self._note(rule, reading, now_us)
         return tuple(verdicts)

@@ -10,13 +10,14 @@ from leverframe.core.statistics.power import mean_harm_rows, mean_proof_rows, ra
 from leverframe.core.statistics.rates import nearest_worse_chance
 from leverframe.release.evidence.judge import NAMES
 from leverframe.release.evidence.sequences import paired_in
-from leverframe.release.plans.plan import MetricRule, Stage
+from leverframe.release.plans.plan import Metric, MetricRule, Stage
 
 
 class Today(msgspec.Struct, frozen=True, kw_only=True):
     """What the live version does today, from the prediction log; defaults where nobody knows.
 
-    ``requests_per_hour``; ``rates`` of failing and slow answers by rule; ``sds``: standard deviation of one observation by rule (paired
+    ``requests_per_hour``; ``rates`` of failing and slow answers by rule (for ``latency_quantile``: of answers beyond the quantile grown by
+    the margin); ``sds``: standard deviation of one observation by rule (paired
     differences where the stage pairs; for AUC of a block's gap); ``label_hours``: the label horizon.
     """
 
@@ -29,7 +30,7 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """What one rule can see in one stage. ``harm_hours``, ``proof_hours``: None, never; the sentence says it in words."""
 
-    rule: str
+    rule: Metric
     stage: str
     effect: float
     harm_hours: float | None
@@ -46,6 +47,12 @@ def _rows(rule: MetricRule, stage: Stage, today: Today, effect: float) -> tuple[
     """Requests until harm of ``effect`` is seen, and until an equal version is proven."""
     rate, paired = today.rates.get(rule.metric, RATE_UNKNOWN), paired_in(stage)
     share = min(max(stage.weight / 100.0, 1e-6), 1.0 - 1e-6)
+    if rule.metric == "latency_quantile":
+        # A quantile that grows by the margin leaves more answers beyond its bound: today's tail says how many.
+        tail = 1.0 - rule.quantile_level
+        beyond = max(tail - today.rates.get(rule.metric, 0.0), 1e-6)
+        grown = beyond * effect / rule.margin
+        return rate_harm_rows(tail, grown, beyond, share, rule.alpha), rate_proof_rows(tail, beyond, share, rule.alpha_proof)
     if rule.metric == "latency_budget" or (rule.metric == "errors" and not paired):
         return rate_harm_rows(rate, effect, rule.margin, share, rule.alpha), rate_proof_rows(rate, rule.margin, share, rule.alpha_proof)
     if rule.metric == "errors":
@@ -86,14 +93,14 @@ def forecast(rule: MetricRule, stage: Stage, today: Today, effect: float) -> For
 
     Raises
     ------
-    InvalidInput: of quantiles and of the split nothing can be said without the distribution itself.
+    InvalidInput: of the split nothing can be said, and of a quantile only where today's latencies are known.
 
     >>> from leverframe.release.plans.plan import default_stages
     >>> rule = MetricRule(metric="errors", margin=0.02, alpha=0.0005)
     >>> print(forecast(rule, default_stages("canary")[0], Today(requests_per_hour=150.0), 0.06).sentence)
     with 150 requests an hour, canary 10 % can see +6.0 points of failing answers in about 5.3 h and prove an equal version in about 2.6 h
     """
-    if rule.metric in ("latency_quantile", "sample_ratio"):
+    if rule.metric == "sample_ratio" or (rule.metric == "latency_quantile" and rule.metric not in today.rates):
         raise InvalidInput("no forecast for this rule", where=rule.metric, expected="a rate or a mean")
     harm_rows, proof_rows = _rows(rule, stage, today, effect)
     wait = today.label_hours if rule.metric.startswith("outcome_") else 0.0
@@ -101,12 +108,19 @@ def forecast(rule: MetricRule, stage: Stage, today: Today, effect: float) -> For
     harm, proof = (None if hours is None else hours + wait for hours in (harm, proof))
     points = rule.metric in ("errors", "latency_budget", "outcome_auc", "outcome_hit")
     amount = f"{100.0 * effect:+.1f} points of" if points else f"{effect:+g} in"
-    see = f"can see {amount} {NAMES[rule.metric]} in {_about(harm)}" if harm is not None else f"tolerates {amount} {NAMES[rule.metric]}"
-    sentence = f"with {today.requests_per_hour:,.0f} requests an hour, {stage.name} {see} and prove an equal version in {_about(proof)}"
+    if rule.metric == "latency_quantile":
+        amount = f"{100.0 * effect:+.0f} % in the p{100.0 * rule.quantile_level:g} of"
+    see = f"can see {amount} {NAMES[rule.metric]} in {about(harm)}" if harm is not None else f"tolerates {amount} {NAMES[rule.metric]}"
+    sentence = f"with {today.requests_per_hour:,.0f} requests an hour, {stage.name} {see} and prove an equal version in {about(proof)}"
     return Forecast(rule=rule.metric, stage=stage.name, effect=effect, harm_hours=harm, proof_hours=proof, sentence=sentence)
 
 
-def _about(hours: float | None) -> str:
+def about(hours: float | None) -> str:
+    """A time in words.
+
+    >>> about(0.5), about(5.25), about(None)
+    ('about 30 min', 'about 5.2 h', 'no time at all')
+    """
     if hours is None:
         return "no time at all"
     return f"about {60.0 * hours:.0f} min" if hours < 2.0 else f"about {hours:.1f} h" if hours < 48.0 else f"about {hours / 24.0:.0f} days"

@@ -91,12 +91,12 @@ def judge(rule: MetricRule, reading: Reading, *, where: str, at_us: int, blocked
 
 
 def _sentence(rule: MetricRule, reading: Reading, answer: Answer, where: str, blocked: str) -> str:
-    name, margin = _name(rule), _amount(rule.metric, rule.margin).lstrip("+")
+    name, margin = rule_words(rule), _amount(rule.metric, rule.margin).lstrip("+")
     if blocked:
         return f"at {where}: {name} cannot be judged: {blocked}"
     if reading.estimate is None:
         return f"at {where}: {name}: nothing to compare yet"
-    seen = f"{name} differs by {_amount(rule.metric, reading.estimate)} from the champion on {reading.n:,} {_observations(rule)}"
+    seen = f"{name} differs by {_amount(rule.metric, reading.estimate)} from the champion on {reading.n:,} {observations_words(rule)}"
     if answer == "fail":
         # Evidence decided at the margin; an interval read from coarser points may end a little short of it.
         down = reading.estimate < 0.0
@@ -108,11 +108,23 @@ def _sentence(rule: MetricRule, reading: Reading, answer: Answer, where: str, bl
     return f"at {where}: {seen}; {need}"
 
 
-def _name(rule: MetricRule) -> str:
+def rule_words(rule: MetricRule) -> str:
+    """What a rule compares, in a word or two."""
     return f"p{100.0 * rule.quantile_level:g} latency" if rule.metric == "latency_quantile" else NAMES[rule.metric]
 
 
-def _observations(rule: MetricRule) -> str:
+def margin_words(rule: MetricRule) -> str:
+    """What a rule tolerates, in words: ``2.0 points of failing answers``."""
+    amount = _amount(rule.metric, rule.margin).lstrip("+")
+    return f"{amount} of {rule_words(rule)}" if rule.metric in _POINTS else f"{amount} in {rule_words(rule)}"
+
+
+def observations_words(rule: MetricRule) -> str:
+    """What a rule counts.
+
+    >>> observations_words(MetricRule(metric="errors", margin=0.02, alpha=0.001, unit="key"))
+    'callers'
+    """
     if rule.counted_by == "key":
         return "callers"
     if rule.metric == "outcome_auc":

@@ -7,6 +7,7 @@ flagged for a person, as its own plan declares. All of it is one transaction: af
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec import UNSET
 
 from leverframe.core.command import Command, Transaction
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
@@ -205,5 +206,5 @@ def keep_release(command: KeepRelease, tx: Transaction) -> dict[str, Any]:
         raise InvalidInput("a flag is not taken away without a reason", where="reason", next_step="--reason '...'")
     if not release.flagged:
         raise Conflict("this release is not flagged", where=release.id)
-    tx.put(KIND_RELEASE, release.id, msgspec.structs.replace(_logged(tx, release, "kept", command.reason), flagged=""))
+    tx.put(KIND_RELEASE, release.id, msgspec.structs.replace(_logged(tx, release, "kept", command.reason), flagged=UNSET))
     return {"release": release.id, "state": release.state}

@@ -6,6 +6,7 @@ import msgspec
 
 from leverframe.apps.platform.views.requirements import RequirementView
 from leverframe.core.verdict import Verdict
+from leverframe.release.evidence.plan_forecast import PlanForecast
 
 
 class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,7 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     needed: int
     missing: tuple[str, ...]
     requirements: tuple[RequirementView, ...] = ()
+    forecast: PlanForecast | None = None
 
 
 class StageLogEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,3 +79,22 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     labels_joined: int
     summary: str = ""
     flagged: str = ""
+
+
+class WatchView(msgspec.Struct, frozen=True, kw_only=True):
+    """A release as it is watched: plain sentences of the newest look (``at_us``), newest interval points, and whether it is over.
+
+    ``eta_us``: in about what time the stage is proven if things stay as they are; None where nobody can tell.
+    """
+
+    id: str
+    state: str
+    stage: str
+    weight: float
+    at_us: int
+    lines: tuple[str, ...]
+    eta_us: int | None
+    ended: bool
+    flagged: str = ""
+    verdicts: tuple[Verdict, ...] = ()
+    intervals: tuple[IntervalPoint, ...] = ()

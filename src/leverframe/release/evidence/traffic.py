@@ -1,0 +1,209 @@
+"""What an endpoint's callers do these days, counted from the prediction log as it grows: what a plan's forecast is made of.
+
+Bounded: hours are kept for a week, latencies as counts in logarithmic bins, and of the newest requests what two versions of a model and a
+label said about the same one.
+"""
+
+import math
+from collections.abc import Iterable
+
+import msgspec
+
+from leverframe.core.clock import HOUR_US
+from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord
+from leverframe.release.evidence.losses import outcome_loss
+from leverframe.release.plans.plan import Metric, MetricRule
+
+HOURS_MAX = 168
+"""Hours kept; older ones go."""
+
+REQUESTS_MAX = 20_000
+"""Requests whose second score or label is waited for; the oldest goes."""
+
+ENDPOINTS_MAX = 200
+"""Endpoints counted; traffic of more is not."""
+
+PAIRS_MIN = 100
+"""Pairs from which on their scatter is believed; with fewer a typical value is assumed."""
+
+LATENCY_BINS_PER_OCTAVE = 8
+_PAIRED: tuple[Metric, ...] = ("outcome_brier", "outcome_log_loss", "outcome_hit")
+
+
+class HourOfTraffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers given in the hour that begins at ``from_us``, and how many of them failed."""
+
+    from_us: int
+    served: int
+    failed: int
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint as its log shows it.
+
+    ``latency_counts``: answers by bin, an eighth of an octave of microseconds each; ``sds``: standard deviation of the paired difference
+    between two versions, by metric, over ``pairs`` of them; ``newest_us``: the last request counted.
+    """
+
+    endpoint: str
+    hours: tuple[HourOfTraffic, ...]
+    latency_counts: dict[int, int]
+    sds: dict[str, float]
+    pairs: dict[str, int]
+    newest_us: int
+
+    def per_hour(self, hours: int = HOURS_MAX) -> float:
+        """Mean answers an hour over the newest ``hours`` that the log covers, quiet ones included; the hour under way is left out."""
+        whole = [hour for hour in self.hours if hour.from_us + HOUR_US <= self.newest_us]
+        if not whole:
+            # Less than an hour of log: what came, over the time it came in.
+            served = sum(hour.served for hour in self.hours)
+            spent = (self.newest_us - self.hours[0].from_us) / HOUR_US if self.hours else 0.0
+            return served / spent if spent > 0.0 else 0.0
+        first = max(whole[0].from_us, whole[-1].from_us - (hours - 1) * HOUR_US)
+        covered = (whole[-1].from_us - first) // HOUR_US + 1
+        return sum(hour.served for hour in whole if hour.from_us >= first) / covered
+
+    def error_rate(self) -> float | None:
+        """Share of answers that failed; None without answers."""
+        served = sum(hour.served for hour in self.hours)
+        return sum(hour.failed for hour in self.hours) / served if served else None
+
+    def slower_share(self, bound_us: float) -> float | None:
+        """Share of served answers slower than ``bound_us``, to the width of a bin; None without answers."""
+        total = sum(self.latency_counts.values())
+        return sum(count for slot, count in self.latency_counts.items() if _bound_us(slot) > bound_us) / total if total else None
+
+    def latency_us(self, quantile: float) -> float | None:
+        """The latency that ``quantile`` of the answers stay below, to the width of a bin; None without answers."""
+        total, below = sum(self.latency_counts.values()), 0
+        for slot in sorted(self.latency_counts):
+            below += self.latency_counts[slot]
+            if below >= quantile * total:
+                return _bound_us(slot)
+        return None
+
+
+def _bin_of(latency_us: int) -> int:
+    return math.floor(LATENCY_BINS_PER_OCTAVE * math.log2(max(latency_us, 1)))
+
+
+def _bound_us(slot: int) -> float:
+    return float(2.0 ** ((slot + 1) / LATENCY_BINS_PER_OCTAVE))
+
+
+class _Moments:
+    """Mean and scatter of a stream of numbers. Source: Welford, 1962."""
+
+    def __init__(self) -> None:
+        self.n, self.mean, self.squares = 0, 0.0, 0.0
+
+    def add(self, value: float) -> None:
+        self.n += 1
+        step = value - self.mean
+        self.mean += step / self.n
+        self.squares += step * (value - self.mean)
+
+    @property
+    def sd(self) -> float:
+        return math.sqrt(self.squares / (self.n - 1)) if self.n > 1 else 0.0
+
+
+class _Seen:
+    """A request's scores by version, and whether its label was used."""
+
+    __slots__ = ("labels", "scores")
+
+    def __init__(self) -> None:
+        self.scores: dict[str, tuple[float, ...]] = {}
+        self.labels: dict[int, float] = {}
+
+
+class _Meter:
+    def __init__(self) -> None:
+        self.hours: dict[int, list[int]] = {}
+        self.latency: dict[int, int] = {}
+        self.moments: dict[str, _Moments] = {}
+        self.requests: dict[str, _Seen] = {}
+        self.newest_us = 0
+
+    def answer(self, record: PredictionRecord) -> None:
+        failed = record.status != "ok" or not record.outputs or not all(map(math.isfinite, record.outputs))
+        if record.role != "shadow":
+            self._count(record, failed)
+        if failed:
+            return
+        seen = self.requests.get(record.id)
+        if seen is None:
+            if len(self.requests) >= REQUESTS_MAX:
+                self.requests.pop(next(iter(self.requests)))
+            seen = self.requests[record.id] = _Seen()
+        seen.scores[record.version] = record.outputs
+        if len(seen.scores) == 2:
+            one, two = (sum(scores) / len(scores) for scores in seen.scores.values())
+            self._add("prediction_shift", one - two)
+
+    def _count(self, record: PredictionRecord, failed: bool) -> None:
+        hour = record.asked_at_us - record.asked_at_us % HOUR_US
+        counts = self.hours.setdefault(hour, [0, 0])
+        counts[0] += 1
+        counts[1] += failed
+        slot = _bin_of(record.latency_us)
+        self.latency[slot] = self.latency.get(slot, 0) + 1
+        self.newest_us = max(self.newest_us, record.asked_at_us)
+        while len(self.hours) > HOURS_MAX:
+            self.hours.pop(min(self.hours))
+
+    def label(self, record: LabelRecord) -> None:
+        seen = self.requests.get(record.id)
+        if seen is None or record.row in seen.labels:
+            return
+        seen.labels[record.row] = record.label
+        self._add("outcome_value", record.label)
+        if len(seen.scores) != 2:
+            return
+        one, two = seen.scores.values()
+        for metric in _PAIRED:
+            rule = MetricRule(metric=metric, margin=1.0, alpha=0.01)
+            losses = [outcome_loss(rule, scores, {record.row: record.label}) for scores in (one, two)]
+            if losses[0] is not None and losses[1] is not None:
+                self._add(metric, losses[0] - losses[1])
+
+    def _add(self, metric: str, value: float) -> None:
+        self.moments.setdefault(metric, _Moments()).add(value)
+
+    def traffic(self, endpoint: str) -> Traffic:
+        hours = tuple(HourOfTraffic(from_us=hour, served=counts[0], failed=counts[1]) for hour, counts in sorted(self.hours.items()))
+        known = {metric: moments for metric, moments in self.moments.items() if moments.n >= PAIRS_MIN and moments.sd > 0.0}
+        return Traffic(
+            endpoint=endpoint,
+            hours=hours,
+            latency_counts=dict(self.latency),
+            sds={metric: moments.sd for metric, moments in known.items()},
+            pairs={metric: moments.n for metric, moments in known.items()},
+            newest_us=self.newest_us,
+        )
+
+
+class TrafficMeter:
+    """Counts every endpoint's traffic; what it knows can be read off at any time."""
+
+    def __init__(self) -> None:
+        self._meters: dict[str, _Meter] = {}
+
+    def take(self, records: Iterable[LogRecord]) -> None:
+        """Count records of the log, in its order."""
+        for record in records:
+            meter = self._meters.get(record.endpoint)
+            if meter is None:
+                if len(self._meters) >= ENDPOINTS_MAX:
+                    continue
+                meter = self._meters[record.endpoint] = _Meter()
+            if isinstance(record, LabelRecord):
+                meter.label(record)
+            elif record.routed and record.status != "refused":
+                meter.answer(record)
+
+    def traffic(self) -> tuple[Traffic, ...]:
+        """Every endpoint's traffic as counted so far."""
+        return tuple(meter.traffic(endpoint) for endpoint, meter in sorted(self._meters.items()))
