@@ -8,6 +8,7 @@ from benchmarks.release.worlds import ALPHA, MARGINS, SHARE
 from scipy import stats
 
 from leverframe.core.statistics.intervals import delong
+from leverframe.core.statistics.rates import nearest_champion_rate
 from leverframe.release.evidence.paths import Traffic
 from leverframe.release.plans.plan import Metric
 
@@ -34,6 +35,22 @@ def fixed_canary_rows(metric: Metric, auc_variance: float) -> int:
         sd_null = math.sqrt(p * (1 - p) * from_champion)
         sd_harm = math.sqrt((p + margin) * (1 - p - margin) + p * (1 - p) * (from_champion - 1.0))
     return math.ceil(((z_level * sd_null + z_power * sd_harm) / margin) ** 2)
+
+
+def fewest_rate_answers(one: float, zero: float, margin: float, share: float, alpha: float) -> float:
+    """Candidate's answers that *any* sequential test needs in the mean, if of versions as bad as the margin it takes back ``alpha`` at most.
+
+    The evidence an answer can give is the relative entropy to the nearest pair of rates that is tolerated, whatever the test.
+    Source: Wald, 1945, "Sequential tests of statistical hypotheses", section 4; Lai, 1981.
+    """
+    nearest = float(nearest_champion_rate(one, zero, margin, share))
+    others = (1.0 - share) / share
+    gain = _entropy(one, nearest + margin) + others * _entropy(zero, nearest)
+    return -math.log(alpha) / gain
+
+
+def _entropy(p: float, q: float) -> float:
+    return p * math.log(p / q) + (1.0 - p) * math.log((1.0 - p) / (1.0 - q)) if p < 1.0 else -math.log(q)
 
 
 def fixed_paired_auc_rows(null_variance: float, harm_variance: float) -> int:

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from benchmarks.release.baselines import (
     auc_variance,
+    fewest_rate_answers,
     fixed_canary_rows,
     fixed_paired_auc_rows,
     fixed_proof_rows,
@@ -134,6 +135,11 @@ def _harms(report: Report, releases: int) -> None:
             report.add(f"{name}, canary not mirrored: bad answers, p95", float(np.quantile(alone, 0.95)), "answers", bar=bar)
             ratio = float(np.median(alone)) / fixed
             report.add(f"{name}, canary not mirrored: ours (median) / fixed horizon", ratio, "x", bar=BASELINE_PART_MAX)
+            if metric == "errors":
+                fewest = fewest_rate_answers(world.errors, 0.01, MARGINS[metric], SHARE, ALPHA)
+                report.add(
+                    f"{name}, canary not mirrored: bad answers, mean", fewest, "answers", peer="fewest that any test can need (Wald)"
+                )
         if kayenta:
             report.add(f"{name}: bad answers until rollback, median", float(np.median(kayenta)), "answers", peer="Mann-Whitney (Kayenta)")
 

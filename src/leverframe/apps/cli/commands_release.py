@@ -90,7 +90,7 @@ def make_plan(
     version: Annotated[str, typer.Argument(help="The version to release, such as flight-delay@v2.")],
     endpoint: Annotated[str, typer.Option(help="Endpoint (default: the model's name).")] = "",
     environment: Environment = "prod",
-    strategy: Annotated[str, typer.Option(help="initial, canary, shadow_canary or blue_green.")] = "shadow_canary",
+    strategy: Annotated[str, typer.Option(help="initial, canary, shadow_canary, blue_green or challenger.")] = "shadow_canary",
     hash_field: Annotated[str, typer.Option(help="Request field that sticks a caller to an arm.")] = "",
     note: Annotated[str, typer.Option(help="Kept with the plan.")] = "",
     major: Annotated[bool, typer.Option("--major", help="Callers must change with this release, and know it.")] = False,
@@ -126,7 +126,7 @@ def make_plan(
         request = msgspec.convert(facts, PlanRequest)
     except msgspec.ValidationError as exc:
         raise InvalidInput(
-            "no such strategy", where="--strategy", expected="initial, canary, shadow_canary or blue_green", got=strategy
+            "no such strategy", where="--strategy", expected="initial, canary, shadow_canary, blue_green or challenger", got=strategy
         ) from exc
     with connect() as client:
         plan = client.release.plan(request)

@@ -12,6 +12,7 @@ from leverframe.release.plans.windows import Calendar
 STRATEGY_WORDS = {
     "initial": "initial: the endpoint's first version, at once",
     "blue_green": "blue-green: everyone at once, the old version kept beside it",
+    "challenger": "challenger: scores everything unseen, for good; nobody is answered by it, and it climbs only by a plan of its own",
     "canary": "canary: a growing share of the callers",
     "shadow_canary": "shadow, then canary: unseen first, then a growing share of the callers",
 }

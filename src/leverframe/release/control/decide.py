@@ -47,6 +47,8 @@ def shortfalls(evidence: StageEvidence, verdicts: tuple[Verdict, ...], now_us: i
 def decide(progress: Progress, evidence: StageEvidence, now_us: int) -> Decision:
     """Judge a stage as of ``now_us``: harm first, then a broken comparison, then proof, then patience."""
     verdicts = evidence.look(now_us)
+    if evidence.plan.endless:
+        return _challenge(evidence, verdicts, now_us)
     harm = [v for v in verdicts if v.answer == "fail" and v.rule != "sample_ratio"]
     if harm:
         return Decision(event="harm", reason="; ".join(v.reason for v in harm), verdicts=verdicts)
@@ -63,6 +65,23 @@ def decide(progress: Progress, evidence: StageEvidence, now_us: int) -> Decision
     reason = f"holding at {evidence.stage.name}: " + "; ".join(missing[:_SENTENCES_MAX])
     stalled = progress.state == "running" and now_us - evidence.started_us > evidence.plan.stall_us
     return Decision(event="stalled" if stalled else None, reason=reason, verdicts=verdicts)
+
+
+def _challenge(evidence: StageEvidence, verdicts: tuple[Verdict, ...], now_us: int) -> Decision:
+    """A challenger is judged for ever and decides nothing: no caller meets its answers, so there is nothing to take back."""
+    name = evidence.plan.candidate.version
+    worse = [v for v in verdicts if v.answer == "fail"]
+    missing = shortfalls(evidence, verdicts, now_us)
+    better = [v.rule for v in verdicts if v.rule.startswith("outcome_") and v.high is not None and v.high < 0.0]
+    if worse:
+        reason = f"{name} challenges, and is worse: " + "; ".join(v.reason for v in worse)
+    elif missing:
+        reason = f"{name} challenges, undecided: " + "; ".join(missing[:_SENTENCES_MAX])
+    elif better:
+        reason = f"{name} challenges, and is better: proven in {', '.join(better)}, and within bounds in everything else"
+    else:
+        reason = f"{name} challenges, and is as good: every rule is proven to be within bounds, none shown to be better"
+    return Decision(event=None, reason=reason, verdicts=verdicts)
 
 
 def _watch(evidence: StageEvidence, verdicts: tuple[Verdict, ...], now_us: int) -> Decision:

@@ -68,7 +68,8 @@ class Line:
     def _in_the_way(self, plan: ReleasePlan, now_us: int) -> str:
         endpoint = self._journal.get(KIND_ENDPOINT, plan.endpoint_id, Endpoint)
         current = self._journal.get(KIND_RELEASE, endpoint.release, Release) if endpoint is not None else None
-        if current is not None and current.active:
+        running = self._journal.get(KIND_PLAN, current.plan, ReleasePlan) if current is not None and current.active else None
+        if current is not None and running is not None and not running.endless:
             return f"{current.id} is {current.state}"
         if endpoint is not None and endpoint.experiment is not None:
             return f"experiment {endpoint.experiment.experiment} runs on the endpoint"

@@ -45,7 +45,7 @@ def live_look(release: Release, evidence: StageEvidence, decision: Decision, now
 
 
 def _lines(release: Release, evidence: StageEvidence, decision: Decision, now_us: int) -> tuple[tuple[str, ...], int | None]:
-    if release.state == "watching" or not decision.verdicts:
+    if release.state == "watching" or evidence.plan.endless or not decision.verdicts:
         return (decision.reason,), None
     stage = evidence.stage
     by_rule: dict[str, MetricRule] = {rule.metric: rule for rule in evidence.rules}

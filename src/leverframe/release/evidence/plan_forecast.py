@@ -126,6 +126,8 @@ def _stage_forecast(stage: Stage, today: Today, rules: list[Forecast]) -> StageF
 
 
 def _whole(plan: ReleasePlan, today: Today, climb: list[StageForecast], hours: float | None) -> str:
+    if plan.endless:
+        return "unseen beside the champion until somebody ends it, or another plan takes its place"
     if not climb:
         return f"everyone at once, then watched for {about(plan.watch_us / HOUR_US)}"
     if today.requests_per_hour <= 0.0:

@@ -72,7 +72,8 @@ def apply_plan(command: ApplyPlan, tx: Transaction) -> dict[str, Any]:
 
 def _must_wait(tx: Transaction, plan: ReleasePlan, endpoint: Endpoint | None) -> bool:
     current = tx.get(KIND_RELEASE, endpoint.release, Release) if endpoint is not None else None
-    busy = (current is not None and current.active) or (endpoint is not None and endpoint.experiment is not None)
+    releasing = current is not None and current.active and not get_plan(tx, current.plan).endless
+    busy = releasing or (endpoint is not None and endpoint.experiment is not None)
     return busy or bool(waiting(tx, plan.endpoint_id)) or bool(shut(tx, plan, tx.now_us)[0])
 
 
@@ -108,13 +109,14 @@ def _make_room(tx: Transaction, plan: ReleasePlan, endpoint: Endpoint | None) ->
     current = tx.get(KIND_RELEASE, endpoint.release, Release) if endpoint is not None and endpoint.release else None
     if current is None or not current.active:
         return
-    if not plan.supersede or current.state == "watching":
+    current_plan = get_plan(tx, current.plan)
+    if not (plan.supersede or current_plan.endless) or current.state == "watching":
         raise Conflict(
             f"release {current.id} is {current.state} on this endpoint",
             where=plan.endpoint_id,
             next_step=f"wait, plan with --queue, or: lever abort {plan.endpoint}",
         )
-    transition(tx, current, get_plan(tx, current.plan), "supersede", reason=f"superseded by {plan.id}")
+    transition(tx, current, current_plan, "supersede", reason=f"superseded by {plan.id}")
 
 
 def _require_no_experiment(plan: ReleasePlan, endpoint: Endpoint | None) -> None:
@@ -152,15 +154,15 @@ def start_queued(command: StartQueued, tx: Transaction) -> dict[str, Any]:
     release, plan = get_release(tx, plan.id)
     endpoint = tx.get(KIND_ENDPOINT, plan.endpoint_id, Endpoint)
     current = tx.get(KIND_RELEASE, endpoint.release, Release) if endpoint is not None else None
-    if current is not None and current.active:
+    if current is not None and current.active and not get_plan(tx, current.plan).endless:
         raise Conflict(f"release {current.id} is {current.state} on this endpoint", where=plan.endpoint_id)
     try:
         require_way(tx, rules_of(tx, plan.team), plan.environment, plan.endpoint, plan.candidate)
         _require_fresh(tx, plan)
     except Refused as refused:
         return _end(tx, release, plan, refused.sentence())
-    _require_no_experiment(plan, endpoint)
     _require_ready(tx, plan, endpoint)
+    _make_room(tx, plan, endpoint)
     leave(tx, release)
     started = start(tx, release, plan, tuple(approval.approver for approval in valid_approvals(tx, plan)))
     return {"release": started.id, "state": started.state, "generation": started.generation}

@@ -35,7 +35,10 @@ def check_plan(plan: ReleasePlan) -> ReleasePlan:
 def _ladder_faults(plan: ReleasePlan) -> list[Fault]:
     faults = []
     weights = [stage.weight for stage in plan.stages]
-    if not plan.stages or plan.stages[-1].role != "full" or plan.stages[-1].weight != 100.0:
+    if plan.endless:
+        if [stage.role for stage in plan.stages] != ["shadow"]:
+            faults.append(Fault(where="stages", what="a challenger has one stage, in shadow", got=str(weights)))
+    elif not plan.stages or plan.stages[-1].role != "full" or plan.stages[-1].weight != 100.0:
         faults.append(Fault(where="stages", what="the last stage must be full, at 100"))
     if weights != sorted(weights) or any(stage.role == "full" for stage in plan.stages[:-1]):
         faults.append(Fault(where="stages", what="weights must climb and only the last stage is full", got=str(weights)))

@@ -18,7 +18,7 @@ from leverframe.release.plans.windows import Calendar
 
 KIND_PLAN = "plan"
 
-Strategy = Literal["initial", "blue_green", "canary", "shadow_canary"]
+Strategy = Literal["initial", "blue_green", "canary", "shadow_canary", "challenger"]
 StageRole = Literal["shadow", "canary", "full"]
 Metric = Literal[
     "errors",
@@ -181,6 +181,11 @@ class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
         return digest_record(self)
 
     @property
+    def endless(self) -> bool:
+        """Whether the candidate only ever scores unseen, beside the champion: such a release neither climbs nor ends by itself."""
+        return self.strategy == "challenger"
+
+    @property
     def endpoint_id(self) -> str:
         """``<environment>/<endpoint>``."""
         return f"{self.environment}/{self.endpoint}"
@@ -192,6 +197,8 @@ def default_stages(strategy: Strategy) -> tuple[Stage, ...]:
     >>> [f"{s.role} {s.weight:g}" for s in default_stages("shadow_canary")]
     ['shadow 0', 'canary 10', 'canary 50', 'full 100']
     """
+    if strategy == "challenger":
+        return (Stage(name="challenger", role="shadow", weight=0.0, min_hold_us=0, rows_min=300, labels_min=200),)
     full = Stage(name="100 %", role="full", weight=100.0, min_hold_us=0, rows_min=100)
     if strategy in ("initial", "blue_green"):
         return (full,)

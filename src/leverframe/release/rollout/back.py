@@ -101,7 +101,9 @@ def _meant(tx: Transaction, command: Rollback, endpoint: Endpoint) -> tuple[Rele
     if not command.release:
         if not rests_on:
             raise Refused("there is no earlier version to go back to", where=command.resource(), next_step="lever kill, or lever fallback")
-        return rests_on[0], []
+        # A challenger answers nobody: who takes an endpoint back means what answers, and the challenger to it goes along.
+        answers = next((i for i, release in enumerate(rests_on) if not get_release(tx, release.id)[1].endless), 0)
+        return rests_on[answers], rests_on[:answers]
     place = next((i for i, release in enumerate(rests_on) if release.id == command.release), None)
     if place is None or (place > 0 and tx.actor.kind == "platform"):
         # A controller decided on what it had read; if another release is in charge by now, it reads again.

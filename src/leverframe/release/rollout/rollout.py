@@ -182,7 +182,8 @@ def transition(
     tx: Transaction, release: Release, plan: ReleasePlan, event: Event, *, reason: str, verdicts: tuple[Verdict, ...] = ()
 ) -> Release:
     """Step the machine, do its action on the route, and append to the stage log; all in the caller's transaction."""
-    progress, action = step(release.progress, event, len(plan.stages))
+    # A challenger's only stage is not the last of a ladder: it is judged for ever, and never watched or completed.
+    progress, action = step(release.progress, event, len(plan.stages) + plan.endless)
     generation, started_us = release.generation, release.stage_started_us
     after = msgspec.structs.replace(release, state=progress.state, stage=progress.stage)
     if action == "route_stage":
@@ -272,6 +273,12 @@ def advance_release(command: AdvanceRelease, tx: Transaction) -> dict[str, Any]:
     Refused: without proof, while frozen, pinned or killed, outside the declared hours, or when approvals it started with no longer hold.
     """
     release, plan = _at_stage(command, tx)
+    if plan.endless:
+        raise Refused(
+            "a challenger does not climb; it is promoted by a plan of its own",
+            where=release.id,
+            next_step=f"lever release plan {release.candidate} --endpoint {release.endpoint}",
+        )
     _require_proof(release, plan, command.verdicts)
     freeze = frozen(tx, plan.environment, plan.endpoint)
     if freeze is not None:

@@ -15,7 +15,7 @@ class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     version: str
     environment: str = "prod"
-    strategy: Literal["initial", "canary", "shadow_canary", "blue_green"] = "shadow_canary"
+    strategy: Literal["initial", "canary", "shadow_canary", "blue_green", "challenger"] = "shadow_canary"
     hash_field: str = ""
     note: str = ""
     overrides: dict[str, Any] = {}
