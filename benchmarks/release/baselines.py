@@ -38,7 +38,7 @@ def fixed_canary_rows(metric: Metric, auc_variance: float) -> int:
 
 
 def fewest_rate_answers(one: float, zero: float, margin: float, share: float, alpha: float) -> float:
-    """Candidate's answers that *any* sequential test needs in the mean, if of versions as bad as the margin it takes back ``alpha`` at most.
+    """Candidate's answers that *any* sequential test needs in the mean, if ``alpha`` bounds what it takes back of versions at the margin.
 
     The evidence an answer can give is the relative entropy to the nearest pair of rates that is tolerated, whatever the test.
     Source: Wald, 1945, "Sequential tests of statistical hypotheses", section 4; Lai, 1981.
