@@ -1,7 +1,7 @@
 import pytest
 from tests.release.harness import ALICE, ENV, NAME, TEAM, Rig, plan_of
 
-from leverframe.core.actor import Actor
+from leverframe.core.actor import PLATFORM, Actor
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.errors import Forbidden, InvalidInput, Refused
 from leverframe.release.commands import ApplyPlan, DeclareTeamRules, LiftRollbackLimit, PlanRelease, Rollback
@@ -108,15 +108,15 @@ def test_after_the_limit_of_rollbacks_a_person_looks_first() -> None:
     rig = Rig()
     declare(rig, rollbacks_max=3, rollbacks_of_version_max=2)
     back = Rollback(environment=ENV, endpoint=NAME, reason="bad", owner_team=TEAM)
-    for version in ("flight-delay@v2", "flight-delay@v2"):
+    for version, actor in (("flight-delay@v2", ALICE), ("flight-delay@v2", PLATFORM), ("flight-delay@v2", PLATFORM)):
         rig.release(version)
-        rig.write(ALICE, back)
-    with pytest.raises(Refused, match="flight-delay@v2 was rolled back 2 times in 24 h") as caught:
+        rig.write(actor, back)
+    with pytest.raises(Refused, match="flight-delay@v2 was rolled back by evidence 2 times in 24 h") as caught:
         rig.release("flight-delay@v2")
     assert caught.value.next_step == "lever release lift flight-delay --reason '...'"
     rig.release("flight-delay@v3")
-    rig.write(ALICE, back)
-    with pytest.raises(Refused, match="prod/flight-delay was rolled back 3 times"):
+    rig.write(PLATFORM, back)
+    with pytest.raises(Refused, match="prod/flight-delay was rolled back by evidence 3 times"):
         rig.release("flight-delay@v3")
     lift = LiftRollbackLimit(environment=ENV, endpoint=NAME, reason="the feed was broken", owner_team=TEAM, lasts_us=HOUR_US)
     with pytest.raises(Forbidden, match="only a person"):
@@ -135,7 +135,7 @@ def test_rollbacks_of_yesterday_stop_nobody_and_a_clock_set_back_opens_no_door()
     rig = Rig()
     for _ in range(2):
         rig.release("flight-delay@v2")
-        rig.write(ALICE, Rollback(environment=ENV, endpoint=NAME, reason="bad", owner_team=TEAM))
+        rig.write(PLATFORM, Rollback(environment=ENV, endpoint=NAME, reason="bad", owner_team=TEAM))
     rig.clock.advance(-DAY_US)
     with pytest.raises(Refused, match="2 times"):
         rig.release("flight-delay@v2")

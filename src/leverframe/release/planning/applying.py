@@ -114,7 +114,7 @@ def _make_room(tx: Transaction, plan: ReleasePlan, endpoint: Endpoint | None) ->
         raise Conflict(
             f"release {current.id} is {current.state} on this endpoint",
             where=plan.endpoint_id,
-            next_step=f"wait, plan with --queue, or: lever abort {plan.endpoint}",
+            next_step=f"wait, plan with --when-busy queue, or: lever release abort {current.id}",
         )
     transition(tx, current, current_plan, "supersede", reason=f"superseded by {plan.id}")
 
@@ -127,7 +127,7 @@ def _require_no_experiment(plan: ReleasePlan, endpoint: Endpoint | None) -> None
             where=plan.endpoint_id,
             expected="one change at a time on an endpoint",
             got=other,
-            next_step=f"wait, plan with --queue, or: lever experiment stop {other}",
+            next_step=f"wait, plan with --when-busy queue, or: lever experiment stop {other}",
         )
 
 

@@ -1,4 +1,7 @@
-"""No flapping: where a version was taken back again and again, nothing new starts until a person has looked and says for how long."""
+"""No flapping: where evidence took versions back again and again, nothing new starts until a person has looked and says for how long.
+
+A rollback by a person does not count: somebody has looked.
+"""
 
 from typing import ClassVar
 
@@ -63,6 +66,10 @@ def lift_rollback_limit(command: LiftRollbackLimit, tx: Transaction) -> dict[str
     return {"expires_us": expires_us}
 
 
+def _by_evidence(release: Release) -> bool:
+    return release.state == "rolled_back" and release.log[-1].event == "harm"
+
+
 def require_calm(tx: Transaction, plan: ReleasePlan, rules: TeamRules) -> None:
     """Refuse a release where rollbacks have reached the team's limit and nobody has lifted it.
 
@@ -79,7 +86,7 @@ def require_calm(tx: Transaction, plan: ReleasePlan, rules: TeamRules) -> None:
     back = [
         release
         for release in tx.find(KIND_RELEASE, Release, prefix=f"{plan.environment}.{plan.endpoint}.")
-        if release.endpoint == plan.endpoint and release.state == "rolled_back" and (release.ended_us or 0) > since_us
+        if release.endpoint == plan.endpoint and _by_evidence(release) and (release.ended_us or 0) > since_us
     ]
     same = [release for release in back if release.candidate == plan.candidate.version]
     hours = f"{rules.rollbacks_period_us / 3_600_000_000:g} h"
@@ -89,7 +96,7 @@ def require_calm(tx: Transaction, plan: ReleasePlan, rules: TeamRules) -> None:
     ):
         if len(found) >= most:
             raise Refused(
-                f"{what} was rolled back {len(found)} times in {hours}; a person must look first",
+                f"{what} was rolled back by evidence {len(found)} times in {hours}; a person must look first",
                 where=plan.endpoint_id,
                 expected=f"fewer than {most} in {hours}",
                 got=f"{len(found)}, the last at {iso_from_us(max(release.ended_us or 0 for release in found))}",

@@ -19,7 +19,7 @@ Dependants = Literal["roll_back", "flag"]
 ENVIRONMENTS_MAX = 8
 
 ROLLBACKS_MAX = 3
-"""Rollbacks of one endpoint within :data:`ROLLBACKS_PERIOD_US`, from which on nothing new starts there until a person has looked."""
+"""Rollbacks of one endpoint by evidence within :data:`ROLLBACKS_PERIOD_US`: from then on nothing starts there until a person has looked."""
 
 ROLLBACKS_OF_VERSION_MAX = 2
 """The same for one version: what was taken back twice today is not tried a third time."""
