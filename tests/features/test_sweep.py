@@ -27,7 +27,18 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> CompiledSweeps:
     """From the very source, whatever was installed."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))))
     library = tmp_path_factory.mktemp("sweep") / "sweep.so"
-    flags = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror")
+    flags = (
+        "-std=gnu11",
+        "-O3",
+        "-fPIC",
+        "-shared",
+        "-ffp-contract=off",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+    )
     subprocess.run([compiler, *flags, "-o", library, sweep_c.SOURCE, "-lm"], check=True, timeout=60)
     return CompiledSweeps(ctypes.CDLL(str(library)))
 

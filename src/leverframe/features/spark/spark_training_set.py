@@ -153,7 +153,7 @@ def _sums(view: FeatureView, wanted: Sequence[tuple[Aggregate, Input | None]]) -
 
 
 def _value(view: FeatureView, aggregate: Aggregate, found: Input | None) -> Column:
-    """One aggregate from its sums, by the same operations in the same order as ``window_timeline``."""
+    """One aggregate from its sums, by the same operations in the same order as ``sweep_numpy``."""
     if found is None:
         return F.col("__rows")
     name, function = _input(view, found), aggregate.function

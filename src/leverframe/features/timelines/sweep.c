@@ -11,10 +11,15 @@
 #include <math.h>
 #include <stdint.h>
 
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(ONE_TARGET)
+#define FOR_EACH_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FOR_EACH_CPU
+#endif
 #define INLINE static inline __attribute__((always_inline))
 
 enum { BLOCK = 16 }; /* as in sweep_c.py */
-enum { MERGES = 4 };
+enum { MERGES = 4, TILE = 128 };
 #define EACH_MERGE _Pragma("GCC unroll 4") for (int m = 0; m < MERGES; m++)
 
 /* As in sweep_c.py. */
@@ -113,28 +118,62 @@ INLINE unsigned __int128 squares_at(const Running *running, int64_t i) {
     return (unsigned __int128)running->squares[2 * i + 1] << 64 | running->squares[2 * i];
 }
 
-/* See deviation.py. */
-INLINE double deviation(int64_t n, int64_t total, unsigned __int128 squares) {
-    if (n < 2) return NAN;
-    int64_t floor = total / n, rest = total - floor * n;
-    if (rest < 0) floor -= 1, rest += n;
-    const unsigned __int128 spread = squares - (unsigned __int128)((__int128)floor * (total + rest));
-    const double about = (double)(uint64_t)(spread >> 64) * TWO_64 + (double)(uint64_t)spread, left = (double)rest;
-    return sqrt((about - left * left / (double)n) / (double)(n - 1)) / SCALE;
+/* What the formula of a deviation (deviation.py) takes of n numbers: their spread about the floor of their mean, and the rest of it. */
+INLINE void spread(int64_t n, int64_t total, unsigned __int128 squares, double *about, double *left) {
+    const int64_t count = n > 1 ? n : 2;
+    int64_t floor = total / count, rest = total - floor * count;
+    if (rest < 0) floor -= 1, rest += count;
+    const unsigned __int128 sum = squares - (unsigned __int128)((__int128)floor * (total + rest));
+    *about = (double)(uint64_t)(sum >> 64) * TWO_64 + (double)(uint64_t)sum;
+    *left = (double)rest;
+}
+
+/* Some points at a time, so that divisions and roots, which take most of the time, are done several at once. */
+typedef struct {
+    double rows[TILE], n[TILE], total[TILE], about[TILE], left[TILE], answer[TILE];
+} Tile;
+
+INLINE void put(const Sweep *s, int64_t first, int64_t points, const double *answer, double *out) {
+    for (int64_t p = 0; p < points; p++) out[place_of(s, first + p)] = answer[p];
+}
+
+FOR_EACH_CPU static void put_sums(const Sweep *s, Tile *t, int64_t first, int64_t points, double *const *out) {
+    if (out[0]) put(s, first, points, t->n, out[0]);
+    if (out[1]) {
+        for (int64_t p = 0; p < TILE; p++) t->answer[p] = t->rows[p] > 0 ? t->n[p] / t->rows[p] : NAN;
+        put(s, first, points, t->answer, out[1]);
+    }
+    for (int64_t p = 0; p < TILE; p++) t->total[p] /= SCALE;
+    if (out[2]) put(s, first, points, t->total, out[2]);
+    if (out[3]) {
+        for (int64_t p = 0; p < TILE; p++) t->answer[p] = t->n[p] > 0 ? t->total[p] / t->n[p] : NAN;
+        put(s, first, points, t->answer, out[3]);
+    }
+    if (out[4]) {
+        for (int64_t p = 0; p < TILE; p++) {
+            const double n = t->n[p] > 1 ? t->n[p] : 2;
+            const double root = sqrt((t->about[p] - t->left[p] * t->left[p] / n) / (n - 1)) / SCALE;
+            t->answer[p] = t->n[p] > 1 ? root : NAN;
+        }
+        put(s, first, points, t->answer, out[4]);
+    }
 }
 
 /* Into each of out[5] that is not NULL: count, share, sum, mean and standard deviation. Sums over rows as they came and as they leave. */
 void leverframe_sweep_sums(const Sweep *s, const Running *come, const Running *leave, double *const *out) {
-    double *count = out[0], *share = out[1], *sum = out[2], *mean = out[3], *std = out[4];
-    for (int64_t p = 0; p < s->points; p++) {
-        const int64_t came = s->came[p], gone = s->gone[p], place = place_of(s, p), rows = came - gone;
-        const int64_t n = come->count ? come->count[came] - leave->count[gone] : rows;
-        const int64_t total = come->total ? (int64_t)(come->total[came] - leave->total[gone]) : 0;
-        if (count) count[place] = (double)n;
-        if (share) share[place] = rows > 0 ? (double)n / (double)rows : NAN;
-        if (sum) sum[place] = (double)total / SCALE;
-        if (mean) mean[place] = n > 0 ? (double)total / SCALE / (double)n : NAN;
-        if (std) std[place] = deviation(n, total, squares_at(come, came) - squares_at(leave, gone));
+    Tile tile = {0};
+    for (int64_t first = 0; first < s->points; first += TILE) {
+        const int64_t points = s->points - first < TILE ? s->points - first : TILE;
+        for (int64_t p = 0; p < points; p++) {
+            const int64_t came = s->came[first + p], gone = s->gone[first + p];
+            const int64_t n = come->count ? come->count[came] - leave->count[gone] : came - gone;
+            const int64_t total = come->total ? (int64_t)(come->total[came] - leave->total[gone]) : 0;
+            tile.rows[p] = (double)(came - gone);
+            tile.n[p] = (double)n;
+            tile.total[p] = (double)total;
+            if (out[4]) spread(n, total, squares_at(come, came) - squares_at(leave, gone), tile.about + p, tile.left + p);
+        }
+        put_sums(s, &tile, first, points, out);
     }
 }
 
