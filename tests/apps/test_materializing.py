@@ -1,6 +1,7 @@
 """Materialisation jobs on a real installation in this process: pinned snapshots, leases, versions side by side, figures in the ledger."""
 
 import dataclasses
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -16,12 +17,15 @@ from tests.whole_program import issue_tokens, parquet
 from leverframe.apps.materialize_workflow import MaterializeWorkflow
 from leverframe.apps.platform.platform import Platform
 from leverframe.apps.platform.views import MaterializeRequest
+from leverframe.apps.platform.views.streams import OpenStreamRequest, StreamBatch
 from leverframe.apps.settings import Settings
 from leverframe.apps.wiring import open_parts
 from leverframe.core.actor import Actor
 from leverframe.core.clock import DAY_US, iso_from_us, us_from_iso
 from leverframe.core.errors import Conflict, ContractViolation, InvalidInput, Refused, SchemaMismatch
 from leverframe.core.feature import Aggregate, Expression, FeatureView
+from leverframe.data.streams.messages import StreamMessage
+from leverframe.data.streams.taken import StreamRules
 from leverframe.features.declared.bindings import binding
 from leverframe.features.declared.definitions import view_version
 from leverframe.features.materialization.jobs import JobRecord
@@ -326,3 +330,28 @@ def test_values_are_exported_as_of_a_moment_and_as_the_store_holds_them(place: P
     assert offline.select("sensor", "v").rows() == [(f"s{i}", 1.0) for i in range(4)], "the third day was not known yet"
     online = pl.read_parquet(place.platform.online_values.export("latest", None, online=True))
     assert online.select("entity", "v", "event_us").rows() == [(f"s{i}", 4.0, START_US + 4 * DAY_US) for i in range(4)]
+
+
+def test_rows_of_a_stream_that_come_while_a_job_runs_are_not_taken_back(place: Place) -> None:
+    """The stream joins its new batch with the one before it: the newest snapshot lacks a part that the job has pinned."""
+
+    def streamed(number: int, value: float) -> None:
+        row = {"sensor": "s0", "at": f"2024-01-0{number}T00:00:00Z", "known": f"2024-01-0{number}T00:00:01Z", "value": value}
+        after = {"0": str(number - 1)} if number > 8 else {}
+        batch = StreamBatch(after=after, upto={"0": str(number)}, messages=(StreamMessage(f"0:{number}", "", json.dumps(row)),))
+        place.platform.streams.take(place.ana, "readings", "live", batch, key=f"batch-{number}")
+
+    place.materialize(names=("latest",))
+    asked = OpenStreamRequest(source="nats://h/readings", rules=StreamRules(push=True))
+    place.platform.streams.open(place.ana, "readings", "live", asked, key="open")
+    streamed(8, 66.0)
+    (job,) = place.platform.materializing.start(place.ana, MaterializeRequest(names=("latest",), mode="full"), key="slow")
+    place.queue.stop_at = "switch"
+    with pytest.raises(KeyboardInterrupt):
+        place.queue.work(place.platform.parts)
+    streamed(9, 77.0)
+    assert place.values(LATEST, ["s0", "s1"]) == [[77.0], [4.0]]
+    place.queue.stop_at = ""
+    assert place.queue.work(place.platform.parts) == "done"
+    assert place.platform.materializing.job(job.id).status == "done"
+    assert place.values(LATEST, ["s0", "s1"]) == [[77.0], [4.0]], "the job wrote over what had been pushed"

@@ -24,6 +24,7 @@ from leverframe.core.errors import Conflict, LeverframeError, NotFound
 from leverframe.core.feature import FeatureView
 from leverframe.data.commands import KIND_SNAPSHOT
 from leverframe.data.snapshots.snapshots import read_snapshot
+from leverframe.data.streams.taken import KIND_STREAM, Stream
 from leverframe.features.commands import KIND_VIEW, RecordMaterialization
 from leverframe.features.declared.definitions import view_version
 from leverframe.features.job_commands import FinishMaterialization, RecordPartition, job_key
@@ -129,13 +130,26 @@ class MaterializeWorkflow:
         raise AssertionError("the loop above returns or raises")
 
     def _catch_up(self, request: JobRequest) -> None:
-        """Rows that were pushed while the job ran are not in its snapshot: their entities are brought to now again."""
+        """Rows that were pushed while the job ran are not in its snapshot: their entities are brought to now again.
+
+        A part may hold old rows beside new ones (a stream joins small parts); bringing those to now changes nothing. A dataset that was
+        replaced as a whole is left to the next job.
+        """
         pinned, newest = self._snapshot(request), latest_snapshot(self._parts, request.view.source)
         if newest is None or newest.digest == pinned.digest:
             return
-        known = {part.digest for part in pinned.blobs}
-        if known <= {part.digest for part in newest.blobs}:
-            Pushing(self._parts).apply(request.view.source, rows_of(self._parts, newest, known))
+        known, there = ({part.digest for part in snapshot.blobs} for snapshot in (pinned, newest))
+        if not known & there and not self._streamed(request):
+            return
+        # A part at a time: whatever came meanwhile, memory is bounded by a part.
+        for digest in there - known:
+            Pushing(self._parts).apply(request.view.source, rows_of(self._parts, newest, there - {digest}))
+
+    def _streamed(self, request: JobRequest) -> bool:
+        """Whether a stream that pushes brought rows since the job began."""
+        job = self._parts.ledger.get(KIND_JOB, job_key(request.view.name, request.job_id), JobRecord)
+        streams = self._parts.ledger.find(KIND_STREAM, Stream, prefix=f"{request.view.source}/")
+        return job is not None and any(each.rules.push and (each.taken_at_us or 0) >= job.started_at_us for each in streams)
 
     def _check_may_write(self, request: JobRequest) -> None:
         """Return while the job holds its lease, its version is declared (or kept for models), and no row it read was deleted since.

@@ -52,6 +52,11 @@ class Datasets:
         namespace, spelled = named_source(source)
         return (ol.Dataset(namespace=namespace, name=spelled),)
 
+    def stream(self, source: str) -> ol.Dataset:
+        """A stream by its broker and name."""
+        parts = urlsplit(source)
+        return ol.Dataset(namespace=f"{parts.scheme}://{parts.netloc}", name=parts.path.strip("/") or source)
+
     def dataset(self, name: str, at_us: int, snapshot: Snapshot | None = None, version: str = "") -> ol.Dataset:
         """A dataset with its contract's columns and owner; ``snapshot`` is what was just written of it, ``version`` what is read."""
         contract = next((c for c in self._ledger.find(KIND_CONTRACT, Contract, at_us=at_us) if c.dataset == name), None)

@@ -16,6 +16,7 @@ from leverframe.core.lineage import graph_of
 from leverframe.data.commands import RecordQuarantine, RecordSnapshot
 from leverframe.data.commands_fetch import FinishFetch
 from leverframe.data.sources.fetch_jobs import KIND_FETCH, FetchJob, fetch_key
+from leverframe.data.streams.commands_streams import TakeBatch
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.declared.definitions import view_version
 from leverframe.features.job_commands import FinishMaterialization, StartMaterialization, job_key
@@ -47,6 +48,7 @@ class EventMaker:
             "RecordSnapshot": self._ingested,
             "RecordQuarantine": self._refused,
             "FinishFetch": self._fetch_ended,
+            "TakeBatch": self._batch_taken,
             "StartMaterialization": self._materialization_started,
             "FinishMaterialization": self._materialization_ended,
             "StartRun": self._training_started,
@@ -77,6 +79,15 @@ class EventMaker:
         offered = self._datasets.offered(command.dataset, command.report_digest)
         failure = ol.ErrorFacet(message=f"refused by contract {command.contract}: {', '.join(command.reasons)}")
         return self._whole(entry, f"ingest.{command.dataset}", (offered,), (), failure)
+
+    def _batch_taken(self, entry: AuditEntry) -> tuple[ol.RunEvent, ...]:
+        """A batch of a stream that brought rows."""
+        command = msgspec.json.decode(entry.body, type=TakeBatch)
+        if command.snapshot is None:
+            return ()
+        read = (self._datasets.offered(command.dataset, command.snapshot.report_digest), self._datasets.stream(command.stream.source))
+        taken = self._datasets.dataset(command.dataset, entry.at_us, command.snapshot)
+        return self._whole(entry, f"ingest.{command.dataset}", read, (taken,))
 
     def _fetch_ended(self, entry: AuditEntry) -> tuple[ol.RunEvent, ...]:
         """A fetch that failed; what one brought is told by the snapshot or the quarantine it ended in."""

@@ -19,6 +19,7 @@ from leverframe.core.schema import InputColumn
 from leverframe.data.contract.contracts import Contract
 from leverframe.data.snapshots.source_marks import SourceMark
 from leverframe.data.sources.registered import Source
+from leverframe.data.streams.taken import Stream
 from leverframe.features.declared.definitions import view_version
 from leverframe.features.declared.lineage import sql_columns, view_columns
 
@@ -108,6 +109,15 @@ class GraphBuilder:
                 for column in columns.get(mark.dataset, ()):
                     how = f"{source.table}.{column}" if source is not None and source.table else column
                     self._join(node, self._column(mark.dataset, column), "fetch", how, column=column)
+
+    def add_streams(self, streams: Iterable[Stream], contracts: Iterable[Contract]) -> None:
+        """Streams that are read into datasets, as sources of all their columns: messages carry the contract's names."""
+        columns = {contract.dataset: [column.name for column in contract.columns] for contract in contracts}
+        for stream in streams:
+            note = f"stream {stream.source}; {stream.dataset} took {stream.rows:,} rows of it"
+            node = self._node("source", stream.id, stream.id, note=f"{note}, paused: {stream.reason}" if stream.reason else note)
+            for column in columns.get(stream.dataset, ()):
+                self._join(node, self._column(stream.dataset, column), "fetch", column, column=column)
 
     def add_view(self, view: FeatureView, *, past: bool = False) -> None:
         """A view's features and the columns they are made from; ``past``: by a definition that was replaced."""

@@ -15,6 +15,7 @@ from leverframe.data.contract.contracts import Contract
 from leverframe.data.retention.commands_erasure import KIND_ERASURE, ErasureRecord
 from leverframe.data.snapshots.source_marks import KIND_MARK, SourceMark
 from leverframe.data.sources.registered import KIND_SOURCE, Source
+from leverframe.data.streams.taken import KIND_STREAM, Stream
 from leverframe.features.commands import KIND_VIEW
 from leverframe.release.records import KIND_ENDPOINT
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION
@@ -32,6 +33,7 @@ def build(ledger: Finds, frozen: Callable[[ModelVersion], Frozen | None], enviro
     contracts = ledger.find(KIND_CONTRACT, Contract)
     builder.add_contracts(contracts)
     builder.add_sources(ledger.find(KIND_SOURCE, Source), ledger.find(KIND_MARK, SourceMark), contracts)
+    builder.add_streams(ledger.find(KIND_STREAM, Stream), contracts)
     for view in ledger.find(KIND_VIEW, FeatureView):
         builder.add_view(view)
     for service in ledger.find(KIND_SERVICE, FeatureService):
