@@ -1,5 +1,6 @@
 """P19 for request-time expressions: the input matrix that training computes is, bit for bit, what every door computes and logs."""
 
+import asyncio
 import json
 import struct
 from pathlib import Path
@@ -16,13 +17,24 @@ from tests.serving.test_same_everywhere import Rest
 from leverframe.apps.gateway_view.client import Gateway
 from leverframe.apps.scoring.features import OnlineFeatures
 from leverframe.apps.transport import Transport
+from leverframe.core.clock import ManualClock
 from leverframe.core.prediction import PredictionRecord
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import InputColumn, RequestField, Signature
 from leverframe.features.online.online import EntityRows, ViewMeta, entity_keys
 from leverframe.features.online.online_lmdb import LmdbOnlineStore
 from leverframe.serving.doors.grpc import oip_pb2 as oip
+from leverframe.serving.engine.models import load_version
+from leverframe.serving.features.lookup import Lookup
 from leverframe.serving.features.missing import missing_policy
+from leverframe.serving.log_segments import SegmentLog
+from leverframe.serving.routes.routing import compile_routes
+from leverframe.serving.stream.message import Incoming
+from leverframe.serving.stream.scorer import StreamScorer
+from leverframe.serving.stream.window import StreamWindow
+from leverframe.serving.telemetry.counts import Telemetry
+from leverframe.serving.walk.inference import Inference
+from leverframe.serving.walk.shadow import ShadowQueue
 from leverframe.training.matrix import input_matrix
 
 NOW_US = 1_364_814_000_000_000
@@ -175,6 +187,31 @@ def test_p19_every_door_computes_what_training_computed(tmp_path: Path) -> None:
     for i in range(ROWS):
         assert logged[f"row-{i}"] == matrix[i].astype("<f8").tobytes(), f"row {i}: {np.frombuffer(logged[f'row-{i}'])} is not {matrix[i]}"
     assert counts.served == counts.logged + counts.dropped
+
+
+async def test_p19_a_stream_computes_what_training_computed(tmp_path: Path) -> None:
+    """Messages go by another reader of requests; the log keeps the same matrix."""
+    frame, store = questions(), fill(tmp_path)
+    matrix = as_trained(frame)
+    log = SegmentLog(tmp_path / "log", "w", ManualClock(NOW_US))
+    arm = Installation(tmp_path).arm("m@v1", 3, signature=SIGNATURE)
+    routes = compile_routes(
+        table(Endpoint(name="m", arms=(arm,))), lambda name, arm: load_version(name, arm, bundle_files(SIGNATURE, 3)), Telemetry()
+    )
+    shadows = ShadowQueue(asyncio.get_running_loop())
+    inference = Inference(clock=ManualClock(NOW_US), log=log, lookup=Lookup(store, entity_keys), shadows=shadows, id_prefix="t")
+    window = StreamWindow(tmp_path / "window", "w")
+    scorer = StreamScorer("m", lambda: routes.endpoints["m"], inference, window)
+    messages = [Incoming(json.dumps({"id": f"row-{i}", **row}).encode(), f"rows.{i}") for i, row in enumerate(frame.iter_rows(named=True))]
+    for at in range(0, ROWS, 50):
+        scorer.settle(await scorer.score(messages[at : at + 50]))
+    assert (scorer.counts.answered, scorer.counts.dead) == (ROWS, 0)
+    window.close()
+    log.close()
+    store.close()
+    logged = {record.id: record.features for record in read_log(tmp_path / "log")[0] if isinstance(record, PredictionRecord)}
+    for i in range(ROWS):
+        assert logged[f"row-{i}"] == matrix[i].astype("<f8").tobytes(), f"row {i}"
 
 
 def test_a_disabled_feature_takes_the_expressions_that_read_it_along() -> None:
