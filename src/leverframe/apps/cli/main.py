@@ -5,6 +5,7 @@ import sys
 import typer
 
 from leverframe.apps.cli import (
+    commands_backup,
     commands_contracts,
     commands_data,
     commands_data_stream,
@@ -79,6 +80,7 @@ for _module in (
     commands_serving,
     commands_sources,
     commands_stream,
+    commands_backup,
     commands_record,
     commands_evidence,
     commands_policy,
