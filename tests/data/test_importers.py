@@ -96,6 +96,14 @@ def test_a_function_of_the_team_is_named_where_pandera_s_own_file_forgets_it() -
     assert "# not as the suite says: column customer: spelled" in imported("orders.export.json").text
 
 
+def test_an_older_pandera_s_checks_are_known_by_their_functions() -> None:
+    done = imported("older.export.json")
+    columns = {column.name: column for column in done.contract.columns}
+    assert (columns["status"].enumeration, columns["amount"].minimum, columns["amount"].maximum) == (("open", "paid"), 0, 5)
+    assert (columns["order_id"].minimum, columns["order_id"].unique) == (1, True)
+    assert [fault.got for fault in done.left if "function of yours" in fault.what] == ["even"]
+
+
 def test_the_older_pandera_form_is_read_too() -> None:
     done = imported("orders.pandera_0_20.yaml")
     assert "imported from pandera 0.20.4" in done.text

@@ -67,7 +67,9 @@ def _column(column: Any) -> dict[str, Any]:
 def _check(check: Any) -> dict[str, Any]:
     """A check by the name of pandera's own function, whatever a team calls it; another function by the team's name for it."""
     function = getattr(check, "_check_fn", None)
-    built_in = getattr(function, "_name", "")
+    # Newer versions keep the name apart; older ones dispatch to functions of one of its modules.
+    of_pandera = "builtin_checks" in str(getattr(function, "__module__", ""))
+    built_in = getattr(function, "_name", "") or (getattr(function, "__name__", "") if of_pandera else "")
     name = built_in or check.name or getattr(function, "__name__", "")
     stats = {str(key): _plain(value) for key, value in (check.statistics or {}).items()} if built_in else {}
     return {**stats, "options": {"check_name": str(name), "raise_warning": bool(check.raise_warning)}}
