@@ -114,6 +114,14 @@ def test_the_older_pandera_form_is_read_too() -> None:
     assert "index" in {fault.got for fault in done.left}
 
 
+def test_a_column_that_may_be_absent_holds_no_nulls_where_it_is_there() -> None:
+    document = {"columns": {"a": {"dtype": "int64"}, "b": {"dtype": "int64", "required": False}}}
+    contract = import_suite(pandera_suite(document), dataset="d", team="t", owner="o").contract
+    assert check(pl.DataFrame({"a": [1]}), contract, 0).report.accepted
+    assert not check(pl.DataFrame({"a": [1], "b": [None]}, schema={"a": pl.Int64, "b": pl.Int64}), contract, 0).report.accepted
+    assert not check(pl.DataFrame({"b": [1]}), contract, 0).report.accepted
+
+
 def test_rows_that_pandera_drops_are_set_aside() -> None:
     document = {"schema_type": "dataframe", "drop_invalid_rows": True, "columns": {"a": {"dtype": "int64", "greater_than": 0}}}
     contract = import_suite(pandera_suite(document), dataset="d", team="t", owner="o").contract

@@ -28,7 +28,8 @@ Kind = Literal[
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """One rule about the values of ``columns``; a predicate (SQL, true of a bad row) names its columns itself.
 
-    ``share_max`` (0 to 1) of the rows may break it. ``where`` is the place in the suite, for what is said about it.
+    ``share_max`` (0 to 1) of the rows may break it. ``apart``: it is no fact of the column, because it asks nothing where the column is
+    absent. ``where`` is the place in the suite, for what is said about it.
     """
 
     kind: Kind
@@ -38,6 +39,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     share_max: float = 0.0
     severity: Severity = "refuse"
     description: str = ""
+    apart: bool = False
 
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True):

@@ -145,9 +145,8 @@ def _place(
         return
     claim = msgspec.structs.replace(claim, value=value)
     held = facts[claim.columns[0]] if typed else {}
-    plain = (
-        typed is not None and claim.share_max == 0 and claim.severity == suite.severity and claim.kind not in ("not_pattern", "excluded")
-    )
+    alike = claim.share_max == 0 and claim.severity == suite.severity and not claim.apart
+    plain = typed is not None and alike and claim.kind not in ("not_pattern", "excluded")
     if plain and claim.kind in _LIMITS | {"length_min", "length_max"}:
         lower = claim.kind in ("minimum", "exclusive_minimum", "length_min")
         held[claim.kind] = value if claim.kind not in held else max(held[claim.kind], value) if lower else min(held[claim.kind], value)
