@@ -23,6 +23,7 @@ from leverframe.core.prediction import FRAME, LabelRecord, PredictionRecord, dec
 from leverframe.core.schema import InputColumn, RequestField, Signature
 from leverframe.core.segment import DATA_OFFSET, unpack_header
 from leverframe.governance.artifacts import ArtifactStore
+from leverframe.governance.policy import Policy
 from leverframe.release.records import KIND_MODEL
 from leverframe.serving.log_segments import SegmentLog
 
@@ -74,9 +75,11 @@ class Bench:
             artifacts=ArtifactStore(f"file://{home / 'artifacts'}"),
             publisher=SimpleNamespace(publish=lambda: None),
             trust=None,
+            policy=Policy(),
         )
         self.experiments = Experiments(self.parts)  # type: ignore[arg-type]
         self.signatures = {1: signature("north", "south"), 2: signature("south", "north"), 3: signature("south", "north")}
+        self.experiments._requirements = SimpleNamespace(observe=lambda version: None)  # type: ignore[assignment]
         self.experiments._signature = lambda bundle, envelope: self.signatures[int(bundle[-1])]  # type: ignore[method-assign]
         self.loop = ExperimentLoop(self.parts)  # type: ignore[arg-type]
 

@@ -3,19 +3,24 @@
 import msgspec
 import pytest
 from tests.release.experiment_rig import ALICE, BOB, CLICK, ENV, LOYALTY, NAME, REGION, TEAM, Crowd, ExperimentRig, column, refused
+from tests.release.harness import version
 
+from leverframe.apps.platform.looking import Looking
 from leverframe.core.actor import PLATFORM, Actor
 from leverframe.core.assignment import Assigner
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput
 from leverframe.core.route import Endpoint
 from leverframe.governance.policy import Policy
-from leverframe.release.commands import ApplyPlan, FreezeReleases, Pin, PlanRelease, Rollback
+from leverframe.release.commands import ApplyPlan, DeclareTeamRules, FreezeReleases, Pin, PlanRelease, Rollback
 from leverframe.release.experiments.controller import ExperimentController
 from leverframe.release.experiments.plan import KIND_EXPERIMENT_PLAN, ExperimentPlan, Guardrail, Primary
-from leverframe.release.experiments.planning import ApproveExperiment, StartExperiment
+from leverframe.release.experiments.planning import ApproveExperiment, StartExperiment, experiment_facts
 from leverframe.release.experiments.running import ConcludeExperiment, StopExperiment
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
+from leverframe.release.plans.team_rules import Environment, TeamRules
+from leverframe.release.plans.windows import Calendar, Opening
+from leverframe.release.requirements.observed import ObserveBundle
 
 V1, V2, V3 = (f"flight-delay@v{n}" for n in (1, 2, 3))
 MANY = Crowd(callers=4_000)
@@ -305,16 +310,33 @@ def test_evidence_cannot_be_made_up_by_people_and_a_winner_is_a_variant():
         rig.write(PLATFORM, ConcludeExperiment(experiment=id, owner_team=TEAM, outcome="winner", winner=V1, reason="no variant"))
 
 
-def started_under_policy(tier: str, gates: str, approvers: tuple[str, ...], starter: str = "ann") -> str:
+SHOWN = {
+    "signed": True,
+    "owner": True,
+    "runbook": True,
+    "card_missing": [],
+    "lineage_missing": [],
+    "incidents_open": 0,
+    "alerts_open": 0,
+    "error_budget_left_ppm": 1_000_000,
+    "excepted": [],
+}
+
+
+def started_under_policy(tier: str, gates: str, approvers: tuple[str, ...], starter: str = "ann", **evidence: object) -> str:
     """What the shipped policy says to the start of an experiment with a version of this tier and these gates."""
-    facts = {
-        "tier": tier,
-        "gates": gates,
-        "approvals_valid": len(approvers),
-        "frozen": False,
-        "author": "ann",
-        "unattended": False,
-    }
+    facts = (
+        SHOWN
+        | evidence
+        | {
+            "tier": tier,
+            "gates": gates,
+            "approvals_valid": len(approvers),
+            "frozen": False,
+            "author": "ann",
+            "unattended": False,
+        }
+    )
     decision = Policy().decide(Actor(subject=starter, roles=("engineer",), teams=(TEAM,)), "Experiment.Start", "x/y", TEAM, facts)
     return "" if decision.allowed else ", ".join(decision.policy_ids)
 
@@ -325,6 +347,37 @@ def test_an_experiment_needs_what_a_release_needs_before_callers_meet_its_varian
     assert "experiment-approved" in started_under_policy("high", "pass", ("bob",))
     assert "experiment-approved" in started_under_policy("low", "pass", ())
     assert "experiment-gates-passed" in started_under_policy("low", "inconclusive", ("bob",))
+    assert started_under_policy("low", "pass", ("bob",), signed=False) == "evidence-signed"
+    assert started_under_policy("low", "pass", ("bob",), card_missing=["limitations"]) == ""
+    assert started_under_policy("high", "pass", ("bob", "carol"), card_missing=["limitations"]) == "evidence-card"
+
+
+def test_what_one_variant_lacks_the_experiment_lacks():
+    rig = ExperimentRig()
+    broken = ObserveBundle(
+        bundle=version(3).bundle, envelope=version(3).envelope, signed=False, card_missing=("limitations",), lineage_missing=()
+    )
+    rig.write(PLATFORM, broken)
+    found = []
+    for versions in ((V2,), (V2, V3)):
+        plan = rig.plan_experiment(*versions)
+        facts = experiment_facts(StartExperiment(plan=plan, owner_team=TEAM), Looking(rig.journal, ALICE, 0))
+        found.append((facts["signed"], facts["card_missing"], facts["gates"]))
+    assert found == [(True, [], "pass"), (False, ["limitations"], "pass")]
+
+
+def test_callers_meet_new_versions_only_in_the_teams_hours_and_by_the_teams_way():
+    rig = ExperimentRig()
+    planned = rig.plan_experiment()
+    closed = Calendar(zone="UTC", openings=(Opening(opens="01:00", closes="02:00"),))
+    rules = TeamRules(team=TEAM, environments=(Environment(name=ENV, calendar=closed),))
+    rig.write(ALICE, DeclareTeamRules(rules=rules, reason="at night"))
+    assert "nothing starts now" in refused(rig, StartExperiment(plan=planned, owner_team=TEAM))
+    by_stage = TeamRules(team=TEAM, environments=(Environment(name="stage"), Environment(name=ENV, demands="live")))
+    rig.write(ALICE, DeclareTeamRules(rules=by_stage, reason="by way of stage"))
+    assert "stage" in refused(rig, StartExperiment(plan=planned, owner_team=TEAM))
+    rig.write(ALICE, DeclareTeamRules(rules=TeamRules(team=TEAM), reason="as before"))
+    assert rig.write(ALICE, StartExperiment(plan=planned, owner_team=TEAM))["experiment"]
 
 
 def test_an_approval_is_of_exactly_one_plan_by_another_person():

@@ -8,8 +8,9 @@ import msgspec
 
 from leverframe.apps.platform.experiment_reports import ExperimentReports
 from leverframe.apps.platform.experiment_traffic import forecast, today
+from leverframe.apps.platform.looking import Looking
 from leverframe.apps.platform.parts import Parts
-from leverframe.apps.platform.requirements import APPROVALS_NEEDED
+from leverframe.apps.platform.requirements import APPROVALS_NEEDED, Requirements
 from leverframe.apps.platform.views.experiments import ExperimentPlanView, ExperimentRequest, ExperimentView, ReportView
 from leverframe.apps.platform.views.release import IntervalPoint
 from leverframe.core.actor import Actor
@@ -21,9 +22,10 @@ from leverframe.core.model import SIGNATURE, ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import Signature
 from leverframe.governance.bundles import open_bundle
+from leverframe.governance.decision import OWN_POLICY, OwnPolicy
 from leverframe.release.experiments.decide import ending
 from leverframe.release.experiments.plan import KIND_EXPERIMENT_PLAN, Column, ExperimentPlan
-from leverframe.release.experiments.planning import ApproveExperiment, PlanExperiment, StartExperiment
+from leverframe.release.experiments.planning import ApproveExperiment, PlanExperiment, StartExperiment, experiment_facts
 from leverframe.release.experiments.records import KIND_EXPERIMENT, KIND_READOUT, Experiment, ReadoutNote
 from leverframe.release.experiments.running import StopExperiment
 from leverframe.release.planning.planning import version_id
@@ -39,6 +41,7 @@ class Experiments:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._reports = ExperimentReports(parts)
+        self._requirements = Requirements(parts)
 
     # Plans -------------------------------------------------------------------------------------------------------
 
@@ -56,6 +59,8 @@ class Experiments:
         if request.hash_field and request.hash_field not in {field.name for field in signatures[0].request}:
             raise _unknown("hash_field", request.hash_field, [field.name for field in signatures[0].request])
         shares = request.shares or tuple(round(100.0 / (len(versions) + 1), 4) for _ in versions)
+        for version in versions:
+            self._requirements.observe(version)
         command = PlanExperiment(
             environment=request.environment,
             endpoint=request.endpoint,
@@ -146,13 +151,8 @@ class Experiments:
             for approval in ledger.find(KIND_APPROVAL, Approval, prefix=f"{plan.digest}/")
             if not approval.withdrawn and now_us < approval.expires_us and approval.approver != plan.author
         ]
-        missing = []
-        for variant in plan.variants:
-            version = ledger.get(KIND_MODEL_VERSION, version_id(variant.version.version), ModelVersion)
-            if version is None or version.gates != "pass":
-                gates = version.gates if version is not None else "unknown"
-                missing.append(f"gates of {variant.version.version} are {gates}: lever models show {variant.version.version}")
         needed = APPROVALS_NEEDED.get(plan.risk_tier, 2)
+        missing = self._missing(plan)
         if len(approvals) < needed:
             more = needed - len(approvals)
             missing.append(f"{more} more approval{'s' if more > 1 else ''} by someone other than {plan.author}")
@@ -163,6 +163,18 @@ class Experiments:
             needed=needed,
             missing=tuple(missing),
         )
+
+    def _missing(self, plan: ExperimentPlan) -> list[str]:
+        """What keeps it from starting beside approvals, asked of the very policies that will decide."""
+        asking, now_us = Actor(subject="somebody", roles=("engineer",), teams=(plan.team,)), self._parts.clock.now_us()
+        command = StartExperiment(plan=plan.digest, owner_team=plan.team)
+        facts = experiment_facts(command, Looking(self._parts.ledger, asking, now_us))
+        own = tuple(policy.text for policy in self._parts.ledger.find(OWN_POLICY, OwnPolicy))
+        decision = self._parts.policy.with_own(own).decide(asking, command.action, command.resource(), plan.team, facts)
+        if decision.allowed:
+            return []
+        denied = zip(decision.policy_ids, decision.reasons, strict=False)
+        return [f"{reason} ({rule})" for rule, reason in denied if rule != "experiment-approved"]
 
     def approve(self, actor: Actor, digest: str, *, note: str, key: str) -> ExperimentPlanView:
         """Approve exactly this plan."""

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from leverframe.core.clock import iso_from_us
 from leverframe.core.command import Command, Transaction
 from leverframe.core.digest import Digest, canonical_json
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
@@ -27,9 +28,13 @@ from leverframe.release.experiments.plan import (
 )
 from leverframe.release.experiments.records import KIND_EXPERIMENT, Experiment
 from leverframe.release.experiments.running import begin, require_free
+from leverframe.release.planning.environments import require_way
 from leverframe.release.planning.planning import APPROVAL_EXPIRES_MAX_US, APPROVAL_EXPIRES_US, version_id
 from leverframe.release.plans.plan import LABEL_HORIZON_US, VersionRef
+from leverframe.release.plans.team_rules import TeamRules, rules_of
+from leverframe.release.plans.windows import closed_because, opens_at
 from leverframe.release.records import KIND_APPROVAL, KIND_ENDPOINT, KIND_MODEL, KIND_MODEL_VERSION, KIND_RELEASE, Approval, Release
+from leverframe.release.requirements.facts import evidence_facts
 from leverframe.release.rollout.rollout import require_team
 from leverframe.release.rollout.routes import next_value
 
@@ -190,7 +195,11 @@ def experiment_facts(command: _OnPlan, tx: Transaction) -> Mapping[str, Any]:
     plan = get_experiment_plan(tx, command.plan)
     found = [(variant, tx.get(KIND_MODEL_VERSION, version_id(variant.version.version), ModelVersion)) for variant in plan.variants]
     passed = all(version is not None and version.bundle == v.version.bundle and version.gates == "pass" for v, version in found)
-    return {
+    evidence = [
+        evidence_facts(tx, _Met(candidate=v.version, endpoint=plan.endpoint, digest=plan.digest, author=plan.author, team=plan.team))
+        for v in plan.variants
+    ]
+    return _weakest(evidence) | {
         "tier": "low" if all(version is not None and version.risk_tier == "low" for _, version in found) else "high",
         "gates": "pass" if passed else "inconclusive",
         "approvals_valid": len(valid_approvals(tx, plan)),
@@ -198,6 +207,46 @@ def experiment_facts(command: _OnPlan, tx: Transaction) -> Mapping[str, Any]:
         "author": plan.author,
         "unattended": tx.actor.kind != "human",
     }
+
+
+class _Met(msgspec.Struct, frozen=True, kw_only=True):
+    """One variant as the evidence rules ask about it."""
+
+    candidate: VersionRef
+    endpoint: str
+    digest: Digest
+    author: str
+    team: str
+
+
+def _weakest(evidence: list[dict[str, Any]]) -> dict[str, Any]:
+    """What holds of every variant: true only where all are, what any of them lacks, the worst count."""
+    facts: dict[str, Any] = {}
+    for name in evidence[0]:
+        values = [each[name] for each in evidence]
+        if isinstance(values[0], bool):
+            facts[name] = all(values)
+        elif isinstance(values[0], list):
+            facts[name] = sorted({item for value in values for item in value})
+        else:
+            facts[name] = min(values) if name == "error_budget_left_ppm" else max(values)
+    return facts
+
+
+def _require_hours(tx: Transaction, plan: ExperimentPlan, rules: TeamRules) -> None:
+    """Callers meet new versions only in the hours in which the team lets releases climb; ending an experiment works at any hour."""
+    environment = rules.environment(plan.environment)
+    calendar = environment.calendar if environment is not None else None
+    reason = closed_because(calendar, tx.now_us) if calendar is not None else ""
+    if calendar is not None and reason:
+        opens_us = opens_at(calendar, tx.now_us)
+        raise Refused(
+            f"nothing starts now: {reason}",
+            where=plan.endpoint_id,
+            expected=f"open again at {iso_from_us(opens_us)}" if opens_us is not None else "open again within a year: it does not",
+            got=iso_from_us(tx.now_us),
+            next_step="wait",
+        )
 
 
 def start_experiment(command: StartExperiment, tx: Transaction) -> dict[str, Any]:
@@ -211,6 +260,10 @@ def start_experiment(command: StartExperiment, tx: Transaction) -> dict[str, Any
     freeze = frozen(tx, plan.environment, plan.endpoint)
     if freeze is not None:
         raise Refused(f"releases are frozen: {freeze.reason}", where=plan.endpoint_id, next_step="lever unfreeze, or wait")
+    rules = rules_of(tx, plan.team)
+    for variant in plan.variants:
+        require_way(tx, rules, plan.environment, plan.endpoint, variant.version)
+    _require_hours(tx, plan, rules)
     endpoint = require_free(tx, plan)
     live = endpoint.live
     if live is None or (live.version, live.bundle) != (plan.control.version, plan.control.bundle):

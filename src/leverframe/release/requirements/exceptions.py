@@ -10,7 +10,7 @@ from leverframe.core.command import Command, Journal, Transaction
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from leverframe.governance.identity import holds_role
-from leverframe.release.approvals.approvals import APPROVER_ROLE
+from leverframe.release.approvals.approvals import APPROVER_ROLE, Approvable
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
 from leverframe.release.records import KIND_RELEASE, Release
 from leverframe.release.rollout.rollout import require_team
@@ -133,7 +133,7 @@ def exception_facts(command: _OnRule, tx: Transaction) -> Mapping[str, Any]:
     return {"author": plan.author if plan is not None else "", "person": tx.actor.kind == "human", "granting": granting}
 
 
-def exceptions_in_force(records: Journal | Transaction, plan: ReleasePlan, now_us: int) -> tuple[RuleException, ...]:
+def exceptions_in_force(records: Journal | Transaction, plan: Approvable, now_us: int) -> tuple[RuleException, ...]:
     """Exceptions of exactly this plan that count now: not withdrawn, not expired, not by its author, granted in a role still held."""
     return tuple(
         granted

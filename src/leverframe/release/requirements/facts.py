@@ -3,14 +3,15 @@
 Which tier needs which of them is said in one place, ``governance/policies/35-evidence.cedar``.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from leverframe.core.alert import Alert
 from leverframe.core.command import Transaction
 from leverframe.core.model import ModelSpec
-from leverframe.release.plans.plan import ReleasePlan
+from leverframe.release.approvals.approvals import Approvable
+from leverframe.release.plans.plan import VersionRef
 from leverframe.release.records import KIND_MODEL
 from leverframe.release.requirements.exceptions import exceptions_in_force
 from leverframe.release.requirements.observed import KIND_OBSERVED, ObservedBundle, stated
@@ -40,7 +41,21 @@ class _Budget(msgspec.Struct, frozen=True):
     left: float
 
 
-def evidence_facts(tx: Transaction, plan: ReleasePlan) -> dict[str, Any]:
+class Evidenced(Approvable, Protocol):
+    """A plan by which callers come to meet a version: a release's, or one variant of an experiment's."""
+
+    @property
+    def candidate(self) -> VersionRef:
+        """The version they meet."""
+        ...
+
+    @property
+    def endpoint(self) -> str:
+        """Where."""
+        ...
+
+
+def evidence_facts(tx: Transaction, plan: Evidenced) -> dict[str, Any]:
     """What the evidence rules decide on.
 
     Whom to call and what to do is asked of the model's declaration as it is now; what the card says, of the bundle that is released. An
