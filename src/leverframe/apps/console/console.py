@@ -21,6 +21,7 @@ from leverframe.apps.console import (
     pages_features,
     pages_lineage,
     pages_policies,
+    pages_promoting,
     pages_requirements,
     pages_webhooks,
 )
@@ -45,12 +46,13 @@ WITH_PAGES = (
     pages_features,
     pages_lineage,
     pages_policies,
+    pages_promoting,
     pages_webhooks,
 )
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-WITH_FORMS = (actions, pages_experiments, pages_policies, pages_requirements)
+WITH_FORMS = (actions, pages_experiments, pages_policies, pages_promoting, pages_requirements)
 
 
 class Console:
