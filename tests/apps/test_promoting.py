@@ -14,6 +14,7 @@ from leverframe.apps.platform.plan_overrides import command_fields, read_overrid
 from leverframe.apps.platform.promoting import Promoting
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.rollouts import Rollouts
+from leverframe.apps.platform.status import Status
 from leverframe.apps.platform.views import PlanRequest
 from leverframe.apps.platform.views.promoting import LiftRequest, PromoteRequest, TeamRulesRequest
 from leverframe.apps.platform.watching import Watching
@@ -281,3 +282,42 @@ def test_a_plan_is_shown_with_what_it_can_see_by_todays_traffic(shop: Shop) -> N
     assert any("canary 10 % can see +4.0 points of failing answers in about" in sentence for sentence in sheet.sees)
     shop.traffic.append(b"\xc1")
     assert plan_sheet(shop.releases.plan_of(plan.digest)).sees == ()
+
+
+def test_a_flagged_release_is_a_problem_of_the_first_page_until_a_person_keeps_it(shop: Shop) -> None:
+    for number in (2, 3):
+        shop.ledger.write(PLATFORM, RegisterHere(record=version(number)), key=f"v{number}")
+    shop.release("prod")
+    started = []
+    for number in (2, 3):
+        command = PlanRelease(
+            environment="prod",
+            endpoint=NAME,
+            version=f"{NAME}@v{number}",
+            owner_team=TEAM,
+            strategy="blue_green",
+            watch_us=0,
+            rules=(),
+            dependants="flag",
+        )
+        plan = shop.ledger.write(ALICE, command, key=f"plan-{number}").result
+        shop.start(plan["plan"])
+        started.append(plan["release"])
+    parts = SimpleNamespace(
+        ledger=shop.ledger,
+        clock=shop.clock,
+        settings=SimpleNamespace(environment="prod", clock="system"),
+        probe=SimpleNamespace(state=lambda: SimpleNamespace(down=())),
+    )
+    none = SimpleNamespace(alerts=lambda *, open_only: (), entries=lambda *, limit: (), plans=lambda: ())
+    asked = SimpleNamespace(endpoints=lambda: (), releases=shop.releases.releases, reviews=shop.releases.reviews, plans=lambda: ())
+    status = Status(parts, asked, none, none, none)
+    assert status.status().ok
+    rollouts = Rollouts(shop.promoting._parts, shop.releases)
+    rollouts.rollback(OLGA, started[0], "bad labels", key="back")
+    found = status.status()
+    assert not found.ok
+    assert f"{started[1]} is flagged: rests on flight-delay@v2, taken back: bad labels" in found.sentence
+    assert found.needs[0]["command"] == f"lever release keep {started[1]} --reason '...'"
+    rollouts.keep(OLGA, started[1], "measured again", key="keep")
+    assert status.status().ok

@@ -42,6 +42,7 @@ class Status:
         unreviewed = [review for review in self._releases.reviews() if review.open]
         problems = [
             *(f"{review.release} was started by breaking the glass and is not reviewed" for review in unreviewed),
+            *(f"{release.id} is flagged: {release.flagged}" for release in releases if release.flagged),
             *(f"{len(alerts)} open alert{'s' if len(alerts) > 1 else ''}" for _ in [0] if alerts),
             *(f"no gateway answers for {name}" for name in down),
             *(f"{name} runs an older route than wanted" for name in behind),
@@ -76,6 +77,8 @@ class Status:
                 what = f"{review.opened_by} broke the glass for {review.release}: {review.reason}"
                 needs.append({"what": what, "command": f"lever release review {review.release} --finding '...'"})
         for release in self._releases.releases():
+            if release.flagged:
+                needs.append({"what": f"{release.id}: {release.flagged}", "command": f"lever release keep {release.id} --reason '...'"})
             if release.state == "holding":
                 needs.append({"what": f"release {release.id} holds: {release.summary}", "command": f"lever release status {release.id}"})
         return tuple(needs)
