@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from tests.release.harness import ALICE, TEAM, Rig, plan_of
 
 from leverframe.core.clock import HOUR_US
 from leverframe.core.prediction import LabelRecord, PredictionRecord
+from leverframe.release.commands import ApplyPlan
 from leverframe.release.evidence.forecast import Today
 from leverframe.release.evidence.plan_forecast import forecast_plan
 from leverframe.release.evidence.traffic import HOURS_MAX, PAIRS_MIN, REQUESTS_MAX, TrafficMeter
@@ -122,3 +124,24 @@ def test_without_traffic_no_time_is_told_and_an_endpoint_at_once_only_watches() 
     assert unknown.sentence == "nothing is known of today's traffic: no time can be told"
     at_once = forecast_plan(plan(strategy="blue_green", stages=default_stages("blue_green")), None)
     assert at_once.sentence == "everyone at once, then watched for about 2 days"
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_release_takes_about_as_long_as_its_plan_said(seed: int) -> None:
+    rig = Rig(seed=seed)
+    for _ in range(24):
+        rig.serve()
+    meter = TrafficMeter()
+    meter.take(rig.log)
+    digest = rig.plan("flight-delay@v2")
+    said = forecast_plan(plan_of(rig, digest), meter.traffic()[0])
+    assert said.hours is not None
+    started_us = rig.clock.now_us()
+    release = rig.write(ALICE, ApplyPlan(plan=digest, owner_team=TEAM))["release"]
+    for _ in range(24 * 10):
+        rig.serve()
+        rig.tick()
+        if rig.state(release).state != "running":
+            break
+    assert rig.state(release).state == "watching"
+    assert 0.5 < (rig.clock.now_us() - started_us) / HOUR_US / said.hours < 2.0
