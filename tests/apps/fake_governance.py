@@ -64,3 +64,44 @@ class FakeExceptions:
     def withdraw(self, actor: Actor, digest: str, rule: str, *, key: str) -> views.ExceptionView:
         self._calls.write(self._access, actor, "Release.Except", key, digest, rule)
         return self._one(digest, rule, withdrawn=True)
+
+
+class FakeRegistries:
+    def __init__(self, calls: "Calls", access: "FakeAccess") -> None:
+        self._calls, self._access = calls, access
+
+    def one(self, name: str) -> views.RegistryView:
+        followed = views.FollowedView(
+            number=3, version="delays@v4", evaluated="delays@v5", plan=records.digest("plan3"), failure="", at_us=records.NOW_US
+        )
+        return views.RegistryView(
+            name=name,
+            host="https://mlflow.example.com/…",
+            source="delays",
+            model="delays",
+            team="flights",
+            environment="prod",
+            endpoint="delays",
+            watch="",
+            alias="champion",
+            by="olga",
+            at_us=records.NOW_US,
+            followed=(followed,),
+            alias_number=2,
+            alias_version="delays@v3",
+        )
+
+    def list(self) -> tuple[views.RegistryView, ...]:
+        return (self.one("mlflow"),)
+
+    def add(self, actor: Actor, request: views.RegistryRequest, *, key: str) -> views.RegistryView:
+        self._calls.write(self._access, actor, "Registries.Manage", key, request)
+        return self.one(request.name)
+
+    def look(self, actor: Actor, name: str, *, key: str) -> views.RegistryView:
+        self._calls.write(self._access, actor, "Registries.Manage", key, name)
+        return self.one(name)
+
+    def remove(self, actor: Actor, name: str, *, key: str) -> dict[str, object]:
+        self._calls.write(self._access, actor, "Registries.Manage", key, name)
+        return {"registry": name}

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.apps import fake_records as records
 from tests.apps.fake_experiments import FakeExperiments
-from tests.apps.fake_governance import FakeExceptions, FakeHistory
+from tests.apps.fake_governance import FakeExceptions, FakeHistory, FakeRegistries
 from tests.apps.fake_keeping import FakeErasing, FakeFetching, FakeKeeping, FakeSources
 from tests.apps.fake_reproducing import FakeReproducing
 from tests.apps.fake_streams import FakeStreams
@@ -562,6 +562,7 @@ class FakePlatform:
         self.training = FakeTraining(self.calls, access)
         self.reproducing = FakeReproducing(self.calls, access)
         self.release = FakeRelease(self.calls, access)
+        self.registries = FakeRegistries(self.calls, access)
         self.exceptions = FakeExceptions(self.calls, access)
         self.history = FakeHistory(self.calls, access)
         self.operating = FakeOperating(self.calls, access)
@@ -620,6 +621,7 @@ class EmptyPlatform(FakePlatform):
         self.release.plans = lambda: ()  # type: ignore[method-assign]
         self.release.releases = lambda endpoint="": ()  # type: ignore[method-assign]
         self.release.endpoints = lambda: ()  # type: ignore[method-assign]
+        self.registries.list = lambda: ()  # type: ignore[method-assign]
         self.exceptions.list = lambda digest="": ()  # type: ignore[method-assign]
         self.experiments.plans = lambda: ()  # type: ignore[method-assign]
         self.experiments.experiments = lambda endpoint="": ()  # type: ignore[method-assign]

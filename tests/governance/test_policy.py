@@ -83,13 +83,13 @@ MATRIX = {
     "operator": READS
     | {"Serving.Score", "Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"}
     | {"Experiment.Stop"}
-    | {"Data.Forget", "Features.Forget", "Webhooks.Read", "Webhooks.Manage"},
+    | {"Data.Forget", "Features.Forget", "Webhooks.Read", "Webhooks.Manage", "Registries.Manage"},
     "auditor": READS | {"Audit.Read", "Tokens.Read", "Release.Review"},
     "service": READS | {"Data.Ingest", "Serving.Score"},
     "admin": POLICY.actions
     - {"Experiment.Conclude", "Experiment.Note"}
     - {"Release.Advance", "Release.Approve", "Release.Review", "Data.Collect", "Data.Erase", "Features.RecordParity"}
-    - {"Release.Except", "Release.Observe", "Monitoring.Judge"},
+    - {"Release.Except", "Release.Observe", "Monitoring.Judge", "Registries.Follow"},
     "platform": READS
     | {
         "Audit.Read",
@@ -111,6 +111,8 @@ MATRIX = {
         "Monitoring.Alert",
         "Monitoring.Incident",
         "Monitoring.Judge",
+        "Registries.Follow",
+        "Training.ApplyModel",
         "Release.Observe",
     },
 }

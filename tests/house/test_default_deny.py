@@ -30,6 +30,7 @@ VALUES = {
     "tenant": "acme",
     "webhook": "ops-chat",
     "rule": "evidence-runbook",
+    "registry": "mlflow",
     "erasure": "erasure-1",
     "thing": "weather.temp",
     "source": "landing",

@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     openlineage_url: str = Field(
         default="", description="OpenLineage collector, on a host of egress_hosts, that is sent run events; empty: none"
     )
+    mlflow_token: str = Field(default="", description="what MLflow registries are told: a bearer token, or user:password; empty: nothing")
+    registry_interval_s: float = Field(default=30.0, gt=0, description="pause between two looks at the registries that are followed")
     witness_url: str = Field(
         default="", description="witness, on a host of egress_hosts, that is sent signed checkpoints of the audit chain; empty: none"
     )

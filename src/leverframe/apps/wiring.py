@@ -31,6 +31,7 @@ from leverframe.monitoring.error_budget import HANDLERS as BUDGETS
 from leverframe.release.commands import HANDLERS as RELEASE
 from leverframe.serving.commands import HANDLERS as SERVING
 from leverframe.training.handlers import HANDLERS as TRAINING
+from leverframe.training.registries import HANDLERS as REGISTRIES
 
 HANDLERS: tuple[Handles, ...] = (
     *GOVERNANCE,
@@ -39,6 +40,7 @@ HANDLERS: tuple[Handles, ...] = (
     *FEATURES,
     *SERVICES,
     *TRAINING,
+    *REGISTRIES,
     *RELEASE,
     *SERVING,
     *MONITORING,

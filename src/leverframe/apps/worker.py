@@ -27,6 +27,7 @@ from leverframe.apps.platform.materializing import WORKFLOW as MATERIALIZE
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.reproducing import WORKFLOW as REPRODUCE
 from leverframe.apps.platform.training import WORKFLOW
+from leverframe.apps.registry_loop import RegistryLoop
 from leverframe.apps.reproduce_workflow import ReproduceWorkflow
 from leverframe.apps.settings import Settings
 from leverframe.apps.training_workflow import TrainingWorkflow
@@ -113,6 +114,7 @@ class Worker:
             ("experiments", ExperimentLoop(self._parts).look, pause_s),
             ("parity", ParityCheck(self._parts, sample).look, PARITY_LOOK_S),
             ("checkpoint", self._checkpoints().look, CHECKPOINT_EVERY_S),
+            ("registries", RegistryLoop(self._parts).look, self._settings.registry_interval_s),
             ("egress", EgressLoop(self._parts).look, EGRESS_PAUSE_S),
             ("data", DataLoop(self._parts).look, LOOK_EVERY_S),
         ]

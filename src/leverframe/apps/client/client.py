@@ -26,6 +26,7 @@ from leverframe.apps.client.policies import PoliciesClient
 from leverframe.apps.client.projects import ProjectsClient
 from leverframe.apps.client.promoting import PromotingClient
 from leverframe.apps.client.record import AccessClient, AuditClient
+from leverframe.apps.client.registries import RegistriesClient
 from leverframe.apps.client.release import ReleaseClient
 from leverframe.apps.client.rollouts import RolloutsClient
 from leverframe.apps.client.sources import SourcesClient
@@ -75,6 +76,7 @@ class Client:
         self.projects = ProjectsClient(self._transport)
         self.lineage = LineageClient(self._transport)
         self.training = TrainingClient(self._transport)
+        self.registries = RegistriesClient(self._transport)
         self.release = ReleaseClient(self._transport)
         self.experiments = ExperimentsClient(self._transport)
         self.promoting = PromotingClient(self._transport)

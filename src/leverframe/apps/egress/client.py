@@ -1,13 +1,15 @@
-"""The client: one POST to a listed host at a checked address, with bounds on everything, signed with the installation's key.
+"""The client: one exchange with a listed host at a checked address, with bounds on everything. Messages are signed with our key.
 
 Signatures: Standard Webhooks (https://www.standardwebhooks.com), scheme ``v1a`` (Ed25519 over ``id.timestamp.body``). A receiver needs the
 installation's public key (``keys/signing.pub``) and no shared secret, so there is none to leak.
 """
 
 import base64
+import io
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO
 
 import httpx
 import msgspec
@@ -15,12 +17,16 @@ import msgspec
 from leverframe import __version__
 from leverframe.apps.egress.addresses import Network, Resolve, pinned, resolve
 from leverframe.apps.egress.destination import Allowed, Destination, check_allowed, parse_destination
-from leverframe.core.errors import LimitExceeded, Unavailable
+from leverframe.core.errors import LimitExceeded, NotFound, Unavailable
 from leverframe.governance.signing import SigningKey
 
 BODY_BYTES_MAX = 1024 * 1024
 ANSWER_BYTES_MAX = 64 * 1024
 """More of an answer is not read: nothing in it matters but the status."""
+REPLY_BYTES_MAX = 4 * 1024 * 1024
+"""Of an answer that matters, such as a page of a registry."""
+FETCH_S = 300.0
+"""The longest that one answer may take to arrive whole."""
 CONNECT_S, READ_S, WHOLE_S = 5.0, 10.0, 20.0
 TRIED_MAX = 3
 """Addresses of one name that are tried when connecting fails."""
@@ -42,6 +48,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def gone(self) -> bool:
         """Whether the receiver says that it wants nothing more (410)."""
         return self.status == 410
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that was read whole."""
+
+    status: int
+    body: bytes
 
 
 class Egress:
@@ -99,6 +112,60 @@ class Egress:
                 raise Unavailable("no answer", where=destination.shown, got=type(error).__name__) from error
         got = "a certificate that is not trusted for it" if "CERTIFICATE" in str(failure) else "no connection"
         raise Unavailable("nobody answers there", where=destination.shown, got=got) from failure
+
+    def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Reply:
+        """Send a request whose answer matters, and read it whole.
+
+        Raises
+        ------
+        InvalidInput, Forbidden: nothing may be sent there.    Unavailable: no answer.    LimitExceeded: body or answer is too large.
+        """
+        read = io.BytesIO()
+        status = self._exchange(method, url, headers, body, read, REPLY_BYTES_MAX)
+        return Reply(status=status, body=read.getvalue())
+
+    def fetch(self, url: str, headers: Mapping[str, str], into: BinaryIO, bytes_max: int) -> int:
+        """Write what lies at ``url`` into ``into``; how many bytes there were.
+
+        Raises
+        ------
+        As :meth:`ask`, and NotFound: the other side has nothing there.
+        """
+        before = into.tell()
+        status = self._exchange("GET", url, headers, b"", into, bytes_max)
+        if status != 200:
+            raise NotFound("nothing is handed out there", where=parse_destination(url).shown, got=str(status))
+        return into.tell() - before
+
+    def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes, into: BinaryIO, bytes_max: int) -> int:
+        if len(body) > BODY_BYTES_MAX:
+            raise LimitExceeded("too large to be sent", where=method, expected=f"{BODY_BYTES_MAX} bytes", got=str(len(body)))
+        destination = check_allowed(parse_destination(url), self._allowed)
+        addresses = pinned(destination.host, destination.port, self._networks, self._resolve)
+        told = {**headers, "Host": destination.authority, "User-Agent": f"Leverframe/{__version__}", "Accept-Encoding": "identity"}
+        told |= {"Content-Type": "application/json"} if body else {}
+        try:
+            return self._read(method, destination, addresses[0], told, body, into, bytes_max)
+        except httpx.HTTPError as error:
+            raise Unavailable("no answer", where=destination.shown, got=type(error).__name__) from error
+
+    def _read(
+        self, method: str, destination: Destination, address: str, headers: Mapping[str, str], body: bytes, into: BinaryIO, bytes_max: int
+    ) -> int:
+        host = f"[{address}]" if ":" in address else address
+        url = f"{destination.scheme}://{host}:{destination.port}{destination.target}"
+        ends = time.monotonic() + FETCH_S
+        extensions = {"sni_hostname": destination.host}
+        with self._http.stream(method, url, content=body or None, headers=headers, extensions=extensions) as answer:
+            read = 0
+            for part in answer.iter_raw():
+                read += len(part)
+                if read > bytes_max:
+                    raise LimitExceeded("the answer is too large", where=destination.shown, expected=f"at most {bytes_max} bytes")
+                if time.monotonic() > ends:
+                    raise Unavailable("the answer takes too long", where=destination.shown, expected=f"{FETCH_S:g} s")
+                into.write(part)
+            return answer.status_code
 
     def _once(self, destination: Destination, address: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         host = f"[{address}]" if ":" in address else address

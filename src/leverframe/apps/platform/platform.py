@@ -27,6 +27,7 @@ from leverframe.apps.platform.policies import Policies
 from leverframe.apps.platform.projects import Projects
 from leverframe.apps.platform.promoting import Promoting
 from leverframe.apps.platform.pushing import Pushing
+from leverframe.apps.platform.registries import Registries
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.reproducing import Reproducing
 from leverframe.apps.platform.rollouts import Rollouts
@@ -78,6 +79,7 @@ class Platform:
         self.audit = Audit(parts)
         self.access = Access(parts)
         self.policies = Policies(parts)
+        self.registries = Registries(parts)
         self.webhooks = Webhooks(parts)
         self._status = Status(parts, self.release, self.monitoring, self.audit, self.experiments)
 

@@ -155,7 +155,11 @@ class Training:
         return tuple(reversed(self._parts.ledger.find(KIND_MODEL_VERSION, ModelVersion, prefix=f"{model}/")))
 
     def register_import(self, actor: Actor, model: str, request: ImportRequest, *, key: str) -> dict[str, object]:
-        """Register a model made elsewhere as the next version of the declared ``model``; its signature and every file are checked first.
+        """Register a model made elsewhere as the next version of the declared ``model``; raises as :meth:`import_command`."""
+        return dict(self._parts.ledger.write(actor, self.import_command(actor, model, request), key=key).result)
+
+    def import_command(self, actor: Actor, model: str, request: ImportRequest) -> RegisterVersion:
+        """The command that registers a model made elsewhere; its signature and every file are checked first.
 
         Raises
         ------
@@ -180,7 +184,7 @@ class Training:
             _check_judged(spec, msgspec.json.decode(bundle.read(SPEC), type=ModelSpec))
         metrics = {metric.name: metric for metric in report.metrics}
         auc = metrics.get("roc_auc")
-        command = RegisterVersion(
+        return RegisterVersion(
             model=model,
             owning_team=spec.team,
             bundle=request.bundle,
@@ -193,7 +197,6 @@ class Training:
             roc_auc_high=auc.high if auc is not None else None,
             note=request.note,
         )
-        return dict(parts.ledger.write(actor, command, key=key).result)
 
     def version(self, name: str) -> VersionView:
         """One version with the evidence out of its bundle, verified again on the way.

@@ -28,6 +28,7 @@ from leverframe.apps.platform.views.operating import (
 )
 from leverframe.apps.platform.views.project import Backfill, Declarations, ProjectApplied, ProjectPlan, ProjectRequest, ProjectStep
 from leverframe.apps.platform.views.record import AuditView, Check, StatusView, TokenView, VerifyView
+from leverframe.apps.platform.views.registries import FollowedView, RegistryRequest, RegistryView
 from leverframe.apps.platform.views.release import IntervalPoint, PlanRequest, PlanView, ReleaseView, StageLogEntry
 from leverframe.apps.platform.views.requirements import ExceptionRequest, ExceptionView, RequirementView
 from leverframe.apps.platform.views.training import DeletedRows, ImportRequest, RunView, StepView, TrainRequest, VersionView
@@ -53,6 +54,7 @@ __all__ = [
     "FeatureViewView",
     "ForgetEntityRequest",
     "ForgottenView",
+    "FollowedView",
     "FreezeView",
     "HistoryEntry",
     "ImpactView",
@@ -75,6 +77,8 @@ __all__ = [
     "PushView",
     "QuotaRequest",
     "ReleaseView",
+    "RegistryRequest",
+    "RegistryView",
     "RequirementView",
     "RunView",
     "ServiceRequest",

@@ -1,0 +1,31 @@
+"""The worker's look at registries that other people keep."""
+
+from leverframe.apps.egress.addresses import parse_networks
+from leverframe.apps.egress.client import Egress
+from leverframe.apps.egress.destination import parse_allowed
+from leverframe.apps.platform.parts import Parts
+from leverframe.apps.registries.follower import RegistryFollower
+from leverframe.apps.registries.mlflow import MlflowServer
+
+
+class RegistryLoop:
+    """Looks at every registry, through the one egress client.
+
+    Raises
+    ------
+    InvalidInput: a setting is no list of hosts or networks.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        settings = parts.settings
+        hosts, networks = parse_allowed(settings.egress_hosts), parse_networks(settings.egress_networks)
+        self._egress = Egress(hosts, networks, parts.key, authorities=settings.egress_ca_file)
+        self._follower = RegistryFollower(parts, lambda url: MlflowServer(self._egress, url, settings.mlflow_token))
+
+    def look(self) -> None:
+        """One look."""
+        self._follower.look()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._egress.close()
