@@ -110,7 +110,8 @@ def main() -> int:
         frames.write_frame(fd, frames.FAULT, _account(error, frames))
         return _BROKEN
     frames.write_frame(fd, frames.READY, json.dumps({"locks": locks}).encode())
-    os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    # A gateway that was itself started with less priority keeps it: only root may take some back.
+    os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     while True:
         try:
             _, content = frames.read_frame(fd)
