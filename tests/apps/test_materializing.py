@@ -355,3 +355,36 @@ def test_rows_of_a_stream_that_come_while_a_job_runs_are_not_taken_back(place: P
     assert place.queue.work(place.platform.parts) == "done"
     assert place.platform.materializing.job(job.id).status == "done"
     assert place.values(LATEST, ["s0", "s1"]) == [[77.0], [4.0]], "the job wrote over what had been pushed"
+
+
+def test_a_partition_that_was_recorded_and_not_remembered_is_computed_again_and_counts_once(place: Place) -> None:
+    """The worker died between the two: the second time took another number of seconds, which is no other partition."""
+    (job,) = place.platform.materializing.start(place.ana, MaterializeRequest(names=("latest",), mode="full", parts=2), key="twice")
+    place.queue.stop_at = "switch"
+    with pytest.raises(KeyboardInterrupt):
+        place.queue.work(place.platform.parts)
+    del place.queue.steps[f"{job.id}/keys-1"]
+    place.queue.stop_at = ""
+    assert place.queue.work(place.platform.parts) == "done"
+    done = place.platform.materializing.job(job.id)
+    assert (done.status, done.partitions_done, done.rows, done.failure) == ("done", 2, 20, "")
+
+
+def test_a_death_between_a_job_s_end_and_the_view_s_record_leaves_no_view_without_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    (job,) = place.platform.materializing.start(place.ana, MaterializeRequest(names=("latest",), mode="full"), key="end")
+    write = place.platform.parts.ledger.write
+
+    def dies(actor: Any, command: Any, *, key: str) -> Any:
+        if type(command).__name__ == "RecordMaterialization":
+            raise KeyboardInterrupt
+        return write(actor, command, key=key)
+
+    monkeypatch.setattr(place.platform.parts.ledger, "write", dies)
+    with pytest.raises(KeyboardInterrupt):
+        place.queue.work(place.platform.parts)
+    assert place.platform.materializing.job(job.id).status == "done"
+    assert place.platform.details.view("latest").ages == ()
+    monkeypatch.undo()
+    assert place.queue.work(place.platform.parts) == "done"
+    (age,) = place.platform.details.view("latest").ages
+    assert age.watermark_us == job.to_us

@@ -92,8 +92,17 @@ class MaterializeWorkflow:
             seconds=round(time.perf_counter() - began, 6),
             cpu_seconds=round(time.process_time() - began_cpu, 6),
         )
-        self._parts.ledger.write(PLATFORM, command, key=f"{request.job_id}/{part.name}")
+        self._recorded(request, command)
         return dict(msgspec.to_builtins(Computed(rows=found.rows_read, newest_us=found.newest_us)))
+
+    def _recorded(self, request: JobRequest, command: RecordPartition) -> None:
+        """Record a partition once: a death before the step was remembered repeats it, and it took other seconds then."""
+        try:
+            self._parts.ledger.write(PLATFORM, command, key=f"{request.job_id}/{command.partition}")
+        except Conflict:
+            job = self._parts.ledger.get(KIND_JOB, job_key(request.view.name, request.job_id), JobRecord)
+            if job is None or job.status != "running":
+                raise
 
     def _switch(self, request: JobRequest, planned: list[Partition], found: list[Computed]) -> dict[str, Any]:
         """Write what the partitions found, in one transaction of the store, and make the version the active one."""
@@ -212,9 +221,10 @@ class MaterializeWorkflow:
         """Record the job's end, once, and remove its files."""
         shutil.rmtree(self._folder / request.job_id, ignore_errors=True)
         job = self._parts.ledger.get(KIND_JOB, job_key(request.view.name, request.job_id), JobRecord)
-        if job is None or job.status != "running":
+        if job is None or job.status not in ("running", command.outcome):
             return
-        self._parts.ledger.write(PLATFORM, command, key=f"{request.job_id}/{command.outcome}")
+        if job.status == "running":
+            self._parts.ledger.write(PLATFORM, command, key=f"{request.job_id}/{command.outcome}")
         if command.outcome == "done" and request.activate:
             record = RecordMaterialization(
                 view=request.view.name,
