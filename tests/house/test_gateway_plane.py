@@ -9,7 +9,10 @@ from tests.serving.installation import Installation, table
 
 from leverframe.core.route import Endpoint
 
-FORBIDDEN = ("polars", "sqlalchemy", "sklearn", "pandas", "fastapi", "cedarpy", "dbos", "alembic", "pydantic", "onnx", "pickle5", "joblib")
+FORBIDDEN = (
+    *("polars", "sqlalchemy", "sklearn", "pandas", "fastapi", "cedarpy", "dbos", "alembic", "pydantic", "onnx", "pickle5", "joblib"),
+    "sqlglot",  # comes with the first model that has an expression
+)
 FORBIDDEN_ROOMS = ("data", "training", "evaluation", "release", "monitoring", "governance.ledger", "governance.policy", "apps.control")
 
 
