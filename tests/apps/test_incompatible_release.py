@@ -13,6 +13,7 @@ from leverframe.apps.platform.views import PlanRequest
 from leverframe.core.errors import Refused
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import OutputField, RequestField
+from leverframe.governance.policy import Policy
 from leverframe.governance.signing import TrustStore
 
 OPTIONAL = msgspec.structs.replace(PLAIN, request=(*PLAIN.request, RequestField(name="x4", datatype="FP64", required=False)))
@@ -41,6 +42,7 @@ def releases(installation: Installation, port: int) -> Releases:
             probe=GatewayProbe("127.0.0.1", port),
             settings=SimpleNamespace(environment=ENV),
             clock=rig.clock,
+            policy=Policy(),
             publisher=SimpleNamespace(traffic=lambda: None),
         )
     )
