@@ -171,7 +171,9 @@ def _show(found: "ExperimentView", json_output: bool) -> None:
         say("", f"as of {moment(readout.at_us)}: {readout.split.reason}")
         if readout.hidden:
             say(f"no lift is shown: {readout.hidden}")
-        print_table(f"Arms: {found.metric}, {found.better} is better", ARM_COLUMNS, arm_rows(readout, found.shares))
+        print_table(
+            f"Arms: {found.metric}, {found.better} is better", ARM_COLUMNS, arm_rows(readout, found.shares, over=bool(found.outcome))
+        )
         say(*(f"{verdict.answer:>12}  {verdict.reason}" for verdict in readout.guardrails))
         if readout.segments:
             print_table("Segments; which stand is decided over all of them", SEGMENT_COLUMNS, segment_rows(readout))

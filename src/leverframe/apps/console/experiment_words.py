@@ -84,19 +84,19 @@ def interval(low: float | None, high: float | None) -> str:
     return "–" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
 
 
-def arm_rows(readout: Readout, shares: tuple[float, ...]) -> list[tuple[str, ...]]:
-    """A row an arm, under :data:`ARM_COLUMNS`."""
-    return [_arm(arm, share, control=not place) for place, (arm, share) in enumerate(zip(readout.arms, shares, strict=True))]
+def arm_rows(readout: Readout, shares: tuple[float, ...], *, over: bool = False) -> list[tuple[str, ...]]:
+    """A row an arm, under :data:`ARM_COLUMNS`; where it is ``over`` nothing is left to wait for."""
+    return [_arm(arm, share, control=not place, over=over) for place, (arm, share) in enumerate(zip(readout.arms, shares, strict=True))]
 
 
-def _arm(arm: ArmReadout, share: float, *, control: bool) -> tuple[str, ...]:
+def _arm(arm: ArmReadout, share: float, *, control: bool, over: bool) -> tuple[str, ...]:
     counts = (f"{n:,}" for n in (arm.keys, arm.answers, arm.failed, arm.rows))
     seen = (arm.version, f"{100.0 * share:.1f} %", *counts, figure(arm.mean, 4))
     if control:
         return (*seen, "–", "–", "the control", "–")
     if arm.gain is None:
         return (*seen, "–", "–", "not enough data", "–")
-    longer = "–" if arm.standing else about(arm.more_us)
+    longer = "–" if arm.standing or over else about(arm.more_us)
     return (*seen, f"{arm.gain:+.4f}", interval(arm.low, arm.high), STANDINGS[arm.standing], longer)
 
 

@@ -45,7 +45,7 @@ def experiment(visit: Visit) -> dict[str, Any]:
         "metric": METRICS[shown.metric],
         "shares": _shares(shown, readout) if readout is not None else [],
         "arm_columns": ARM_COLUMNS,
-        "arms": arm_rows(readout, shown.shares) if readout is not None else [],
+        "arms": arm_rows(readout, shown.shares, over=bool(shown.outcome)) if readout is not None else [],
         "gains": _gains(shown, readout) if readout is not None and not readout.hidden else "",
         "charts": [] if readout is not None and readout.hidden else _gain_paths(shown),
         "guards": interval_charts(tuple(point for point in shown.intervals if point.rule != shown.metric)),
