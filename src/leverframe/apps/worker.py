@@ -58,7 +58,7 @@ class LookLoop:
         self._look = ReplayClock(parts.settings.home / "look.clock")
         self._monitor = MonitorLoop(parts, sample)
         self._confirmed = -1
-        self._told_s = 0.0
+        self._told, self._told_s = b"", 0.0
 
     def look(self) -> None:
         """One look: judge, decide, publish, and wait until the gateway has what was published."""
@@ -74,9 +74,12 @@ class LookLoop:
 
     def _tell(self) -> None:
         """Leave what this look saw where the control API reads it, at most once a second: an account, nothing is decided by it."""
-        if time.monotonic() - self._told_s >= TELL_EVERY_S:
-            self._told_s = time.monotonic()
-            self._parts.publisher.publish_live(msgspec.msgpack.encode(self._controller.live()))
+        if time.monotonic() - self._told_s < TELL_EVERY_S:
+            return
+        looks = msgspec.msgpack.encode(self._controller.live())
+        if looks != self._told:
+            self._parts.publisher.publish_live(looks)
+            self._told, self._told_s = looks, time.monotonic()
 
     def _lowest_generation(self) -> int | None:
         releases = self._parts.ledger.find(KIND_RELEASE, Release)
