@@ -250,6 +250,9 @@ def test_what_the_worker_left_is_what_is_told_and_its_absence_is_told_too(shop: 
     parts = SimpleNamespace(ledger=shop.ledger, clock=shop.clock, publisher=SimpleNamespace(live=lambda: left[-1] if left else None))
     watching = Watching(parts)
     assert watching.watch(waiting).lines == ("waits in line, number 1 of 1",)
+    declare(shop, environments=(Environment(name="prod"), Environment(name="europe")))
+    facts = dict(plan_sheet(shop.releases.plan_of(plans[0]["plan"])).facts)
+    assert facts["rests on it"] == f"{waiting} waits in line, europe takes what is live here"
     assert watching.watch(running).lines[-1] == "no look of the release controller is known; next: lever doctor"
     controller = Controller(shop.ledger, "prod")
     controller.tick(lambda _: (), shop.clock.now_us())

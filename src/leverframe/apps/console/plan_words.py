@@ -46,7 +46,7 @@ def plan_sheet(shown: PlanView) -> PlanSheet:
         target=plan.endpoint_id,
         strategy=plan.strategy.replace("_", " "),
         author=plan.author,
-        facts=(*_facts(plan, shown.needed), *_further(plan, shown.forecast)),
+        facts=(*_facts(plan, shown.needed), *_further(plan, shown)),
         stages=tuple(_stage(stage, shown.forecast) for stage in plan.stages),
         sees=tuple(each.sentence for each in shown.forecast.rules) if shown.forecast and shown.forecast.measured else (),
         rules=tuple(_rule(rule, plan.stages) for rule in plan.rules),
@@ -87,9 +87,9 @@ def _facts(plan: ReleasePlan, needed: int) -> list[tuple[str, str]]:
     return [*facts, ("note", plan.note)] if plan.note else facts
 
 
-def _further(plan: ReleasePlan, forecast: PlanForecast | None) -> list[tuple[str, str]]:
+def _further(plan: ReleasePlan, shown: PlanView) -> list[tuple[str, str]]:
     """When it may climb, what it rests on, what happens when something is under way, and how long it is expected to take."""
-    facts = []
+    facts, forecast = [], shown.forecast
     if plan.promoted_from:
         facts.append(("promoted from", plan.promoted_from))
     if plan.follows:
@@ -101,6 +101,8 @@ def _further(plan: ReleasePlan, forecast: PlanForecast | None) -> list[tuple[str
     if plan.dependants:
         back = "goes back too" if plan.dependants == "roll_back" else "stays, flagged for a person"
         facts.append(("if what it rests on is taken back", back))
+    if shown.dependants:
+        facts.append(("rests on it", ", ".join(shown.dependants)))
     if forecast is not None:
         facts.append(("takes", forecast.sentence))
         if forecast.measured:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from leverframe.apps.platform.forecasting import plan_forecast
+from leverframe.apps.platform.forecasting import dependants_of, plan_forecast
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.plan_overrides import command_fields, read_overrides
 from leverframe.apps.platform.requirements import APPROVALS_NEEDED, Requirements, sentences
@@ -181,6 +181,7 @@ class Releases:
             missing=sentences(requirements),
             requirements=requirements,
             forecast=plan_forecast(self._parts, plan),
+            dependants=dependants_of(self._parts, plan),
         )
 
     def _version(self, name: str) -> ModelVersion:

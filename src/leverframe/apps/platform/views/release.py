@@ -31,6 +31,8 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...]
     requirements: tuple[RequirementView, ...] = ()
     forecast: PlanForecast | None = None
+    dependants: tuple[str, ...] = ()
+    """Who rests on what this plan makes live, in words."""
 
 
 class StageLogEntry(msgspec.Struct, frozen=True, kw_only=True):
