@@ -23,6 +23,7 @@ from leverframe.data.retention.commands_erasure import (
     KIND_ERASURE,
     KIND_ERASURE_DUE,
     AskErasure,
+    DropIntermediates,
     Due,
     ErasureRecord,
     FinishErasure,
@@ -94,6 +95,7 @@ class Erasing:
             went, came = self._one_dataset(asked, contracts[dataset], person)
             online, recomputed = online + went, recomputed + came
             everywhere += columns
+        self._drop_intermediates(asked, contracts[asked.dataset].team)
         finish = FinishErasure(
             id=asked.id,
             dataset=asked.dataset,
@@ -101,10 +103,16 @@ class Erasing:
             online=online,
             recomputed=recomputed,
             predictions=self._unlogged(asked, everywhere),
-            intermediates=made_of(self._parts, self.record(asked.id).replaced),
             unsearched=tuple(unsearched),
         )
         self._parts.ledger.write(PLATFORM, finish, key=f"{asked.id}/finish")
+
+    def _drop_intermediates(self, asked: ErasureRecord, team: str) -> None:
+        blobs = made_of(self._parts, self.record(asked.id).replaced)
+        for first in range(0, len(blobs), PARTS_A_COMMAND_MAX):
+            group = blobs[first : first + PARTS_A_COMMAND_MAX]
+            command = DropIntermediates(id=asked.id, dataset=asked.dataset, owner_team=team, blobs=group)
+            self._parts.ledger.write(PLATFORM, command, key=f"{asked.id}/made-of/{digest_record(group)[-16:]}")
 
     def _unlogged(self, asked: ErasureRecord, columns: list[Column]) -> int:
         """Records of the prediction log that asked about the person name nobody from now on; how many."""

@@ -98,15 +98,22 @@ class RecordErased(_OfDataset, frozen=True, kw_only=True):
     aside: dict[Digest, Digest] = {}
 
 
+class DropIntermediates(_OfDataset, frozen=True, kw_only=True):
+    """Delete ``blobs`` that training steps made of the rows; so many at once as fit into a command."""
+
+    action: ClassVar[str] = "Data.Erase"
+    id: str
+    blobs: tuple[Digest, ...]
+
+
 class FinishErasure(_OfDataset, frozen=True, kw_only=True):
-    """Everything of it is done; ``intermediates`` are blobs that training steps made of the rows: they are deleted."""
+    """Everything of it is done."""
 
     action: ClassVar[str] = "Data.Erase"
     id: str
     online: int
     recomputed: int = 0
     predictions: int = 0
-    intermediates: tuple[Digest, ...] = ()
     unsearched: tuple[str, ...] = ()
 
 
@@ -201,6 +208,14 @@ def _replace_aside(dataset: str, old: Digest, new: Digest, tx: Transaction) -> N
         tx.put(KIND_QUARANTINE, f"{dataset}/{new}", msgspec.structs.replace(held, digest=new))
 
 
+def drop_intermediates(command: DropIntermediates, tx: Transaction) -> dict[str, Any]:
+    """Mark the blobs, and count them."""
+    record = _erasure(command.id, tx)
+    marked = len(doom(command.blobs, f"deletion {command.id}", tx))
+    tx.put(KIND_ERASURE, command.id, msgspec.structs.replace(record, intermediates=record.intermediates + marked))
+    return {"id": command.id, "blobs": marked}
+
+
 def finish_erasure(command: FinishErasure, tx: Transaction) -> dict[str, Any]:
     """Close the deletion."""
     record = _erasure(command.id, tx)
@@ -210,7 +225,6 @@ def finish_erasure(command: FinishErasure, tx: Transaction) -> dict[str, Any]:
         online=command.online,
         recomputed=command.recomputed,
         predictions=command.predictions,
-        intermediates=len(doom(command.intermediates, f"deletion {command.id}", tx)),
         unsearched=command.unsearched,
         finished_at_us=tx.now_us,
     )
@@ -239,5 +253,6 @@ def _contract(dataset: str, team: str, tx: Transaction) -> Contract:
 HANDLERS: tuple[Handles, ...] = (
     Handles(command=AskErasure, run=ask_erasure),
     Handles(command=RecordErased, run=record_erased),
+    Handles(command=DropIntermediates, run=drop_intermediates),
     Handles(command=FinishErasure, run=finish_erasure),
 )
