@@ -103,8 +103,8 @@ def test_a_runs_training_set(spark: Any, tmp_path: Path, monkeypatch: pytest.Mon
     )  # fmt: skip
     files = spark_training_sets.snapshot_files(artifacts, snapshot)
     whole = pl.concat([rows[:50].with_columns(pl.lit(None, dtype=pl.Int64).alias("id")), rows[50:]])
-    made = spark_training_sets.joined_on_spark("", tmp_path, questions, "t", [(view, files) for view in VIEWS])
-    expected = training_set(questions, "t", [(view, whole.lazy()) for view in VIEWS])
+    made = spark_training_sets.joined_on_spark("", tmp_path, questions, "t", [(NEWEST, files)])
+    expected = training_set(questions, "t", [(NEWEST, whole.lazy())])
     assert made.matches == expected.matches
     assert made.frame.equals(expected.frame), "the digest of a run's training set would depend on where it was computed"
     assert not list((tmp_path / "spark").iterdir()), "what went there and back is gone"
