@@ -24,5 +24,5 @@ def transport_to(platform: Any) -> httpx.BaseTransport:
     return browser(platform)._transport
 
 
-def client_of(platform: Any, token: str = "admin-token") -> Client:
-    return Client(ADDRESS, token, http=transport_to(platform), sleep=lambda seconds: None)
+def client_of(platform: Any, token: str = "admin-token", **options: Any) -> Client:
+    return Client(ADDRESS, token, http=transport_to(platform), sleep=lambda seconds: None, **options)

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import httpx
@@ -72,6 +72,7 @@ class Transport:
     attempts: how often to try at most (1: never again; a prediction is asked once, so that it is counted once).
     http: another way to send (tests drive an application in process).
     sleep: how to wait between attempts, seconds.
+    keys: idempotency keys of changes that were given none, one after the other; fresh ones when None.
     """
 
     def __init__(
@@ -83,7 +84,9 @@ class Transport:
         attempts: int = ATTEMPTS_MAX,
         http: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        keys: Iterator[str] | None = None,
     ) -> None:
+        self._keys = keys if keys is not None else iter(lambda: uuid.uuid4().hex, None)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         limit = httpx.Timeout(timeout_s, connect=min(5.0, timeout_s))
         self._http = httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=limit, transport=http, follow_redirects=False)
@@ -109,7 +112,7 @@ class Transport:
         """Change something: ``body`` goes as JSON, ``raw`` as it is. All attempts carry one idempotency key (``key`` or a fresh one)."""
         content = raw if raw is not None else msgspec.json.encode(body if body is not None else {})
         headers = {
-            "Idempotency-Key": key or uuid.uuid4().hex,
+            "Idempotency-Key": key or next(self._keys),
             "Content-Type": "application/octet-stream" if raw is not None else "application/json",
         }
         return self._decode(self._send(method, path, query=query, content=content, headers=headers), type)

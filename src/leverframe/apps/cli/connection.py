@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +62,14 @@ def connect() -> "Client":
     from leverframe.apps.client import Client
 
     url, token = load(home_folder())
-    return Client(url, token, gateway_url=gateway_address(home_folder()))
+    return Client(url, token, gateway_url=gateway_address(home_folder()), keys=_keys(os.environ.get("LEVER_IDEMPOTENCY_KEY", "")))
+
+
+def _keys(given: str) -> Iterator[str] | None:
+    """The keys of a command's changes, from the one it was given: itself, then numbered, as the same command makes them again."""
+    if not given:
+        return None
+    return (given if place == 0 else f"{given}/{place}" for place in count())
 
 
 def gateway_address(home: Path) -> str:

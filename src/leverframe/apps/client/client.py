@@ -7,7 +7,7 @@
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 
 import httpx
@@ -49,6 +49,7 @@ class Client:
     token: bearer token.
     gateway_url: address of a gateway, for :meth:`predict`.
     timeout_s: limit for one attempt, seconds.
+    keys: idempotency keys of changes that are given none (fresh ones when None).
     """
 
     def __init__(
@@ -61,9 +62,10 @@ class Client:
         timeout_s: float = 30.0,
         http: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] | None = None,
+        keys: Iterator[str] | None = None,
     ) -> None:
         self.url = url
-        self._transport = Transport(url, token, timeout_s=timeout_s, http=http, sleep=sleep or time.sleep)
+        self._transport = Transport(url, token, timeout_s=timeout_s, http=http, sleep=sleep or time.sleep, keys=keys)
         self._gateway = None
         if gateway_url:
             self._gateway = Transport(gateway_url, gateway_token or token, timeout_s=timeout_s, attempts=1, http=http)
