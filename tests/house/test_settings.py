@@ -11,7 +11,7 @@ from leverframe.governance.policy import Policy
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "settings.md").read_text()
 ROWS = dict(re.findall(r"^\| `(LEVER_[A-Z_]+)` \| (.*) \|$", DOCUMENT, re.MULTILINE))
-CLIENT_ONLY = {"LEVER_URL", "LEVER_TOKEN", "LEVER_GATEWAY_URL"}
+CLIENT_ONLY = {"LEVER_URL", "LEVER_TOKEN", "LEVER_GATEWAY_URL", "LEVER_IDEMPOTENCY_KEY"}
 NO_VARIABLES = {"LEVER_PANEL"}
 """Names in the source that look like variables and are none."""
 
