@@ -75,6 +75,8 @@ def test_the_newer_version_was_decided_by_late_labels(told):
         assert brier["high"] < brier["margin"], "promoted although the outcomes do not prove it"
         assert brier["n"] >= 200
         assert newer["labels_joined"] > 0
+        assert 24.0 < newer["lead_hours"] < 24.0 * newer["days"], "the way to 100 % is shorter than its holds, or longer than the release"
+        assert 0.0 < newer["lead_wall_seconds"] < SECONDS_MAX
     else:
         assert newer["outcome"] in ("running", "holding", "rolled_back"), newer["outcome"]
         assert newer["log"][-1]["reason"], "held or rolled back without a reason"
