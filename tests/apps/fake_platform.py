@@ -8,6 +8,7 @@ from tests.apps.fake_governance import FakeExceptions, FakeHistory, FakeRegistri
 from tests.apps.fake_keeping import FakeErasing, FakeFetching, FakeKeeping, FakeSources
 from tests.apps.fake_reproducing import FakeReproducing
 from tests.apps.fake_streams import FakeStreams
+from tests.apps.fake_tables import FakeTables
 
 from leverframe.apps.platform import views
 from leverframe.apps.platform.lineage import focus_of
@@ -567,7 +568,7 @@ class FakePlatform:
         self.history = FakeHistory(self.calls, access)
         self.operating = FakeOperating(self.calls, access)
         self.promoting = FakePromoting(self.calls, access)
-        self.experiments = FakeExperiments(self.calls, access)
+        self.tables = FakeTables(self.calls, access)
         self.experiments = FakeExperiments(self.calls, access)
         self.rollouts = self.watching = FakeRollouts(self.calls, access)
         self.serving = FakeServing()
@@ -623,6 +624,7 @@ class EmptyPlatform(FakePlatform):
         self.release.endpoints = lambda: ()  # type: ignore[method-assign]
         self.registries.list = lambda: ()  # type: ignore[method-assign]
         self.exceptions.list = lambda digest="": ()  # type: ignore[method-assign]
+        self.tables.tables = lambda: ()  # type: ignore[method-assign]
         self.experiments.plans = lambda: ()  # type: ignore[method-assign]
         self.experiments.experiments = lambda endpoint="": ()  # type: ignore[method-assign]
         self.operating.tenant_quotas = lambda: ()  # type: ignore[method-assign]

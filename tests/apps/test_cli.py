@@ -11,6 +11,7 @@ import pytest
 from tests.apps import fake_records as records
 from tests.apps.fake_experiments import PLAN
 from tests.apps.fake_platform import EmptyPlatform, FakePlatform
+from tests.apps.fake_tables import PLAN as TABLE_PLAN
 from tests.apps.in_process import client_of
 
 from leverframe.apps import client as client_module
@@ -80,6 +81,8 @@ READS = (
     ("experiment", "status", "prod.flight-delay.x0001"),
     ("experiment", "watch", "prod.flight-delay.x0000"),
     ("experiment", "report", "prod.flight-delay.x0000"),
+    ("table", "list"),
+    ("table", "show", "nightly"),
     ("release", "review"),
     ("exception", "list"),
     ("registry", "list"),
@@ -128,6 +131,10 @@ WRITES = (
     (("experiment", "approve", PLAN.digest), "Release.Approve"),
     (("experiment", "start", PLAN.digest[7:19]), "Experiment.Start"),
     (("experiment", "stop", "prod.flight-delay.x0001", "--reason", "over"), "Experiment.Stop"),
+    (("table", "approve", "nightly", TABLE_PLAN.digest), "Release.Approve"),
+    (("table", "switch", "nightly", TABLE_PLAN.digest[7:19]), "Release.Apply"),
+    (("table", "rollback", "nightly", "--reason", "bad"), "Release.Rollback"),
+    (("table", "rollback", "nightly", "--reason", "bad", "--to", "sha256:" + "0" * 64), "Release.Rollback"),
     (("rollback", "flight-delay", "--reason", "bad"), "Release.Rollback"),
     (("pin", "flight-delay"), "Release.Operate"),
     (("release", "correct", "flight-delay", "--from", "2013-05-01", "--until", "2013-05-02", "--nobody", "-m", "dark"), "Release.Operate"),

@@ -74,6 +74,7 @@ ENGINEER = READS | {
     "Experiment.Plan",
     "Experiment.Start",
     "Experiment.Stop",
+    "Table.Write",
     "Serving.Score",
 }
 MATRIX = {
@@ -85,7 +86,7 @@ MATRIX = {
     | {"Experiment.Stop"}
     | {"Data.Forget", "Features.Forget", "Webhooks.Read", "Webhooks.Manage", "Registries.Manage"},
     "auditor": READS | {"Audit.Read", "Tokens.Read", "Release.Review"},
-    "service": READS | {"Data.Ingest", "Serving.Score"},
+    "service": READS | {"Data.Ingest", "Serving.Score", "Table.Write"},
     "admin": POLICY.actions
     - {"Experiment.Conclude", "Experiment.Note"}
     - {"Release.Advance", "Release.Approve", "Release.Review", "Data.Collect", "Data.Erase", "Features.RecordParity"}

@@ -25,6 +25,7 @@ VALUES = {
     "run_id": "run-0002",
     "job_id": "mat-0001",
     "experiment_id": "prod.flight-delay.x0001",
+    "table": "nightly",
     "release_id": "rel-0002",
     "token_id": "tok-1",
     "tenant": "acme",

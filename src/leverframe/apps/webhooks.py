@@ -54,6 +54,11 @@ TYPES = {
     "StopExperiment": "experiment.stopped",
     "ConcludeExperiment": "experiment.concluded",
     "FileReport": "experiment.reported",
+    "WriteTable": "table.written",
+    "PlanTable": "table.planned",
+    "ApproveTable": "approval.given",
+    "SwitchTable": "table.switched",
+    "RollbackTable": "table.rolled_back",
 }
 """Commands that have an event of their own; any other is ``audit.<command>``."""
 

@@ -38,6 +38,7 @@ from leverframe.release.rollout.rollout import (
     PauseRelease,
     ResumeRelease,
 )
+from leverframe.release.tables.commands import HANDLERS as TABLES
 
 HANDLERS: tuple[Handles, ...] = (
     Handles(command=PlanRelease, run=planning.plan_release),
@@ -63,6 +64,7 @@ HANDLERS: tuple[Handles, ...] = (
     Handles(command=KeepRelease, run=back.keep_release),
     Handles(command=CorrectHistory, run=corrections.correct_history),
     *EXPERIMENTS,
+    *TABLES,
     Handles(command=Pin, run=operate.pin),
     Handles(command=Unpin, run=operate.unpin),
     Handles(command=Kill, run=operate.kill),

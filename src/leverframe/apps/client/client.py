@@ -31,6 +31,7 @@ from leverframe.apps.client.release import ReleaseClient
 from leverframe.apps.client.rollouts import RolloutsClient
 from leverframe.apps.client.sources import SourcesClient
 from leverframe.apps.client.streams import StreamsClient
+from leverframe.apps.client.tables import TablesClient
 from leverframe.apps.client.training import TrainingClient
 from leverframe.apps.client.webhooks import WebhooksClient
 from leverframe.apps.gateway_view.client import Gateway, Prediction
@@ -81,6 +82,7 @@ class Client:
         self.registries = RegistriesClient(self._transport)
         self.release = ReleaseClient(self._transport)
         self.experiments = ExperimentsClient(self._transport)
+        self.tables = TablesClient(self._transport)
         self.promoting = PromotingClient(self._transport)
         self.exceptions = ExceptionsClient(self._transport)
         self.rollouts = RolloutsClient(self._transport)

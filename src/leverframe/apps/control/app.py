@@ -34,6 +34,7 @@ from leverframe.apps.control import (
     routes_rollouts,
     routes_sources,
     routes_streams,
+    routes_tables,
     routes_training,
     routes_webhooks,
 )
@@ -79,6 +80,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_history.ROUTES,
     *routes_promoting.ROUTES,
     *routes_experiments.ROUTES,
+    *routes_tables.ROUTES,
     *routes_operating.ROUTES,
     *routes_webhooks.ROUTES,
 )

@@ -35,6 +35,7 @@ from leverframe.apps.platform.serving import Serving
 from leverframe.apps.platform.sources import Sources
 from leverframe.apps.platform.status import Status
 from leverframe.apps.platform.streams import Streams
+from leverframe.apps.platform.tables import Tables
 from leverframe.apps.platform.training import Training
 from leverframe.apps.platform.views import Check, StatusView
 from leverframe.apps.platform.watching import Watching
@@ -71,6 +72,7 @@ class Platform:
         self.history = History(parts, self.release)
         self.operating = Operating(parts, self.release)
         self.experiments = Experiments(parts)
+        self.tables = Tables(parts)
         self.promoting = Promoting(parts, self.release)
         self.rollouts = Rollouts(parts, self.release)
         self.watching = Watching(parts)

@@ -12,8 +12,11 @@ from leverframe.apps.platform.views.requirements import RequirementView
 from leverframe.core.actor import PLATFORM, Actor
 from leverframe.core.errors import Integrity, NotFound
 from leverframe.core.model import LINEAGE, SPEC, Lineage, ModelSpec, ModelVersion
+from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.decision import OWN_POLICY, Decides, OwnPolicy
+from leverframe.governance.ledger.store import Ledger
+from leverframe.governance.signing import TrustStore
 from leverframe.release.planning.planning import ApplyPlan, plan_facts
 from leverframe.release.plans.plan import ReleasePlan
 from leverframe.release.requirements.exceptions import exceptions_in_force
@@ -105,6 +108,27 @@ TOLD: dict[str, Told] = {
 """Every shipped rule of a plan's readiness by its policy id. A rule of an installation's own is told by its reason alone."""
 
 
+def observe(ledger: Ledger, artifacts: ArtifactStore, trust: TrustStore, version: ModelVersion) -> None:
+    """Open the version's bundle once and record what is in it; one that cannot be verified leaves no record, and so is not signed."""
+    seen = ledger.get(KIND_OBSERVED, version.bundle, ObservedBundle)
+    if seen is not None and seen.envelope == version.envelope:
+        return
+    try:
+        bundle = open_bundle(artifacts, trust, version.bundle, version.envelope)
+        spec = msgspec.json.decode(bundle.read(SPEC), type=ModelSpec)
+        lineage = msgspec.json.decode(bundle.read(LINEAGE), type=Lineage)
+    except (Integrity, NotFound):
+        return
+    command = ObserveBundle(
+        bundle=version.bundle,
+        envelope=version.envelope,
+        signed=True,
+        card_missing=card_missing(spec),
+        lineage_missing=lineage_missing(lineage),
+    )
+    ledger.write(PLATFORM, command, key=f"observe/{version.bundle}/{version.envelope}"[:200])
+
+
 class Requirements:
     """Rules of plans, as the policies in force decide them."""
 
@@ -112,25 +136,8 @@ class Requirements:
         self._parts = parts
 
     def observe(self, version: ModelVersion) -> None:
-        """Open the version's bundle once and record what is in it; one that cannot be verified leaves no record, and so is not signed."""
-        parts = self._parts
-        seen = parts.ledger.get(KIND_OBSERVED, version.bundle, ObservedBundle)
-        if seen is not None and seen.envelope == version.envelope:
-            return
-        try:
-            bundle = open_bundle(parts.artifacts, parts.trust, version.bundle, version.envelope)
-            spec = msgspec.json.decode(bundle.read(SPEC), type=ModelSpec)
-            lineage = msgspec.json.decode(bundle.read(LINEAGE), type=Lineage)
-        except (Integrity, NotFound):
-            return
-        command = ObserveBundle(
-            bundle=version.bundle,
-            envelope=version.envelope,
-            signed=True,
-            card_missing=card_missing(spec),
-            lineage_missing=lineage_missing(lineage),
-        )
-        parts.ledger.write(PLATFORM, command, key=f"observe/{version.bundle}/{version.envelope}"[:200])
+        """See :func:`observe`."""
+        observe(self._parts.ledger, self._parts.artifacts, self._parts.trust, version)
 
     def of(self, plan: ReleasePlan, *, unmet_only: bool = False) -> tuple[RequirementView, ...]:
         """Every rule that this plan must meet, those that do not hold first; ``unmet_only``: none but those.

@@ -55,7 +55,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to score: ``files`` or the newest ``snapshot`` of a dataset, features ``as_of`` a column or ``now``, into ``output``.
 
-    ``to_online`` names a view of the online store that the scores go to as well, by id, once all of them are there.
+    ``to_online`` names a view of the online store that the scores go to as well, by id, once all of them are there. ``moment_us``: the
+    moment of ``now``, for batches that are compared (0: the clock's).
     """
 
     version: str
@@ -69,6 +70,7 @@ class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     rows_per_part: int = ROWS_PER_PART
     workers: int = 1
     to_online: str = ""
+    moment_us: int = 0
 
 
 class Scoring(AbstractContextManager["Scoring"]):
@@ -87,6 +89,21 @@ class Scoring(AbstractContextManager["Scoring"]):
         """Let go of the ledger and of the models' processes."""
         self._opened.close()
         self._ledger.close()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The installation's ledger."""
+        return self._ledger
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The installation's artifacts."""
+        return self._artifacts
+
+    @property
+    def trust(self) -> TrustStore:
+        """The keys that the installation trusts."""
+        return self._trust
 
     def authenticate(self, bearer: str) -> Actor:
         """Who asks; tokens live by the machine's clock.
@@ -123,7 +140,7 @@ class Scoring(AbstractContextManager["Scoring"]):
             features=_features_said(request, {name: snapshot.digest for name, snapshot in sources.items()}),
             id_column=request.id_column,
             kept=rows.kept,
-            moment_us=self._clock.now_us() if request.now else 0,
+            moment_us=(request.moment_us or self._clock.now_us()) if request.now else 0,
         )
         folder = OutputFolder(request.output)
         with ExitStack() as held:

@@ -1,0 +1,101 @@
+"""What the ledger keeps of batch tables."""
+
+from typing import Literal
+
+import msgspec
+
+from leverframe.core.digest import Digest, digest_record
+from leverframe.core.verdict import Answer, Verdict, combine
+from leverframe.release.plans.plan import VersionRef
+from leverframe.release.tables.comparison import Comparison
+from leverframe.release.tables.limits import Limits
+
+KIND_TABLE = "batch_table"
+KIND_TABLE_PLAN = "batch_table_plan"
+KIND_TABLE_SWITCHED = "batch_table_switched"
+
+EARLIER_MAX = 50
+"""Outputs a table remembers to go back to; older ones go (the ledger's history names them still)."""
+
+Event = Literal["written", "switched", "rolled back"]
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """A scored batch: ``digest`` names its Parquet file among the artifacts, ``inputs`` the files it was made from, ``job`` the scoring.
+
+    ``column`` holds the scores, ``columns`` are all that readers find. ``scored`` of its ``rows`` have an answer.
+    """
+
+    digest: Digest
+    version: str
+    bundle: Digest
+    job: Digest
+    inputs: tuple[Digest, ...]
+    rows: int
+    scored: int
+    column: str
+    columns: tuple[str, ...]
+
+
+class BatchTable(msgspec.Struct, frozen=True, kw_only=True):
+    """What readers of a table see, what they saw before (newest first), and why it changed last. ``plan``: the plan it was switched by."""
+
+    name: str
+    environment: str
+    team: str
+    current: Output
+    earlier: tuple[Output, ...] = ()
+    event: Event = "written"
+    reason: str = ""
+    plan: str = ""
+
+
+class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A switch of ``table`` from answers of the live version to those of ``candidate`` on one batch, with what both looked like.
+
+    ``base`` is the output readers saw when it was written; ``live`` what the version of ``base`` says on the batch of ``answers``.
+    """
+
+    id: str
+    table: str
+    environment: str
+    team: str
+    base: Digest
+    live: Output
+    answers: Output
+    candidate: VersionRef
+    comparison: Comparison
+    limits: Limits
+    verdicts: tuple[Verdict, ...]
+    risk_tier: str
+    author: str
+    created_at_us: int
+    note: str = ""
+
+    @property
+    def digest(self) -> Digest:
+        """The name of exactly this plan."""
+        return digest_record(self)
+
+    @property
+    def endpoint(self) -> str:
+        """What freezes and incidents call it: the table's name."""
+        return self.table
+
+    @property
+    def compared(self) -> Digest:
+        """The digest of the comparison."""
+        return digest_record(self.comparison)
+
+    @property
+    def answer(self) -> Answer:
+        """All verdicts as one."""
+        return combine(self.verdicts)
+
+
+class Switched(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan was carried out; it is not carried out twice."""
+
+    plan: Digest
+    at_us: int
+    by: str
