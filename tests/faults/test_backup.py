@@ -4,6 +4,7 @@ import random
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,12 @@ class Writer(threading.Thread):
                 number += 1
         except BaseException as fault:
             self.failed = fault
+
+    def wait_for(self, deliveries: int) -> None:
+        """Return when so many more are acknowledged."""
+        wanted, until = len(self.acknowledged) + deliveries, time.monotonic() + 30
+        while len(self.acknowledged) < wanted and self.is_alive() and time.monotonic() < until:
+            time.sleep(0.005)
 
     def stop(self) -> None:
         self._stop_asked.set()
@@ -212,6 +219,7 @@ def test_negative_control_files_copied_one_after_the_other_are_no_backup(platfor
             to = tmp_path / f"copy{number}"
             shutil.copytree(tmp_path / "home" / "artifacts", to / "artifacts", ignore=lambda _, names: [n for n in names if n[0] == "."])
             shutil.copytree(tmp_path / "home" / "keys", to / "keys")
+            writer.wait_for(2)  # a slow copy: deliveries come between its first file and its last
             for name in ("ledger.db", "ledger.db-wal"):
                 shutil.copy(tmp_path / "home" / name, to / name)
             try:
