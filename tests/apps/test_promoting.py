@@ -66,6 +66,8 @@ class Shop:
             ledger=self.ledger,
             clock=self.clock,
             policy=Policy(),
+            artifacts=None,  # never opened: what is in the bundle was recorded when it was registered
+            trust=None,
             settings=SimpleNamespace(environment="prod"),
             publisher=SimpleNamespace(publish=lambda: None, traffic=lambda: self.traffic[-1] if self.traffic else None),
         )
