@@ -13,6 +13,7 @@ from tests.whole_program import ENDPOINT, Traffic, WholeProgram
 
 from leverframe.core.clock import HOUR_US, MINUTE_US
 from leverframe.core.errors import LeverframeError
+from leverframe.release.plans.team_rules import TeamRules
 
 CONVERGED_S_MAX = 10.0
 ROLLOUT_S = {True: 1.8, False: 0.15}
@@ -38,6 +39,8 @@ SLOW = [(child, seed, seed % 3 != 0) for seed in range(20, 40) for child in ("wo
 
 @pytest.fixture(scope="module")
 def traffic(running: WholeProgram):
+    often = TeamRules(team="flights", rollbacks_max=1_000, rollbacks_of_version_max=1_000)
+    running.person("admin").promoting.declare(often, "the same bad version is taken back again and again here")
     with Traffic(running, seed=20, batch=20, step_us=12 * MINUTE_US, pause_s=0.01) as traffic:
         yield traffic
 
