@@ -14,8 +14,6 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-import uv
-
 from leverframe.core.digest import canonical_json, digest_bytes
 from leverframe.core.errors import InvalidInput, Unavailable
 
@@ -124,6 +122,8 @@ def lock(wanted: Sequence[str], python: str) -> tuple[str, ...]:
 def _uv(*arguments: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
     try:
+        import uv  # of the extra "isolated": everything but a build works without it
+
         done = subprocess.run(  # noqa: S603 - a fixed program and an argument list, no shell
             [uv.find_uv_bin(), *arguments, "--no-progress", "--quiet"],
             stdin=subprocess.DEVNULL,
@@ -135,7 +135,7 @@ def _uv(*arguments: str) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise Unavailable("an environment is not built in time", where="environment", expected=f"{BUILD_S_MAX:g} s") from error
-    except OSError as error:
+    except (ImportError, OSError) as error:
         raise Unavailable(
             "uv cannot be started", where="environment", got=type(error).__name__, next_step="install leverframe[isolated]"
         ) from error

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Unfinished
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,8 +20,10 @@ from leverframe.core.errors import Integrity, Unavailable
 from leverframe.core.model import ISOLATED, PYFUNC, IsolatedRuntime
 from leverframe.core.schema import Signature
 from leverframe.serving.runtimes.isolated.environment import interpreter
-from leverframe.serving.runtimes.isolated.host import IsolatedModel
 from leverframe.serving.runtimes.isolated.limits import Bounds
+
+if TYPE_CHECKING:
+    from leverframe.serving.runtimes.isolated.host import IsolatedModel
 
 PATIENCE_S = 0.2
 """A look at the routes waits this long for a model; then it is asked for again with a later look."""
@@ -29,7 +32,7 @@ KEPT_S = 30.0
 
 
 class IsolatedOpener:
-    """Starts isolated models for one process, one at a time.
+    """Starts isolated models for one process, one at a time. What talks to a child is an extra, and loaded with the first model.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ class IsolatedOpener:
         self._running.mkdir(parents=True, exist_ok=True)
         _clear(self._running)
 
-    def open(self, name: str, files: Mapping[str, bytes], signature: Signature) -> IsolatedModel:
+    def open(self, name: str, files: Mapping[str, bytes], signature: Signature) -> "IsolatedModel":
         """The model ``name``, started.
 
         Raises
@@ -81,7 +84,13 @@ class IsolatedOpener:
                 if opening.exception() is None:
                     opening.result().stop()
 
-    def _start(self, name: str, files: Mapping[str, bytes], runtime: IsolatedRuntime) -> IsolatedModel:
+    def _start(self, name: str, files: Mapping[str, bytes], runtime: IsolatedRuntime) -> "IsolatedModel":
+        try:
+            from leverframe.serving.runtimes.isolated.host import IsolatedModel
+        except ModuleNotFoundError as error:
+            raise Unavailable(
+                "foreign models cannot run here", where=name, got=f"no package {error.name}", next_step="install leverframe[isolated]"
+            ) from error
         python = interpreter(self._home, runtime.python, runtime.requirements)
         folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self._running))
         for file, content in files.items():
