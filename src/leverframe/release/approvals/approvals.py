@@ -1,16 +1,23 @@
-"""Which approvals hold now, and whether releases are frozen: the facts a release's policy rests on."""
+"""Who may approve a plan, which approvals hold now, and whether releases are frozen: the facts a release's policy rests on."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
+from leverframe.core.clock import DAY_US
 from leverframe.core.command import Journal, Transaction
+from leverframe.core.errors import Conflict, Forbidden, InvalidInput
 from leverframe.governance.identity import holds_role
 from leverframe.release.records import KIND_APPROVAL, KIND_FREEZE, Approval, Freeze
 
 APPROVER_ROLE = "approver"
 
+APPROVAL_EXPIRES_US = 7 * DAY_US
+"""How long an approval is good when its approver does not say."""
+
+APPROVAL_EXPIRES_MAX_US = 30 * DAY_US
+
 
 class Approvable(Protocol):
-    """A plan that people approve by its digest: a release's, an experiment's."""
+    """A plan that people approve by its digest: a release's, an experiment's, a table's."""
 
     @property
     def digest(self) -> str:
@@ -26,6 +33,46 @@ class Approvable(Protocol):
     def team(self) -> str:
         """Whose it is."""
         ...
+
+
+class Named(Approvable, Protocol):
+    """Such a plan, with the name that people know it by."""
+
+    @property
+    def id(self) -> str:
+        """For instance ``prod.flight-delay.0002``."""
+        ...
+
+
+def record_approval(tx: Transaction, plan: Named, *, note: str, expires_after_us: int, over: Conflict | None = None) -> dict[str, Any]:
+    """Put the actor's approval of exactly this plan: the rule of two persons, whatever is planned.
+
+    Parameters
+    ----------
+    over: why an approval means nothing any more, when the plan has been carried out.
+
+    Raises
+    ------
+    Forbidden: the author's own, or not a person's.    Conflict: ``over``.    InvalidInput: it would last too long.
+    """
+    if tx.actor.subject == plan.author:
+        raise Forbidden("the author of a plan cannot approve it", where=plan.id, expected="another person", got=tx.actor.subject)
+    if tx.actor.kind != "human":
+        raise Forbidden("only a person can approve a plan", where=plan.id, expected="human", got=tx.actor.kind)
+    if over is not None:
+        raise over
+    if not 0 < expires_after_us <= APPROVAL_EXPIRES_MAX_US:
+        raise InvalidInput("an approval lasts at most 30 days", where="expires_after_us", got=str(expires_after_us))
+    approval = Approval(
+        plan=plan.digest,
+        approver=tx.actor.subject,
+        roles=tx.actor.roles,
+        at_us=tx.now_us,
+        expires_us=tx.now_us + expires_after_us,
+        note=note,
+    )
+    tx.put(KIND_APPROVAL, f"{plan.digest}/{tx.actor.subject}", approval)
+    return {"plan": plan.digest, "approvals": len(valid_approvals(tx, plan))}
 
 
 def valid_approvals(tx: Transaction, plan: Approvable, *, running: bool = False) -> list[Approval]:

@@ -8,10 +8,10 @@ import msgspec
 from leverframe.core.clock import iso_from_us
 from leverframe.core.command import Command, Transaction
 from leverframe.core.digest import Digest, canonical_json
-from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
+from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
-from leverframe.release.approvals.approvals import frozen, valid_approvals
+from leverframe.release.approvals.approvals import APPROVAL_EXPIRES_US, frozen, record_approval, valid_approvals
 from leverframe.release.experiments.plan import (
     ALPHA,
     DEFAULT_GUARDRAILS,
@@ -29,11 +29,11 @@ from leverframe.release.experiments.plan import (
 from leverframe.release.experiments.records import KIND_EXPERIMENT, Experiment
 from leverframe.release.experiments.running import begin, require_free
 from leverframe.release.planning.environments import require_way
-from leverframe.release.planning.planning import APPROVAL_EXPIRES_MAX_US, APPROVAL_EXPIRES_US, version_id
+from leverframe.release.planning.planning import OnPlan, get_version, version_id
 from leverframe.release.plans.plan import LABEL_HORIZON_US, VersionRef
 from leverframe.release.plans.team_rules import TeamRules, rules_of
 from leverframe.release.plans.windows import closed_because, opens_at
-from leverframe.release.records import KIND_APPROVAL, KIND_ENDPOINT, KIND_MODEL, KIND_MODEL_VERSION, KIND_RELEASE, Approval, Release
+from leverframe.release.records import KIND_ENDPOINT, KIND_MODEL, KIND_MODEL_VERSION, KIND_RELEASE, Release
 from leverframe.release.requirements.facts import evidence_facts
 from leverframe.release.rollout.rollout import require_team
 from leverframe.release.rollout.routes import next_value
@@ -74,17 +74,8 @@ class PlanExperiment(Command, frozen=True, kw_only=True):
         return self.owner_team
 
 
-class _OnPlan(Command, frozen=True, kw_only=True):
-    plan: Digest
-    owner_team: str = ""
-
-    def resource(self) -> str:
-        """``experiment_plan/<digest>``."""
-        return f"experiment_plan/{self.plan}"
-
-    def team(self) -> str:
-        """The plan's team."""
-        return self.owner_team
+class _OnPlan(OnPlan, frozen=True, kw_only=True):
+    kind: ClassVar[str] = KIND_EXPERIMENT_PLAN
 
 
 class ApproveExperiment(_OnPlan, frozen=True, kw_only=True):
@@ -158,9 +149,7 @@ def plan_experiment(command: PlanExperiment, tx: Transaction) -> dict[str, str]:
 
 
 def _version(tx: Transaction, name: str, team: str) -> ModelVersion:
-    version = tx.get(KIND_MODEL_VERSION, version_id(name), ModelVersion)
-    if version is None:
-        raise NotFound("no such model version", where=name, next_step="lever models")
+    version = get_version(tx, name)
     spec = tx.get(KIND_MODEL, version.model, ModelSpec)
     require_team(team, spec.team if spec is not None else team, where=name)
     return version
@@ -170,24 +159,10 @@ def approve_experiment(command: ApproveExperiment, tx: Transaction) -> dict[str,
     """Record the approval; the author cannot give it, and once the experiment runs or ran it means nothing."""
     plan = get_experiment_plan(tx, command.plan)
     require_team(command.owner_team, plan.team, where=plan.id)
-    if tx.actor.subject == plan.author:
-        raise Forbidden("the author of a plan cannot approve it", where=plan.id, expected="another person", got=tx.actor.subject)
-    if tx.actor.kind != "human":
-        raise Forbidden("only a person can approve a plan", where=plan.id, expected="human", got=tx.actor.kind)
-    if tx.get(KIND_EXPERIMENT, plan.id, Experiment) is not None:
-        raise Conflict("the experiment was started already", where=plan.id, next_step=f"lever experiment status {plan.id}")
-    if not 0 < command.expires_after_us <= APPROVAL_EXPIRES_MAX_US:
-        raise InvalidInput("an approval lasts at most 30 days", where="expires_after_us", got=str(command.expires_after_us))
-    approval = Approval(
-        plan=command.plan,
-        approver=tx.actor.subject,
-        roles=tx.actor.roles,
-        at_us=tx.now_us,
-        expires_us=tx.now_us + command.expires_after_us,
-        note=command.note,
-    )
-    tx.put(KIND_APPROVAL, f"{command.plan}/{tx.actor.subject}", approval)
-    return {"plan": command.plan, "approvals": len(valid_approvals(tx, plan))}
+    started = tx.get(KIND_EXPERIMENT, plan.id, Experiment) is not None
+    next_step = f"lever experiment status {plan.id}"
+    over = Conflict("the experiment was started already", where=plan.id, next_step=next_step) if started else None
+    return record_approval(tx, plan, note=command.note, expires_after_us=command.expires_after_us, over=over)
 
 
 def experiment_facts(command: _OnPlan, tx: Transaction) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from leverframe.core.command import Command, Transaction
+from leverframe.core.command import Transaction
 from leverframe.core.errors import Conflict, Refused
 from leverframe.core.route import Endpoint
 from leverframe.release.approvals.approvals import frozen, valid_approvals
@@ -16,7 +16,7 @@ from leverframe.release.plans.plan import ReleasePlan
 from leverframe.release.plans.team_rules import rules_of
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release
 from leverframe.release.rollout.queue import enqueue, leave, waiting
-from leverframe.release.rollout.rollout import begin, get_release, require_team, start, transition
+from leverframe.release.rollout.rollout import OnRelease, begin, get_release, require_team, start, transition
 
 
 class StartQueued(OnPlan, frozen=True, kw_only=True):
@@ -25,21 +25,11 @@ class StartQueued(OnPlan, frozen=True, kw_only=True):
     action: ClassVar[str] = "Release.Apply"
 
 
-class DropQueued(Command, frozen=True, kw_only=True):
+class DropQueued(OnRelease, frozen=True, kw_only=True):
     """End a release in line that policy no longer lets start; the release says why."""
 
     action: ClassVar[str] = "Release.Advance"
-    release: str
     reason: str
-    owner_team: str = ""
-
-    def resource(self) -> str:
-        """``release/<id>``."""
-        return f"release/{self.release}"
-
-    def team(self) -> str:
-        """The release's team."""
-        return self.owner_team
 
 
 def apply_plan(command: ApplyPlan, tx: Transaction) -> dict[str, Any]:

@@ -6,13 +6,12 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import UNSET
 
-from leverframe.core.clock import DAY_US
 from leverframe.core.command import Command, Transaction
 from leverframe.core.digest import Digest, canonical_json
-from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
+from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.route import Endpoint
-from leverframe.release.approvals.approvals import frozen, valid_approvals
+from leverframe.release.approvals.approvals import APPROVAL_EXPIRES_US, frozen, record_approval, valid_approvals
 from leverframe.release.planning.environments import require_way
 from leverframe.release.plans.checks import check_plan
 from leverframe.release.plans.plan import (
@@ -42,11 +41,6 @@ from leverframe.release.records import (
 from leverframe.release.requirements.facts import evidence_facts
 from leverframe.release.rollout.rollout import require_team
 from leverframe.release.rollout.routes import next_value
-
-APPROVAL_EXPIRES_US = 7 * DAY_US
-"""How long an approval is good when its approver does not say."""
-
-APPROVAL_EXPIRES_MAX_US = 30 * DAY_US
 
 
 class PlanRelease(Command, frozen=True, kw_only=True):
@@ -82,14 +76,15 @@ class PlanRelease(Command, frozen=True, kw_only=True):
 
 
 class OnPlan(Command, frozen=True, kw_only=True):
-    """A command about the plan with this digest."""
+    """A command about the plan with this digest; ``kind`` says of which records it is."""
 
+    kind: ClassVar[str] = KIND_PLAN
     plan: Digest
     owner_team: str = ""
 
     def resource(self) -> str:
-        """``plan/<digest>``."""
-        return f"plan/{self.plan}"
+        """``<kind>/<digest>``."""
+        return f"{self.kind}/{self.plan}"
 
     def team(self) -> str:
         """The plan's team."""
@@ -151,10 +146,16 @@ def get_plan(tx: Transaction, digest: Digest) -> ReleasePlan:
     return plan
 
 
-def _version(tx: Transaction, name: str) -> ModelVersion:
+def get_version(tx: Transaction, name: str) -> ModelVersion:
+    """The registered version ``<model>@v<number>``.
+
+    Raises
+    ------
+    NotFound: there is none.
+    """
     version = tx.get(KIND_MODEL_VERSION, version_id(name), ModelVersion)
     if version is None:
-        raise NotFound("no such model version", where=name, next_step="lever models")
+        raise NotFound("no such model version", where=name, next_step="lever models list")
     return version
 
 
@@ -168,7 +169,7 @@ def live_version(tx: Transaction, environment: str, endpoint: str) -> VersionRef
 
 def plan_release(command: PlanRelease, tx: Transaction) -> dict[str, str]:
     """Put the plan; gates and risk tier are the registry's, environments and hours the team's, not the caller's."""
-    version = _version(tx, command.version)
+    version = get_version(tx, command.version)
     spec = tx.get(KIND_MODEL, version.model, ModelSpec)
     require_team(command.owner_team, spec.team if spec else command.owner_team, where=command.version)
     _require_endpoint_team(tx, command)
@@ -240,24 +241,9 @@ def approve_plan(command: ApprovePlan, tx: Transaction) -> dict[str, Any]:
     """Record the approval; the plan's author cannot give it, and once the plan runs or ran it means nothing."""
     plan = get_plan(tx, command.plan)
     require_team(command.owner_team, plan.team, where=plan.id)
-    if tx.actor.subject == plan.author:
-        raise Forbidden("the author of a plan cannot approve it", where=plan.id, expected="another person", got=tx.actor.subject)
-    if tx.actor.kind != "human":
-        raise Forbidden("only a person can approve a plan", where=plan.id, expected="human", got=tx.actor.kind)
-    if tx.get(KIND_RELEASE, plan.id, Release) is not None:
-        raise Conflict("the plan was applied already", where=plan.id, next_step=f"lever release status {plan.id}")
-    if not 0 < command.expires_after_us <= APPROVAL_EXPIRES_MAX_US:
-        raise InvalidInput("an approval lasts at most 30 days", where="expires_after_us", got=str(command.expires_after_us))
-    approval = Approval(
-        plan=command.plan,
-        approver=tx.actor.subject,
-        roles=tx.actor.roles,
-        at_us=tx.now_us,
-        expires_us=tx.now_us + command.expires_after_us,
-        note=command.note,
-    )
-    tx.put(KIND_APPROVAL, f"{command.plan}/{tx.actor.subject}", approval)
-    return {"plan": command.plan, "approvals": len(valid_approvals(tx, plan))}
+    applied = tx.get(KIND_RELEASE, plan.id, Release) is not None
+    over = Conflict("the plan was applied already", where=plan.id, next_step=f"lever release status {plan.id}") if applied else None
+    return record_approval(tx, plan, note=command.note, expires_after_us=command.expires_after_us, over=over)
 
 
 def withdraw_approval(command: WithdrawApproval, tx: Transaction) -> dict[str, Any]:

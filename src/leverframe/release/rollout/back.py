@@ -18,7 +18,7 @@ from leverframe.release.machine import Event
 from leverframe.release.plans.plan import ReleasePlan
 from leverframe.release.plans.team_rules import rules_of
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release, StageEntry
-from leverframe.release.rollout.rollout import get_release, logged, note_stage, require_team, transition
+from leverframe.release.rollout.rollout import OnRelease, get_release, logged, note_stage, require_team, transition
 from leverframe.release.rollout.routes import refresh_last_good
 from leverframe.release.rollout.standing import standing
 
@@ -48,21 +48,11 @@ class Rollback(Command, frozen=True, kw_only=True):
         return self.owner_team
 
 
-class KeepRelease(Command, frozen=True, kw_only=True):
+class KeepRelease(OnRelease, frozen=True, kw_only=True):
     """A person has looked at a flagged release: it stays, for the ``reason`` given."""
 
     action: ClassVar[str] = "Release.Operate"
-    release: str
     reason: str
-    owner_team: str = ""
-
-    def resource(self) -> str:
-        """``release/<id>``."""
-        return f"release/{self.release}"
-
-    def team(self) -> str:
-        """The release's team."""
-        return self.owner_team
 
 
 def rollback(command: Rollback, tx: Transaction) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def require_team(claimed: str, owner: str, *, where: str) -> None:
         raise Forbidden("this belongs to another team", where=where, expected=owner or "no team", got=claimed or "no team")
 
 
-class _OnRelease(Command, frozen=True, kw_only=True):
+class OnRelease(Command, frozen=True, kw_only=True):
+    """A command about one release."""
+
     release: str
     owner_team: str = ""
 
@@ -75,7 +77,7 @@ class Decided(Protocol):
         ...
 
 
-class _Decided(_OnRelease, frozen=True, kw_only=True):
+class _Decided(OnRelease, frozen=True, kw_only=True):
     """``stage`` is the index the decision was made for; a release that has moved on refuses it."""
 
     action: ClassVar[str] = "Release.Advance"
@@ -104,21 +106,21 @@ class CompleteRelease(_Decided, frozen=True, kw_only=True):
     """End the watch: the candidate stays, alone."""
 
 
-class PauseRelease(_OnRelease, frozen=True, kw_only=True):
+class PauseRelease(OnRelease, frozen=True, kw_only=True):
     """Stop climbing until resumed; harm still rolls back."""
 
     action: ClassVar[str] = "Release.Operate"
     reason: str
 
 
-class ResumeRelease(_OnRelease, frozen=True, kw_only=True):
+class ResumeRelease(OnRelease, frozen=True, kw_only=True):
     """Let a paused or holding release be judged again; it still has to prove itself."""
 
     action: ClassVar[str] = "Release.Operate"
     reason: str
 
 
-class AbortRelease(_OnRelease, frozen=True, kw_only=True):
+class AbortRelease(OnRelease, frozen=True, kw_only=True):
     """End a release and go back to the champion."""
 
     action: ClassVar[str] = "Release.Operate"
@@ -340,7 +342,7 @@ def abort_release(command: AbortRelease, tx: Transaction) -> dict[str, Any]:
     return _operate(command, tx, "abort", command.reason)
 
 
-def _operate(command: _OnRelease, tx: Transaction, event: Event, reason: str) -> dict[str, Any]:
+def _operate(command: OnRelease, tx: Transaction, event: Event, reason: str) -> dict[str, Any]:
     release, plan = get_release(tx, command.release)
     require_team(command.owner_team, release.team, where=release.id)
     leave(tx, release)

@@ -7,12 +7,12 @@ import msgspec
 
 from leverframe.core.command import Command, Transaction
 from leverframe.core.digest import Digest, canonical_json
-from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
+from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
 from leverframe.core.model import ModelSpec, ModelVersion
-from leverframe.release.approvals.approvals import frozen, valid_approvals
-from leverframe.release.planning.planning import APPROVAL_EXPIRES_MAX_US, APPROVAL_EXPIRES_US, version_id
+from leverframe.release.approvals.approvals import APPROVAL_EXPIRES_US, frozen, record_approval, valid_approvals
+from leverframe.release.planning.planning import OnPlan, get_version, version_id
 from leverframe.release.plans.plan import VersionRef
-from leverframe.release.records import KIND_APPROVAL, KIND_MODEL, KIND_MODEL_VERSION, Approval
+from leverframe.release.records import KIND_MODEL, KIND_MODEL_VERSION
 from leverframe.release.requirements.facts import evidence_facts
 from leverframe.release.rollout.rollout import require_team
 from leverframe.release.rollout.routes import next_value
@@ -66,19 +66,10 @@ class PlanTable(Command, frozen=True, kw_only=True):
         return self.owner_team
 
 
-class OnTablePlan(Command, frozen=True, kw_only=True):
+class OnTablePlan(OnPlan, frozen=True, kw_only=True):
     """Something done with the plan of a table."""
 
-    plan: Digest
-    owner_team: str = ""
-
-    def resource(self) -> str:
-        """``batch_table_plan/<digest>``."""
-        return f"{KIND_TABLE_PLAN}/{self.plan}"
-
-    def team(self) -> str:
-        """The plan's team."""
-        return self.owner_team
+    kind: ClassVar[str] = KIND_TABLE_PLAN
 
 
 class ApproveTable(OnTablePlan, frozen=True, kw_only=True):
@@ -122,9 +113,7 @@ def require_scored(tx: Transaction, output: Output, team: str) -> ModelVersion:
     ------
     NotFound: no such version.  Forbidden: it is another team's.  Refused: no finished scoring has this version, these inputs and rows.
     """
-    version = tx.get(KIND_MODEL_VERSION, version_id(output.version), ModelVersion)
-    if version is None:
-        raise NotFound("no such model version", where=output.version, next_step="lever models list")
+    version = get_version(tx, output.version)
     spec = tx.get(KIND_MODEL, version.model, ModelSpec)
     require_team(team, spec.team if spec is not None else team, where=output.version)
     done = tx.get(KIND_SCORING, output.job, _Scoring)
@@ -191,24 +180,10 @@ def approve_table(command: ApproveTable, tx: Transaction) -> dict[str, Any]:
     """Record the approval; the author cannot give it, and once the table was switched by it, it means nothing."""
     plan = get_table_plan(tx, command.plan)
     require_team(command.owner_team, plan.team, where=plan.id)
-    if tx.actor.subject == plan.author:
-        raise Forbidden("the author of a plan cannot approve it", where=plan.id, expected="another person", got=tx.actor.subject)
-    if tx.actor.kind != "human":
-        raise Forbidden("only a person can approve a plan", where=plan.id, expected="human", got=tx.actor.kind)
-    if tx.get(KIND_TABLE_SWITCHED, command.plan, Switched) is not None:
-        raise Conflict("the table was switched by this plan already", where=plan.id, next_step=f"lever table show {plan.table}")
-    if not 0 < command.expires_after_us <= APPROVAL_EXPIRES_MAX_US:
-        raise InvalidInput("an approval lasts at most 30 days", where="expires_after_us", got=str(command.expires_after_us))
-    approval = Approval(
-        plan=command.plan,
-        approver=tx.actor.subject,
-        roles=tx.actor.roles,
-        at_us=tx.now_us,
-        expires_us=tx.now_us + command.expires_after_us,
-        note=command.note[:NOTE_CHARS_MAX],
-    )
-    tx.put(KIND_APPROVAL, f"{command.plan}/{tx.actor.subject}", approval)
-    return {"plan": command.plan, "approvals": len(valid_approvals(tx, plan))}
+    switched = tx.get(KIND_TABLE_SWITCHED, command.plan, Switched) is not None
+    next_step = f"lever table show {plan.table}"
+    over = Conflict("the table was switched by this plan already", where=plan.id, next_step=next_step) if switched else None
+    return record_approval(tx, plan, note=command.note[:NOTE_CHARS_MAX], expires_after_us=command.expires_after_us, over=over)
 
 
 def table_plan_facts(command: OnTablePlan, tx: Transaction) -> Mapping[str, Any]:
