@@ -4,7 +4,7 @@ import pytest
 from leverframe.core.actor import Actor
 from leverframe.core.clock import ManualClock
 from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
-from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.model import ModelSpec, ModelVersion, version_id_of
 from leverframe.core.verdict import GateRule
 from leverframe.governance.ledger.memory import AllowEverything, MemoryJournal
 from leverframe.training.commands import (
@@ -17,7 +17,6 @@ from leverframe.training.commands import (
     RegisterVersion,
     StartRun,
     apply_model_facts,
-    version_id_of,
 )
 from leverframe.training.runs import KIND_RUN, RunRecord, RunStep
 

@@ -12,10 +12,10 @@ from tests.whole_program import SPEC, copy_home, open_in_process, train
 
 from leverframe.apps import spark_training_sets
 from leverframe.apps.settings import Settings
-from leverframe.core.model import LINEAGE, MODEL_LIGHTGBM, Lineage, ModelVersion
+from leverframe.core.model import LINEAGE, MODEL_LIGHTGBM, Lineage, ModelVersion, version_id_of
 from leverframe.core.schema import InputColumn
 from leverframe.governance.bundles import open_bundle
-from leverframe.training.commands import KIND_MODEL_VERSION, version_id_of
+from leverframe.training.commands import KIND_MODEL_VERSION
 
 EXPRESSIONS = (
     InputColumn(name="worse", source="expression", sql="origin_delays.mean_2h - origin_delays.mean_24h"),

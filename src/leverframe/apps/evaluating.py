@@ -34,6 +34,7 @@ from leverframe.core.model import (
     Lineage,
     ModelSpec,
     ModelVersion,
+    version_id_of,
 )
 from leverframe.core.route import Arm
 from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_SNAPSHOT, Dataset
@@ -53,7 +54,7 @@ from leverframe.serving.features.missing import missing_policy
 from leverframe.serving.runtimes.isolated.environment import BUILD_S_MAX
 from leverframe.serving.runtimes.isolated.limits import Bounds
 from leverframe.serving.runtimes.isolated.opening import IsolatedOpener
-from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, version_id_of
+from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION
 from leverframe.training.matrix import input_matrix
 from leverframe.training.profile import reference_profile
 from leverframe.training.provenance import provenance_statement

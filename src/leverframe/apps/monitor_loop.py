@@ -16,7 +16,7 @@ from leverframe.core.alert import Signal
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.errors import Integrity
 from leverframe.core.feature import FeatureView
-from leverframe.core.model import PROFILE, SIGNATURE, SPEC, ModelSpec, ModelVersion
+from leverframe.core.model import PROFILE, SIGNATURE, SPEC, ModelSpec, ModelVersion, version_id_of
 from leverframe.core.profile import ReferenceProfile
 from leverframe.core.route import Arm, Endpoint
 from leverframe.core.schema import Signature
@@ -32,7 +32,7 @@ from leverframe.monitoring.origins import Origins, disabled_columns, origins
 from leverframe.monitoring.windows import Shape
 from leverframe.release.evidence.traffic import TrafficMeter
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release
-from leverframe.training.commands import KIND_MODEL_VERSION, version_id_of
+from leverframe.training.commands import KIND_MODEL_VERSION
 
 TICK_EVERY_US = HOUR_US
 """In a replay, event time between two ticks; with the machine's clock :data:`TICK_EVERY_S` comes first."""

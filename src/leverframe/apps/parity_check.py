@@ -17,14 +17,14 @@ from leverframe.core.actor import PLATFORM
 from leverframe.core.alert import Signal
 from leverframe.core.clock import DAY_US
 from leverframe.core.feature import FeatureView
-from leverframe.core.model import SIGNATURE, ModelVersion
+from leverframe.core.model import SIGNATURE, ModelVersion, version_id_of
 from leverframe.core.prediction import LogRecord, PredictionRecord
 from leverframe.core.schema import Signature, ViewBinding
 from leverframe.features.declared.definitions import ARRIVAL, EVENT, view_version
 from leverframe.features.parity_verdicts import CELLS_MIN, KIND_PARITY, WRONG_SHARE_MAX, ParityRecord, RecordParity, judge
 from leverframe.features.timelines.timeline import timeline
 from leverframe.governance.bundles import open_bundle
-from leverframe.training.commands import KIND_MODEL_VERSION, version_id_of
+from leverframe.training.commands import KIND_MODEL_VERSION
 
 SAMPLE_MAX = 2_000
 """Answers kept of each version at each endpoint: a uniform sample of those since the last comparison."""

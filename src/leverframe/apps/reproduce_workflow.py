@@ -16,6 +16,7 @@ import polars as pl
 from leverframe.apps.durable import StepCaller
 from leverframe.apps.platform.deleted_rows import deleted_rows, remaining
 from leverframe.apps.platform.keeping import Keeping
+from leverframe.apps.platform.known import known_version
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.reproducing import ReproductionRequest
 from leverframe.apps.platform.views.training import DeletedRows
@@ -33,8 +34,8 @@ from leverframe.core.model import (
     SPEC,
     Lineage,
     ModelSpec,
-    ModelVersion,
     Signature,
+    version_id_of,
 )
 from leverframe.data.commands import KIND_SNAPSHOT
 from leverframe.data.snapshots.snapshots import read_snapshot
@@ -42,7 +43,6 @@ from leverframe.features.training_sets.point_in_time import training_set
 from leverframe.features.training_sets.questions import in_utc
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import Bundle, open_bundle
-from leverframe.training.commands import KIND_MODEL_VERSION, version_id_of
 from leverframe.training.export import export_onnx
 from leverframe.training.reproduce import Reproduction, reproduce
 from leverframe.training.reproduction_commands import KIND_REPRODUCTION, FinishReproduction, Outcome, ReproductionRecord
@@ -113,7 +113,7 @@ class ReproduceWorkflow:
         self, asked: ReproductionRequest, spec: ModelSpec, lineage: Lineage, snapshots: dict[str, Digest], questions: pl.DataFrame
     ) -> pl.DataFrame:
         """The features by the definitions of then, out of the ledger's history."""
-        frozen = self._parts.bundles.frozen(self._version(asked.version))
+        frozen = self._parts.bundles.frozen(known_version(self._parts.ledger, asked.version))
         definitions = frozen.views if frozen is not None else {}
         lost = sorted(lineage.feature_views.keys() - definitions.keys())
         if lost:
@@ -153,14 +153,8 @@ class ReproduceWorkflow:
 
     # Parts -----------------------------------------------------------------------------------------------------------
 
-    def _version(self, name: str) -> ModelVersion:
-        version = self._parts.ledger.get(KIND_MODEL_VERSION, version_id_of(name), ModelVersion)
-        if version is None:
-            raise NotFound("no such model version", where=name[:120], next_step="lever models list")
-        return version
-
     def _bundle(self, name: str) -> Bundle:
-        version = self._version(name)
+        version = known_version(self._parts.ledger, name)
         return open_bundle(self._parts.artifacts, self._parts.trust, version.bundle, version.envelope)
 
     def _finish(self, asked: ReproductionRequest, command: FinishReproduction) -> None:

@@ -16,7 +16,7 @@ from leverframe.core.digest import Digest, canonical_json
 from leverframe.core.errors import LeverframeError, NotFound
 from leverframe.core.evaluation import EvaluationReport
 from leverframe.core.feature import FeatureView
-from leverframe.core.model import MODEL_LIGHTGBM, SIGNATURE, ModelVersion
+from leverframe.core.model import MODEL_LIGHTGBM, SIGNATURE, ModelVersion, version_id_of
 from leverframe.core.schema import Signature
 from leverframe.data.commands import KIND_SNAPSHOT
 from leverframe.data.snapshots.snapshots import read_snapshot
@@ -29,13 +29,7 @@ from leverframe.features.training_sets.leakage_sources import Labelled
 from leverframe.features.training_sets.point_in_time import TrainingSet, training_set
 from leverframe.features.training_sets.questions import in_utc
 from leverframe.governance.bundles import open_bundle, write_bundle
-from leverframe.training.commands import (
-    KIND_MODEL_VERSION,
-    FinishRun,
-    RecordStep,
-    RegisterVersion,
-    version_id_of,
-)
+from leverframe.training.commands import KIND_MODEL_VERSION, FinishRun, RecordStep, RegisterVersion
 from leverframe.training.pipeline import Pipeline, Step, StepOutcome, run_step
 from leverframe.training.recipe import Holdout, Rooms, TrainingRequest, training_pipeline
 from leverframe.training.runs import KIND_RUN, RunRecord, RunStep

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from leverframe.core.digest import Digest
+from leverframe.core.errors import InvalidInput
 from leverframe.core.schema import InputColumn, OutputField, RequestField, Signature
 from leverframe.core.verdict import Answer, GateRule
 
@@ -162,6 +163,31 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.model}@v{self.number}"
 
 
+def version_id(model: str, number: int) -> str:
+    """Id of a version's record; padded, so that ids order as numbers do.
+
+    >>> version_id("flight-delay", 2)
+    'flight-delay/000002'
+    """
+    return f"{model}/{number:06d}"
+
+
+def version_id_of(name: str) -> str:
+    """Id of the version called ``<model>@v<number>``.
+
+    Raises
+    ------
+    InvalidInput: not such a name.
+
+    >>> version_id_of("flight-delay@v2")
+    'flight-delay/000002'
+    """
+    model, _, number = name.partition("@v")
+    if not model or not number.isascii() or not number.isdigit():
+        raise InvalidInput("not the name of a model version", where="version", expected="<model>@v<number>", got=name[:80])
+    return version_id(model, int(number))
+
+
 __all__ = [
     "BILL_OF_MATERIALS",
     "BundleFile",
@@ -189,4 +215,6 @@ __all__ = [
     "SIGNATURE",
     "SPEC",
     "Signature",
+    "version_id",
+    "version_id_of",
 ]

@@ -10,7 +10,7 @@ from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.digest import Digest, check_digest
 from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
 from leverframe.core.feature_service import KIND_SERVICE, FeatureService, with_service
-from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.model import ModelSpec, ModelVersion, version_id, version_id_of
 from leverframe.core.verdict import Answer
 from leverframe.training.runs import KIND_RUN, RunRecord, RunStep
 from leverframe.training.spec_check import check_spec
@@ -105,31 +105,6 @@ class RegisterVersion(Command, frozen=True, kw_only=True):
     def team(self) -> str:
         """The owning team."""
         return self.owning_team
-
-
-def version_id(model: str, number: int) -> str:
-    """Id of a version's record; padded, so that ids order as numbers do.
-
-    >>> version_id("flight-delay", 2)
-    'flight-delay/000002'
-    """
-    return f"{model}/{number:06d}"
-
-
-def version_id_of(name: str) -> str:
-    """Id of the version called ``<model>@v<number>``.
-
-    Raises
-    ------
-    InvalidInput: not such a name.
-
-    >>> version_id_of("flight-delay@v2")
-    'flight-delay/000002'
-    """
-    model, _, number = name.partition("@v")
-    if not model or not number.isascii() or not number.isdigit():
-        raise InvalidInput("not the name of a model version", where="version", expected="<model>@v<number>", got=name[:80])
-    return version_id(model, int(number))
 
 
 def apply_model(command: ApplyModel, tx: Transaction) -> dict[str, str]:

@@ -11,8 +11,8 @@ import msgspec
 
 from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.errors import Conflict, InvalidInput, LimitExceeded, NotFound
-from leverframe.core.model import ModelVersion
-from leverframe.training.commands import KIND_MODEL_VERSION, version_id_of
+from leverframe.core.model import ModelVersion, version_id_of
+from leverframe.training.commands import KIND_MODEL_VERSION
 
 KIND_REGISTRY = "registry"
 KIND_FOLLOWED = "followed_version"

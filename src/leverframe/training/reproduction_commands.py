@@ -6,8 +6,8 @@ import msgspec
 
 from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.errors import Conflict, NotFound
-from leverframe.core.model import ModelVersion
-from leverframe.training.commands import KIND_MODEL_VERSION, version_id_of
+from leverframe.core.model import ModelVersion, version_id_of
+from leverframe.training.commands import KIND_MODEL_VERSION
 
 KIND_REPRODUCTION = "reproduction"
 

@@ -1,6 +1,5 @@
 """``lever data snapshots``, ``export``, ``verify``, ``retention`` and ``forget``: a dataset's past."""
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ import typer
 from leverframe.apps.cli.commands_data import data
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.exit_codes import REFUSED
-from leverframe.apps.cli.output import Json, print_facts, print_json, print_table, say
+from leverframe.apps.cli.output import Json, print_facts, print_json, print_table, say, write_file
 from leverframe.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -60,9 +59,7 @@ def export(
         raise InvalidInput("unknown file format", where=str(out), expected="a name ending in .parquet or .csv", got=format or "no ending")
     with connect() as client:
         written = client.keeping.export(dataset, format=format, as_of_us=moment_us(as_of, "--as-of"), snapshot=snapshot)
-    aside = out.with_name(f".{out.name}.writing")
-    aside.write_bytes(written)
-    os.replace(aside, out)
+    write_file(out, written)
     if json_output:
         print_json({"file": str(out), "bytes": len(written)})
     else:

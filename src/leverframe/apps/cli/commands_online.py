@@ -1,6 +1,5 @@
 """``lever features push``, ``forget``, ``drop`` and ``export``: rows into the online store, and out of it."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 from leverframe.apps.cli.commands_features import features
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.moments import moment_us
-from leverframe.apps.cli.output import Json, print_json, say
+from leverframe.apps.cli.output import Json, print_json, say, write_file
 from leverframe.core.errors import InvalidInput
 
 PUSH_ROWS = 5_000
@@ -85,9 +84,7 @@ def export(
     """Write a view's values to a Parquet file: as of a moment, or as the online store holds them."""
     with connect() as client:
         written = client.features.export(view, moment_us(at, "--at"), online=online)
-    aside = out.with_name(f".{out.name}.writing")
-    aside.write_bytes(written)
-    os.replace(aside, out)
+    write_file(out, written)
     if json_output:
         print_json({"file": str(out), "bytes": len(written)})
     else:

@@ -10,7 +10,7 @@ import typer
 
 from leverframe.apps.cli.connection import connect, home_folder, load
 from leverframe.apps.cli.exit_codes import REFUSED
-from leverframe.apps.cli.output import Json, print_json, print_table, say
+from leverframe.apps.cli.output import Json, print_json, print_table, say, write_file
 from leverframe.core.errors import NotFound
 
 if TYPE_CHECKING:
@@ -260,9 +260,7 @@ def read(
 
     with connect() as client:
         data = client.tables.read(name)
-    aside = out.with_name(f".{out.name}.writing")
-    aside.write_bytes(data)
-    os.replace(aside, out)
+    write_file(out, data)
     if json_output:
         print_json({"file": str(out), "bytes": len(data), "digest": digest_bytes(data)})
     else:

@@ -96,6 +96,13 @@ def write_new(path: Path, text: str) -> None:
         raise InvalidInput("this file cannot be written", where=str(path), expected="a new file", got=exc.strerror or "") from exc
 
 
+def write_file(out: Path, data: bytes) -> None:
+    """Put ``data`` where ``out`` says; whoever opens it meanwhile sees the old file or all of the new one."""
+    aside = out.with_name(f".{out.name}.writing")
+    aside.write_bytes(data)
+    os.replace(aside, out)
+
+
 def report_error(error: LeverframeError, *, json_output: bool) -> None:
     """The sentence and a ``next:`` line on standard error; with ``--json`` also the error's record on standard output."""
     text = error.sentence().removesuffix(f". Next: {error.next_step}")

@@ -8,6 +8,7 @@ import msgspec
 
 from leverframe.apps.platform.experiment_reports import ExperimentReports
 from leverframe.apps.platform.experiment_traffic import forecast, today
+from leverframe.apps.platform.known import known_version
 from leverframe.apps.platform.looking import Looking
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.requirements import APPROVALS_NEEDED, Requirements
@@ -28,8 +29,7 @@ from leverframe.release.experiments.plan import KIND_EXPERIMENT_PLAN, Column, Ex
 from leverframe.release.experiments.planning import ApproveExperiment, PlanExperiment, StartExperiment, experiment_facts
 from leverframe.release.experiments.records import KIND_EXPERIMENT, KIND_READOUT, Experiment, ReadoutNote
 from leverframe.release.experiments.running import StopExperiment
-from leverframe.release.planning.planning import version_id
-from leverframe.release.records import KIND_APPROVAL, KIND_ENDPOINT, KIND_MODEL, KIND_MODEL_VERSION, Approval
+from leverframe.release.records import KIND_APPROVAL, KIND_ENDPOINT, KIND_MODEL, Approval
 
 NOTE_CHARS_MAX = 2000
 """A longer note is cut."""
@@ -53,7 +53,7 @@ class Experiments:
         NotFound: no such version, or nothing is live to compare with.    Refused: a variant would break today's callers.
         InvalidInput: a field or column that not every arm has, or a plan that cannot be carried out.
         """
-        versions = [self._version(name) for name in request.versions]
+        versions = [known_version(self._parts.ledger, name) for name in request.versions]
         spec = self._parts.ledger.get(KIND_MODEL, versions[0].model, ModelSpec) if versions else None
         signatures = self._signatures(request, versions)
         if request.hash_field and request.hash_field not in {field.name for field in signatures[0].request}:
@@ -110,12 +110,6 @@ class Experiments:
     def _signature(self, bundle: str, envelope: str) -> Signature:
         opened = open_bundle(self._parts.artifacts, self._parts.trust, bundle, envelope)
         return msgspec.json.decode(opened.read(SIGNATURE), type=Signature)
-
-    def _version(self, name: str) -> ModelVersion:
-        version = self._parts.ledger.get(KIND_MODEL_VERSION, version_id(name), ModelVersion)
-        if version is None:
-            raise NotFound("no such model version", where=name, next_step="lever models list")
-        return version
 
     def plan_of(self, digest: str) -> ExperimentPlanView:
         """One plan by its digest, with how long it will take by today's traffic.

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from leverframe.apps.platform.forecasting import dependants_of, plan_forecast
+from leverframe.apps.platform.known import known_release, known_version
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.plan_overrides import command_fields, read_overrides
 from leverframe.apps.platform.requirements import APPROVALS_NEEDED, Requirements, sentences
@@ -43,7 +44,7 @@ from leverframe.release.levers.operate import (
     Unkill,
     Unpin,
 )
-from leverframe.release.planning.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval, version_id
+from leverframe.release.planning.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
 from leverframe.release.records import (
     KIND_APPROVAL,
@@ -51,7 +52,6 @@ from leverframe.release.records import (
     KIND_EVIDENCE,
     KIND_LEVER,
     KIND_MODEL,
-    KIND_MODEL_VERSION,
     KIND_RELEASE,
     KIND_REVIEW,
     Approval,
@@ -78,7 +78,7 @@ class Releases:
 
     def plan(self, actor: Actor, request: PlanRequest, *, key: str) -> PlanView:
         """Write a plan down; nothing runs yet."""
-        version = self._version(request.version)
+        version = known_version(self._parts.ledger, request.version)
         spec = self._parts.ledger.get(KIND_MODEL, version.model, ModelSpec)
         overrides = read_overrides(request.overrides)
         broken = self._incompatibilities(request, version)
@@ -154,7 +154,7 @@ class Releases:
         ``break_glass`` is an operator's reason for not waiting for approvals or the end of a freeze; it opens a review.
         """
         plan = self._plan(digest)
-        self._requirements.observe(self._version(plan.candidate.version))
+        self._requirements.observe(known_version(self._parts.ledger, plan.candidate.version))
         receipt = self._write(actor, ApplyPlan(plan=digest, owner_team=plan.team, break_glass=break_glass), key)
         return self.release(str(receipt["release"]))
 
@@ -184,12 +184,6 @@ class Releases:
             dependants=dependants_of(self._parts, plan),
         )
 
-    def _version(self, name: str) -> ModelVersion:
-        version = self._parts.ledger.get(KIND_MODEL_VERSION, version_id(name), ModelVersion)
-        if version is None:
-            raise NotFound("no such model version", where=name, next_step="lever models list")
-        return version
-
     # Releases ----------------------------------------------------------------------------------------------------
 
     def release(self, release_id: str) -> ReleaseView:
@@ -199,10 +193,7 @@ class Releases:
         ------
         NotFound: no such release.
         """
-        release = self._parts.ledger.get(KIND_RELEASE, release_id, Release)
-        if release is None:
-            raise NotFound("no such release", where=release_id[:120], next_step="lever release list")
-        return self._release_view(release)
+        return self._release_view(known_release(self._parts.ledger, release_id))
 
     def reviews(self) -> tuple[Review, ...]:
         """Releases started by breaking the glass, newest first."""

@@ -2,12 +2,13 @@
 
 import msgspec
 
+from leverframe.apps.platform.known import known_version
 from leverframe.apps.platform.parts import Parts
 from leverframe.core.actor import Actor
 from leverframe.core.digest import digest_bytes
 from leverframe.core.errors import NotFound, Refused
-from leverframe.core.model import IMPORTED, ModelSpec, ModelVersion
-from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, version_id_of
+from leverframe.core.model import IMPORTED, ModelSpec, version_id_of
+from leverframe.training.commands import KIND_MODEL
 from leverframe.training.reproduction_commands import KIND_REPRODUCTION, ReproductionRecord, StartReproduction
 
 WORKFLOW = "reproduce"
@@ -37,9 +38,7 @@ class Reproducing:
         """
         parts = self._parts
         id = version_id_of(name)
-        version = parts.ledger.get(KIND_MODEL_VERSION, id, ModelVersion)
-        if version is None:
-            raise NotFound("no such model version", where=name[:120], next_step="lever models list")
+        version = known_version(parts.ledger, name)
         if version.run_id == IMPORTED:
             step = "make it again where it was trained, and import what comes of it"
             raise Refused("it was trained elsewhere: what decided its bytes is not known here", where=name, next_step=step)

@@ -1,12 +1,11 @@
 """Use cases of one release by its name: hold it, let it go on, end it, take it back with what rests on it, keep it in spite of a flag."""
 
+from leverframe.apps.platform.known import known_release
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.views import ReleaseView
 from leverframe.core.actor import Actor
 from leverframe.core.command import Command
-from leverframe.core.errors import NotFound
-from leverframe.release.records import KIND_RELEASE, Release
 from leverframe.release.rollout.back import KeepRelease, Rollback
 from leverframe.release.rollout.rollout import AbortRelease, PauseRelease, ResumeRelease
 
@@ -20,22 +19,22 @@ class Rollouts:
 
     def pause(self, actor: Actor, release_id: str, reason: str, *, key: str) -> ReleaseView:
         """Hold it at its weight; harm still takes it back."""
-        release = self._release(release_id)
+        release = known_release(self._parts.ledger, release_id)
         return self._write(actor, PauseRelease(release=release.id, owner_team=release.team, reason=reason), key, release_id)
 
     def resume(self, actor: Actor, release_id: str, reason: str, *, key: str) -> ReleaseView:
         """Let it be judged again; it still has to prove itself."""
-        release = self._release(release_id)
+        release = known_release(self._parts.ledger, release_id)
         return self._write(actor, ResumeRelease(release=release.id, owner_team=release.team, reason=reason), key, release_id)
 
     def abort(self, actor: Actor, release_id: str, reason: str, *, key: str) -> ReleaseView:
         """End it: the champion answers everyone; one that waits in line leaves it."""
-        release = self._release(release_id)
+        release = known_release(self._parts.ledger, release_id)
         return self._write(actor, AbortRelease(release=release.id, owner_team=release.team, reason=reason), key, release_id)
 
     def rollback(self, actor: Actor, release_id: str, reason: str, *, key: str) -> ReleaseView:
         """Take it back, also long after it completed, with what was promoted on top of it (or flag that, as its plan says)."""
-        release = self._release(release_id)
+        release = known_release(self._parts.ledger, release_id)
         command = Rollback(
             environment=release.environment, endpoint=release.endpoint, release=release.id, reason=reason, owner_team=release.team
         )
@@ -43,14 +42,8 @@ class Rollouts:
 
     def keep(self, actor: Actor, release_id: str, reason: str, *, key: str) -> ReleaseView:
         """Take its flag away: somebody has looked, and it stays."""
-        release = self._release(release_id)
+        release = known_release(self._parts.ledger, release_id)
         return self._write(actor, KeepRelease(release=release.id, owner_team=release.team, reason=reason), key, release_id)
-
-    def _release(self, release_id: str) -> Release:
-        release = self._parts.ledger.get(KIND_RELEASE, release_id, Release)
-        if release is None:
-            raise NotFound("no such release", where=release_id[:120], next_step="lever release list")
-        return release
 
     def _write(self, actor: Actor, command: Command, key: str, release_id: str) -> ReleaseView:
         self._parts.ledger.write(actor, command, key=key)

@@ -7,10 +7,9 @@ from leverframe.apps.platform.views.tables import TableEntry, TablePlanView, Tab
 from leverframe.core.actor import Actor
 from leverframe.core.command import Command
 from leverframe.core.errors import NotFound
-from leverframe.core.model import ModelVersion
+from leverframe.core.model import ModelVersion, version_id_of
 from leverframe.governance.decision import OWN_POLICY, OwnPolicy, require
 from leverframe.release.approvals.approvals import valid_approvals
-from leverframe.release.planning.planning import version_id
 from leverframe.release.records import KIND_MODEL_VERSION
 from leverframe.release.tables.planning import ApproveTable, table_plan_facts
 from leverframe.release.tables.records import KIND_TABLE, KIND_TABLE_PLAN, KIND_TABLE_SWITCHED, BatchTable, Switched, TablePlan
@@ -104,7 +103,7 @@ class Tables:
         return plan
 
     def _observe(self, plan: TablePlan) -> None:
-        version = self._parts.ledger.get(KIND_MODEL_VERSION, version_id(plan.candidate.version), ModelVersion)
+        version = self._parts.ledger.get(KIND_MODEL_VERSION, version_id_of(plan.candidate.version), ModelVersion)
         if version is not None:
             self._requirements.observe(version)
 

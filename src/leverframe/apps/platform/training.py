@@ -4,6 +4,7 @@ import msgspec
 
 from leverframe.apps.platform.data import contract_of, latest_snapshot
 from leverframe.apps.platform.deleted_rows import deleted_rows
+from leverframe.apps.platform.known import known_version
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import ImportRequest, RunView, StepView, TrainRequest, VersionView
 from leverframe.core.actor import Actor
@@ -12,7 +13,19 @@ from leverframe.core.errors import InvalidInput, NotFound, Refused
 from leverframe.core.evaluation import EvaluationReport
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import KIND_SERVICE, FeatureService, with_service
-from leverframe.core.model import CARD, ENVIRONMENT, EVALUATION, IMPORTED, LINEAGE, SIGNATURE, SPEC, Lineage, ModelSpec, ModelVersion
+from leverframe.core.model import (
+    CARD,
+    ENVIRONMENT,
+    EVALUATION,
+    IMPORTED,
+    LINEAGE,
+    SIGNATURE,
+    SPEC,
+    Lineage,
+    ModelSpec,
+    ModelVersion,
+    version_id_of,
+)
 from leverframe.core.route import Endpoint
 from leverframe.core.schema import Signature
 from leverframe.data.checks.request_rules import field_rules
@@ -22,7 +35,7 @@ from leverframe.features.declared.definitions import view_version
 from leverframe.governance.bundles import Bundle, open_bundle
 from leverframe.governance.decision import require
 from leverframe.release.records import KIND_ENDPOINT
-from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, ApplyModel, RegisterVersion, StartRun, version_id_of
+from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, ApplyModel, RegisterVersion, StartRun
 from leverframe.training.difference import VersionDifference, VersionFacts, difference
 from leverframe.training.recipe import TrainingRequest
 from leverframe.training.reproduction_commands import KIND_REPRODUCTION, ReproductionRecord
@@ -238,9 +251,7 @@ class Training:
 
     def _opened(self, name: str) -> tuple[ModelVersion, Bundle]:
         parts = self._parts
-        version = parts.ledger.get(KIND_MODEL_VERSION, version_id_of(name), ModelVersion)
-        if version is None:
-            raise NotFound("no such model version", where=name[:120], next_step="lever models list")
+        version = known_version(parts.ledger, name)
         return version, open_bundle(parts.artifacts, parts.trust, version.bundle, version.envelope)
 
 

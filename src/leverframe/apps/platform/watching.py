@@ -2,16 +2,16 @@
 
 import msgspec
 
+from leverframe.apps.platform.known import known_release
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.unknown import known
 from leverframe.apps.platform.views.release import IntervalPoint, WatchView
-from leverframe.core.errors import NotFound
 from leverframe.release.approvals.hours import shut
 from leverframe.release.control.live import LiveLook, duration
 from leverframe.release.evidence.evidence import Point
 from leverframe.release.machine import ENDED
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
-from leverframe.release.records import KIND_QUEUE, KIND_RELEASE, Queue, Release
+from leverframe.release.records import KIND_QUEUE, Queue, Release
 
 
 class Watching:
@@ -27,9 +27,7 @@ class Watching:
         ------
         NotFound: no such release.
         """
-        release = self._parts.ledger.get(KIND_RELEASE, release_id, Release)
-        if release is None:
-            raise NotFound("no such release", where=release_id[:120], next_step="lever release list")
+        release = known_release(self._parts.ledger, release_id)
         look = next((each for each in self._looks() if each.release == release_id), None) if release.active else None
         last = release.log[-1]
         return WatchView(

@@ -20,7 +20,7 @@ from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import digest_record
 from leverframe.core.errors import Conflict, InvalidInput, NotFound
 from leverframe.core.feature import FeatureView
-from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.model import ModelSpec, ModelVersion, version_id_of
 from leverframe.core.route import Arm
 from leverframe.core.schema import Signature
 from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_SNAPSHOT, Dataset
@@ -44,7 +44,7 @@ from leverframe.serving.engine.models import LoadedVersion, load_version
 from leverframe.serving.runtimes.isolated.environment import BUILD_S_MAX
 from leverframe.serving.runtimes.isolated.limits import Bounds
 from leverframe.serving.runtimes.isolated.opening import IsolatedOpener
-from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, version_id_of
+from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION
 
 ONLINE_TIMEOUT_S = 10.0
 """A read of one part's keys that a remote online store does not answer in this time ends the job; finished parts stay."""

@@ -16,8 +16,7 @@ from leverframe.apps.scoring.job import ScoreRequest, Scoring
 from leverframe.apps.settings import Settings
 from leverframe.core.actor import Actor
 from leverframe.core.errors import InvalidInput, LimitExceeded, NotFound
-from leverframe.core.model import ModelSpec, ModelVersion
-from leverframe.release.planning.planning import version_id
+from leverframe.core.model import ModelSpec, ModelVersion, version_id_of
 from leverframe.release.records import KIND_MODEL, KIND_MODEL_VERSION
 from leverframe.release.tables.comparison import Scores, compare
 from leverframe.release.tables.limits import Limits, check_limits
@@ -129,7 +128,7 @@ class TableScoring:
 
     def _observe(self, candidate: str) -> None:
         """What its bundle holds is known before anybody is asked to approve."""
-        version = self._scoring.ledger.get(KIND_MODEL_VERSION, version_id(candidate), ModelVersion)
+        version = self._scoring.ledger.get(KIND_MODEL_VERSION, version_id_of(candidate), ModelVersion)
         assert version is not None, "it has just scored"
         observe(self._scoring.ledger, self._scoring.artifacts, self._scoring.trust, version)
 

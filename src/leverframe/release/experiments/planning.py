@@ -9,7 +9,7 @@ from leverframe.core.clock import iso_from_us
 from leverframe.core.command import Command, Transaction
 from leverframe.core.digest import Digest, canonical_json
 from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
-from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.model import ModelSpec, ModelVersion, version_id_of
 from leverframe.core.route import Endpoint
 from leverframe.release.approvals.approvals import APPROVAL_EXPIRES_US, frozen, record_approval, valid_approvals
 from leverframe.release.experiments.plan import (
@@ -29,7 +29,7 @@ from leverframe.release.experiments.plan import (
 from leverframe.release.experiments.records import KIND_EXPERIMENT, Experiment
 from leverframe.release.experiments.running import begin, require_free
 from leverframe.release.planning.environments import require_way
-from leverframe.release.planning.planning import OnPlan, get_version, version_id
+from leverframe.release.planning.planning import OnPlan, get_version
 from leverframe.release.plans.plan import LABEL_HORIZON_US, VersionRef
 from leverframe.release.plans.team_rules import TeamRules, rules_of
 from leverframe.release.plans.windows import closed_because, opens_at
@@ -168,7 +168,7 @@ def approve_experiment(command: ApproveExperiment, tx: Transaction) -> dict[str,
 def experiment_facts(command: _OnPlan, tx: Transaction) -> Mapping[str, Any]:
     """What the policy decides on: the strictest tier and the weakest gates of all variants, approvals that hold now, freeze, author."""
     plan = get_experiment_plan(tx, command.plan)
-    found = [(variant, tx.get(KIND_MODEL_VERSION, version_id(variant.version.version), ModelVersion)) for variant in plan.variants]
+    found = [(variant, tx.get(KIND_MODEL_VERSION, version_id_of(variant.version.version), ModelVersion)) for variant in plan.variants]
     passed = all(version is not None and version.bundle == v.version.bundle and version.gates == "pass" for v, version in found)
     evidence = [
         evidence_facts(tx, _Met(candidate=v.version, endpoint=plan.endpoint, digest=plan.digest, author=plan.author, team=plan.team))

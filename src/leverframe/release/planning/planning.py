@@ -8,8 +8,8 @@ from msgspec import UNSET
 
 from leverframe.core.command import Command, Transaction
 from leverframe.core.digest import Digest, canonical_json
-from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
-from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.errors import Conflict, NotFound, Refused
+from leverframe.core.model import ModelSpec, ModelVersion, version_id_of
 from leverframe.core.route import Endpoint
 from leverframe.release.approvals.approvals import APPROVAL_EXPIRES_US, frozen, record_approval, valid_approvals
 from leverframe.release.planning.environments import require_way
@@ -117,22 +117,6 @@ class ApplyPlan(OnPlan, frozen=True, kw_only=True):
     break_glass: str = ""
 
 
-def version_id(name: str) -> str:
-    """The registry id of ``<model>@v<number>``.
-
-    Raises
-    ------
-    InvalidInput: not a version name.
-
-    >>> version_id("flight-delay@v2")
-    'flight-delay/000002'
-    """
-    model, _, number = name.partition("@v")
-    if not model or not number.isdecimal():
-        raise InvalidInput("not a version name", where="version", expected="<model>@v<number>", got=name[:80])
-    return f"{model}/{int(number):06d}"
-
-
 def get_plan(tx: Transaction, digest: Digest) -> ReleasePlan:
     """The plan named ``digest``, checked against its name.
 
@@ -153,7 +137,7 @@ def get_version(tx: Transaction, name: str) -> ModelVersion:
     ------
     NotFound: there is none.
     """
-    version = tx.get(KIND_MODEL_VERSION, version_id(name), ModelVersion)
+    version = tx.get(KIND_MODEL_VERSION, version_id_of(name), ModelVersion)
     if version is None:
         raise NotFound("no such model version", where=name, next_step="lever models list")
     return version
@@ -262,7 +246,7 @@ def plan_facts(command: OnPlan, tx: Transaction) -> Mapping[str, Any]:
     plan = tx.get(KIND_PLAN, command.plan, ReleasePlan)
     if plan is None or plan.digest != command.plan:
         raise NotFound("no plan has this digest", where=command.plan[:80], next_step="lever release list")
-    version = tx.get(KIND_MODEL_VERSION, version_id(plan.candidate.version), ModelVersion)
+    version = tx.get(KIND_MODEL_VERSION, version_id_of(plan.candidate.version), ModelVersion)
     same = version is not None and version.bundle == plan.candidate.bundle
     return {
         "tier": version.risk_tier if version is not None else plan.risk_tier,

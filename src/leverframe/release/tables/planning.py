@@ -8,9 +8,9 @@ import msgspec
 from leverframe.core.command import Command, Transaction
 from leverframe.core.digest import Digest, canonical_json
 from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
-from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.model import ModelSpec, ModelVersion, version_id_of
 from leverframe.release.approvals.approvals import APPROVAL_EXPIRES_US, frozen, record_approval, valid_approvals
-from leverframe.release.planning.planning import OnPlan, get_version, version_id
+from leverframe.release.planning.planning import OnPlan, get_version
 from leverframe.release.plans.plan import VersionRef
 from leverframe.release.records import KIND_MODEL, KIND_MODEL_VERSION
 from leverframe.release.requirements.facts import evidence_facts
@@ -192,7 +192,7 @@ def table_plan_facts(command: OnTablePlan, tx: Transaction) -> Mapping[str, Any]
     Nobody's switch is unattended and none breaks the glass: without approvals there is none.
     """
     plan = get_table_plan(tx, command.plan)
-    version = tx.get(KIND_MODEL_VERSION, version_id(plan.candidate.version), ModelVersion)
+    version = tx.get(KIND_MODEL_VERSION, version_id_of(plan.candidate.version), ModelVersion)
     same = version is not None and version.bundle == plan.candidate.bundle
     return {
         "tier": version.risk_tier if version is not None else plan.risk_tier,

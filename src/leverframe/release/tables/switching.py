@@ -10,9 +10,8 @@ from leverframe.core.clock import DAY_US
 from leverframe.core.command import Command, Transaction
 from leverframe.core.digest import check_digest
 from leverframe.core.errors import Conflict, InvalidInput, Refused
-from leverframe.core.model import ModelVersion
+from leverframe.core.model import ModelVersion, version_id_of
 from leverframe.release.approvals.approvals import frozen
-from leverframe.release.planning.planning import version_id
 from leverframe.release.records import KIND_MODEL_VERSION
 from leverframe.release.rollout.rollout import require_team
 from leverframe.release.tables.planning import NOTE_CHARS_MAX, OnTablePlan, get_table, get_table_plan, require_scored
@@ -59,7 +58,7 @@ class RollbackTable(_OnTable, frozen=True, kw_only=True):
 
 def write_facts(command: WriteTable, tx: Transaction) -> Mapping[str, Any]:
     """Whether this begins a table, and how the gates of its version stand."""
-    version = tx.get(KIND_MODEL_VERSION, version_id(command.output.version), ModelVersion)
+    version = tx.get(KIND_MODEL_VERSION, version_id_of(command.output.version), ModelVersion)
     return {
         "begins": tx.get(KIND_TABLE, command.table, BatchTable) is None,
         "gates": version.gates if version is not None and version.bundle == command.output.bundle else "inconclusive",
