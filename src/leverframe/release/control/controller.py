@@ -61,7 +61,7 @@ class Controller:
         self._noted_us: dict[str, int] = {}
         self._refused: dict[str, tuple[str, int, str]] = {}
         self._line = Line(journal, environment)
-        self._live: dict[str, LiveLook] = {}
+        self._seen: dict[str, tuple[Release, StageEvidence, Decision, int]] = {}
 
     def tick(self, observations: Observations, now_us: int) -> tuple[Look, ...]:
         """Read what is new, look at every release under way, carry out what the evidence calls for, start who is first in line, put back
@@ -77,15 +77,15 @@ class Controller:
         releases = self._releases()
         self._fold(batch, releases)
         behind = len(batch) == self._records_max
-        self._live = {}
+        self._seen = {}
         looks = tuple(self._look(release, plan, endpoint, now_us, behind=behind) for release, plan, endpoint in releases)
         started = self._line.look(now_us)
         self._put_back_levers(now_us)
         return (*looks, *started)
 
     def live(self) -> tuple[LiveLook, ...]:
-        """What the newest tick saw of each release under way, for people; nothing is decided by it."""
-        return tuple(self._live[id] for id in sorted(self._live))
+        """What the newest tick saw of each release under way, for people; nothing is decided by it, so it is put into words when asked."""
+        return tuple(live_look(*self._seen[id]) for id in sorted(self._seen))
 
     def _releases(self) -> list[tuple[Release, ReleasePlan, Endpoint]]:
         found = []
@@ -120,7 +120,7 @@ class Controller:
         evidence = self._evidence[release.id]
         as_of_us = min(now_us, evidence.counts.last_at_us) if behind else now_us
         decision = decide(release.progress, evidence, as_of_us)
-        self._live[release.id] = live_look(release, evidence, decision, as_of_us)
+        self._seen[release.id] = release, evidence, decision, as_of_us
         event = decision.event
         if event is not None and endpoint.pinned:
             event, decision = None, msgspec.structs.replace(decision, reason=f"pinned by an operator; otherwise: {decision.reason}")
