@@ -2,9 +2,7 @@
 
 import time
 
-from leverframe.apps.egress.addresses import parse_networks
 from leverframe.apps.egress.client import Egress
-from leverframe.apps.egress.destination import parse_allowed
 from leverframe.apps.egress.outbox import Outbox
 from leverframe.apps.egress.sender import Sender
 from leverframe.apps.openlineage.events import EventMaker
@@ -28,8 +26,7 @@ class EgressLoop:
     def __init__(self, parts: Parts) -> None:
         settings, ledger = parts.settings, parts.ledger
         self._outbox = Outbox(settings.outbox_file)
-        hosts, networks = parse_allowed(settings.egress_hosts), parse_networks(settings.egress_networks)
-        self._egress = Egress(hosts, networks, parts.key, authorities=settings.egress_ca_file)
+        self._egress = Egress.by_settings(settings, parts.key)
         self._sender = Sender(self._outbox, self._egress)
         maker = EventMaker(ledger, parts.artifacts, Lineage(parts), settings.environment, parts.key.key_id)
         self._followers = (

@@ -1,8 +1,6 @@
 """The worker's look at registries that other people keep."""
 
-from leverframe.apps.egress.addresses import parse_networks
 from leverframe.apps.egress.client import Egress
-from leverframe.apps.egress.destination import parse_allowed
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.registries.follower import RegistryFollower
 from leverframe.apps.registries.mlflow import MlflowServer
@@ -17,10 +15,8 @@ class RegistryLoop:
     """
 
     def __init__(self, parts: Parts) -> None:
-        settings = parts.settings
-        hosts, networks = parse_allowed(settings.egress_hosts), parse_networks(settings.egress_networks)
-        self._egress = Egress(hosts, networks, parts.key, authorities=settings.egress_ca_file)
-        self._follower = RegistryFollower(parts, lambda url: MlflowServer(self._egress, url, settings.mlflow_token))
+        self._egress = Egress.by_settings(parts.settings, parts.key)
+        self._follower = RegistryFollower(parts, lambda url: MlflowServer(self._egress, url, parts.settings.mlflow_token))
 
     def look(self) -> None:
         """One look."""

@@ -15,8 +15,9 @@ import httpx
 import msgspec
 
 from leverframe import __version__
-from leverframe.apps.egress.addresses import Network, Resolve, pinned, resolve
-from leverframe.apps.egress.destination import Allowed, Destination, check_allowed, parse_destination
+from leverframe.apps.egress.addresses import Network, Resolve, parse_networks, pinned, resolve
+from leverframe.apps.egress.destination import Allowed, Destination, check_allowed, parse_allowed, parse_destination
+from leverframe.apps.settings import Settings
 from leverframe.core.errors import LimitExceeded, NotFound, Unavailable
 from leverframe.governance.signing import SigningKey
 
@@ -87,6 +88,17 @@ class Egress:
         limits = httpx.Timeout(READ_S, connect=CONNECT_S)
         # trust_env: a proxy or a certificate file named by the environment must not decide where bodies go.
         self._http = httpx.Client(verify=context, timeout=limits, trust_env=False, follow_redirects=False)
+
+    @classmethod
+    def by_settings(cls, settings: Settings, key: SigningKey) -> "Egress":
+        """The client that an installation's settings allow.
+
+        Raises
+        ------
+        InvalidInput: a setting is no list of hosts or networks.
+        """
+        allowed, networks = parse_allowed(settings.egress_hosts), parse_networks(settings.egress_networks)
+        return cls(allowed, networks, key, authorities=settings.egress_ca_file)
 
     def post(self, url: str, id: str, body: bytes, content_type: str) -> Answer:
         """Send ``body`` once; ``id`` is the same at every attempt, so that a receiver can tell repeats.
