@@ -36,6 +36,15 @@ def digest_record(value: Any) -> Digest:
     return digest_bytes(canonical_json(value))
 
 
+def short(digest: Digest) -> str:
+    """The first 12 hex digits of a digest, which is what people compare.
+
+    >>> short("sha256:4f2a0c9d8b7e6f5a")
+    '4f2a0c9d8b7e'
+    """
+    return digest.removeprefix("sha256:")[:12]
+
+
 def check_digest(text: str) -> Digest:
     """Return ``text`` if it is a well-formed digest.
 

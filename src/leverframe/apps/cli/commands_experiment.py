@@ -8,6 +8,7 @@ import typer
 
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.output import Environment, Json, print_facts, print_json, print_table, say
+from leverframe.core.digest import short
 from leverframe.core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -52,18 +53,14 @@ def _digest(client: "Client", text: str) -> str:
     return found[0]
 
 
-def _short(plan: "ExperimentPlanView") -> str:
-    return plan.digest.removeprefix("sha256:")[:12]
-
-
 def _print_plan(plan: "ExperimentPlanView") -> None:
     from leverframe.apps.console.experiment_words import plan_facts
 
-    say(f"Experiment {_short(plan)}", f"digest {plan.digest}", "")
+    say(f"Experiment {short(plan.digest)}", f"digest {plan.digest}", "")
     print_facts(plan_facts(plan))
     say("", f"approvals: {len(plan.approvals)} of {plan.needed} ({', '.join(plan.approvals) or 'nobody yet'})")
     say(*(f"missing: {item}" for item in plan.missing))
-    say(f"next: lever experiment {'approve' if plan.missing else 'start'} {_short(plan)}")
+    say(f"next: lever experiment {'approve' if plan.missing else 'start'} {short(plan.digest)}")
 
 
 @experiment.command("plan")
@@ -143,7 +140,7 @@ def approve(digest: PlanDigest, note: Annotated[str, typer.Option(help="Kept wit
         print_json(plan)
     else:
         say(f"Approved {plan.digest}; what runs is exactly this.", *(f"missing: {item}" for item in plan.missing))
-        say(f"next: lever experiment {'approve' if plan.missing else 'start'} {_short(plan)}")
+        say(f"next: lever experiment {'approve' if plan.missing else 'start'} {short(plan.digest)}")
 
 
 @experiment.command("start")
@@ -179,7 +176,7 @@ def _show(found: "ExperimentView", json_output: bool) -> None:
             print_table("Segments; which stand is decided over all of them", SEGMENT_COLUMNS, segment_rows(readout))
     say("", found.summary)
     if found.proposed:
-        say(f"next: lever release show {found.proposed.removeprefix('sha256:')[:12]}")
+        say(f"next: lever release show {short(found.proposed)}")
     elif found.report:
         say(f"next: lever experiment report {found.id}")
 
@@ -273,7 +270,7 @@ def list_experiments(endpoint: Annotated[str, typer.Option(help="Only on this en
     columns = ("experiment", "variants", "measured", "state", "winner", "started", "#callers")
     print_table("Experiments", columns, rows, empty="none yet. next: lever experiment plan MODEL@v2")
     waiting = (
-        (_short(plan), ", ".join(v["version"]["version"] for v in plan.plan["variants"]), "; ".join(plan.missing) or "nothing")
+        (short(plan.digest), ", ".join(v["version"]["version"] for v in plan.plan["variants"]), "; ".join(plan.missing) or "nothing")
         for plan in plans
     )
     print_table("Plans that wait", ("plan", "variants", "missing"), waiting, empty="none.")

@@ -96,7 +96,7 @@ def show(view: Annotated[str, typer.Argument(help="Name of the view.")], json_ou
 @features.command("services")
 def list_services(json_output: Json = False) -> None:
     """Every feature service: what it selects, its version, and the models that take it."""
-    from leverframe.apps.console.words import short
+    from leverframe.core.digest import short
 
     with connect() as client:
         found = client.services.services()

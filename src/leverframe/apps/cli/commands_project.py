@@ -93,7 +93,8 @@ def print_plan(shown: "ProjectPlan", folder: str) -> None:
 
 
 def _backfill_rows(backfills: "tuple[Backfill, ...]") -> Iterator[tuple[object, ...]]:
-    from leverframe.apps.console.words import duration, short
+    from leverframe.apps.console.words import duration
+    from leverframe.core.digest import short
 
     for b in backfills:
         takes = "not measured yet" if b.seconds is None else f"about {duration(round(b.seconds * 1e6))}"

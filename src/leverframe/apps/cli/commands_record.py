@@ -9,6 +9,7 @@ import typer
 from leverframe.apps.cli.connection import connect, home_folder
 from leverframe.apps.cli.exit_codes import REFUSED
 from leverframe.apps.cli.output import Json, print_json, print_table, say
+from leverframe.core.digest import short
 from leverframe.core.errors import InvalidInput
 from leverframe.core.route import Priority
 
@@ -63,10 +64,7 @@ def list_entries(
     if json_output:
         print_json(found)
         return
-    rows = (
-        (str(e.seq), moment(e.at_us), e.actor, deed(e.summary) or e.action, subject(e.resource), e.hash.removeprefix("sha256:")[:12])
-        for e in found
-    )
+    rows = ((str(e.seq), moment(e.at_us), e.actor, deed(e.summary) or e.action, subject(e.resource), short(e.hash)) for e in found)
     print_table("The record", ("#seq", "when", "who", "did", "to", "hash"), rows, empty="nothing happened yet.")
 
 

@@ -7,6 +7,7 @@ import typer
 from leverframe.apps.cli.commands_training import PANEL
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.output import Environment, Json, print_facts, print_json, print_table, say
+from leverframe.core.digest import short
 
 if TYPE_CHECKING:
     from leverframe.apps.platform.views import RegistryView
@@ -102,9 +103,7 @@ def status(name: Name, json_output: Json = False) -> None:
     )
     say(shown.name)
     print_facts(facts)
-    rows = (
-        (str(f.number), f.version, f.evaluated, f.plan.removeprefix("sha256:")[:12], moment(f.at_us), f.failure) for f in shown.followed
-    )
+    rows = ((str(f.number), f.version, f.evaluated, short(f.plan), moment(f.at_us), f.failure) for f in shown.followed)
     columns = ("#version", "imported as", "evaluated as", "plan", "at", "stopped because")
     print_table("Versions", columns, rows, empty="none seen yet: the worker looks every LEVER_REGISTRY_INTERVAL_S.")
     if any(f.failure for f in shown.followed):

@@ -9,6 +9,7 @@ import typer
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.output import Environment, Json, print_facts, print_json, print_table, say
 from leverframe.apps.cli.plan_options import plan_overrides
+from leverframe.core.digest import short
 from leverframe.core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def print_plan(plan: "PlanView") -> None:
     from leverframe.apps.console.plan_words import RULE_COLUMNS, STAGE_COLUMNS, plan_sheet
 
     sheet = plan_sheet(plan)
-    say(f"Plan {_short(plan)}: {sheet.candidate} to {sheet.target}", f"digest {plan.digest}", "")
+    say(f"Plan {short(plan.digest)}: {sheet.candidate} to {sheet.target}", f"digest {plan.digest}", "")
     print_facts(sheet.facts)
     say("")
     print_table("Stages; one is left upwards only when every rule is proven", STAGE_COLUMNS, sheet.stages)
@@ -74,15 +75,11 @@ def _print_approvals(plan: "PlanView") -> None:
         print_table("What it must meet", ("holds", "rule", "observed", "next"), rows)
     else:
         say(*(f"missing: {item}" for item in plan.missing))
-    say(f"next: lever release {'approve' if plan.missing else 'apply'} {_short(plan)}")
+    say(f"next: lever release {'approve' if plan.missing else 'apply'} {short(plan.digest)}")
 
 
 def _exception_words(granter: str) -> str:
     return f"by an exception that {granter} granted" if granter else ""
-
-
-def _short(plan: "PlanView") -> str:
-    return plan.digest.removeprefix("sha256:")[:12]
 
 
 @release.command("plan")
@@ -249,7 +246,12 @@ def list_releases(endpoint: Annotated[str, typer.Option(help="Only to this endpo
     columns = ("release", "endpoint", "candidate", "stage", "#weight", "state", "#answers")
     print_table("Releases", columns, rows, empty="none yet. next: lever release plan MODEL@v1")
     waiting = (
-        (_short(plan), f"{sheet.candidate} to {sheet.target}", f"{len(plan.approvals)}/{plan.needed}", "; ".join(plan.missing) or "nothing")
+        (
+            short(plan.digest),
+            f"{sheet.candidate} to {sheet.target}",
+            f"{len(plan.approvals)}/{plan.needed}",
+            "; ".join(plan.missing) or "nothing",
+        )
         for plan, sheet in sheets
     )
     print_table("Plans that wait", ("plan", "releases", "#approvals", "missing"), waiting, empty="none.")

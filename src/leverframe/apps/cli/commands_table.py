@@ -11,6 +11,7 @@ import typer
 from leverframe.apps.cli.connection import connect, home_folder, load
 from leverframe.apps.cli.exit_codes import REFUSED
 from leverframe.apps.cli.output import Json, print_json, print_table, say, write_file
+from leverframe.core.digest import short
 from leverframe.core.errors import NotFound
 
 if TYPE_CHECKING:
@@ -59,10 +60,6 @@ def _batch(file: Path, as_of: str, now: bool, id_: str, keep: list[str] | None, 
     return Batch(
         file=file, as_of=as_of, now=now, id_column=id_, keep=tuple(keep or ()), workers=workers if workers > 0 else os.cpu_count() or 1
     )
-
-
-def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:12]
 
 
 def _print_verdicts(verdicts: "tuple[Verdict, ...]") -> None:
@@ -137,11 +134,11 @@ def make_plan(
     if json_output:
         print_json({"digest": plan.digest, "answer": plan.answer, "compared": plan.compared, "plan": plan})
     else:
-        say(f"Plan {_short(plan.digest)}: {name} from {plan.live.version} to {plan.answers.version}", f"digest {plan.digest}")
+        say(f"Plan {short(plan.digest)}: {name} from {plan.live.version} to {plan.answers.version}", f"digest {plan.digest}")
         _print_verdicts(plan.verdicts)
         say(f"{plan.answer}; comparison {plan.compared}")
         if plan.answer == "pass":
-            say(f"next: lever table approve {name} {_short(plan.digest)}")
+            say(f"next: lever table approve {name} {short(plan.digest)}")
     if plan.answer != "pass":
         raise typer.Exit(REFUSED)
 
@@ -154,7 +151,7 @@ def list_tables(json_output: Json = False) -> None:
     if json_output:
         print_json(found)
         return
-    rows = [(each.name, each.current.version, f"{each.current.rows:,}", _short(each.current.digest), each.event) for each in found]
+    rows = [(each.name, each.current.version, f"{each.current.rows:,}", short(each.current.digest), each.event) for each in found]
     print_table(
         "Tables", ("Table", "Version", "Rows", "Digest", "Last"), rows, empty="No table yet: lever table write NAME INPUT --version"
     )
@@ -177,14 +174,14 @@ def _print_show(found: "TableView") -> None:
     current = found.table.current
     say(f"{found.table.name}: readers see {current.rows:,} rows by {current.version}", f"digest {current.digest}")
     rows = [
-        (moment(e.at_us), e.event, e.version, _short(e.digest), e.actor, e.reason or (f"plan {_short(e.plan)}" if e.plan else ""))
+        (moment(e.at_us), e.event, e.version, short(e.digest), e.actor, e.reason or (f"plan {short(e.plan)}" if e.plan else ""))
         for e in found.history
     ]
     print_table("History", ("When", "What", "Version", "Digest", "By", "Why"), rows)
     for waiting in found.plans:
         if waiting.switched or waiting.stale:
             continue
-        say("", f"Plan {_short(waiting.digest)}: to {waiting.plan.answers.version}, {waiting.answer}")
+        say("", f"Plan {short(waiting.digest)}: to {waiting.plan.answers.version}, {waiting.answer}")
         _print_verdicts(waiting.plan.verdicts)
         say(f"approvals: {len(waiting.approvals)} of {waiting.needed} ({', '.join(waiting.approvals) or 'nobody yet'})")
         say(*(f"missing: {item}" for item in waiting.missing))
@@ -216,7 +213,7 @@ def approve(
         print_json(plan)
     else:
         say(f"Approved {plan.digest}; what readers will see is exactly this.", *(f"missing: {item}" for item in plan.missing))
-        say(f"next: lever table {'approve' if plan.missing else 'switch'} {name} {_short(plan.digest)}")
+        say(f"next: lever table {'approve' if plan.missing else 'switch'} {name} {short(plan.digest)}")
 
 
 @table.command("switch")

@@ -1,8 +1,9 @@
 """One feature view on a terminal."""
 
 from leverframe.apps.cli.output import print_facts, print_table, say
-from leverframe.apps.console.words import duration, short
+from leverframe.apps.console.words import duration
 from leverframe.apps.platform.views import FeatureDetailView
+from leverframe.core.digest import short
 
 BARS = " ▁▂▃▄▅▆▇█"
 

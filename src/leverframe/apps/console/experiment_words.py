@@ -2,8 +2,9 @@
 
 import msgspec
 
-from leverframe.apps.console.words import duration, figure, moment, short
+from leverframe.apps.console.words import duration, figure, moment
 from leverframe.apps.platform.views.experiments import ExperimentPlanView, ReportView
+from leverframe.core.digest import short
 from leverframe.release.experiments.decide import about
 from leverframe.release.experiments.plan import ExperimentPlan, Guardrail
 from leverframe.release.experiments.readout import ArmReadout, Readout

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from leverframe.apps.console.words import duration, moment, short
+from leverframe.apps.console.words import duration, moment
 from leverframe.apps.platform.views import PlanView
+from leverframe.core.digest import short
 from leverframe.release.evidence.forecast import about
 from leverframe.release.evidence.plan_forecast import PlanForecast
 from leverframe.release.plans.plan import MetricRule, ReleasePlan, Stage, VersionRef, applies

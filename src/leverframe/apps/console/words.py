@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, iso_from_us
+from leverframe.core.digest import short
 from leverframe.core.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -104,15 +105,6 @@ def size(count_bytes: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} GiB"
-
-
-def short(digest: str) -> str:
-    """The first 12 hex digits of a digest, which is what people compare.
-
-    >>> short("sha256:4f2a0c9d8b7e6f5a")
-    '4f2a0c9d8b7e'
-    """
-    return digest.removeprefix("sha256:")[:12]
 
 
 def deed(summary: str) -> str:

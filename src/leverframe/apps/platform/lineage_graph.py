@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from leverframe.apps.platform.lineage_bundles import Frozen
 from leverframe.core.column_reads import column_features, column_fields
+from leverframe.core.digest import short
 from leverframe.core.expressions.tree import Input
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import FeatureService, service_columns
@@ -23,8 +24,6 @@ from leverframe.data.streams.taken import Stream
 from leverframe.features.declared.definitions import view_version
 from leverframe.features.declared.lineage import sql_columns, view_columns
 
-DIGEST_CHARS = 12
-
 
 def past_name(feature: str, version: str) -> str:
     """What a feature is called by a definition that is no longer the one in force.
@@ -32,7 +31,7 @@ def past_name(feature: str, version: str) -> str:
     >>> past_name("weather.temp", "sha256:0123456789abcdef")
     'weather.temp@0123456789ab'
     """
-    return f"{feature}@{version.removeprefix('sha256:')[:DIGEST_CHARS]}"
+    return f"{feature}@{short(version)}"
 
 
 def _place(source: Source) -> str:

@@ -10,6 +10,7 @@ from leverframe.apps.platform.looking import Looking
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views.requirements import RequirementView
 from leverframe.core.actor import PLATFORM, Actor
+from leverframe.core.digest import short
 from leverframe.core.errors import Integrity, NotFound
 from leverframe.core.model import LINEAGE, SPEC, Lineage, ModelSpec, ModelVersion
 from leverframe.governance.artifacts import ArtifactStore
@@ -44,11 +45,7 @@ def _approvals(facts: Facts) -> str:
 
 def _approve(plan: ReleasePlan, facts: Facts) -> str:
     more = APPROVALS_NEEDED.get(facts["tier"], 2) - facts["approvals_valid"]
-    return f"{more} more approval{'s' if more > 1 else ''} by someone other than {plan.author}: lever release approve {_short(plan)}"
-
-
-def _short(plan: ReleasePlan) -> str:
-    return plan.digest.removeprefix("sha256:")[:12]
+    return f"{more} more approval{'s' if more > 1 else ''} by someone other than {plan.author}: lever release approve {short(plan.digest)}"
 
 
 def _model(plan: ReleasePlan) -> str:
