@@ -40,7 +40,7 @@ def row(name: str, miles: Any = 1.0, at: Any = 5, **more: Any) -> dict[str, Any]
 
 def take(blobs, sent: list[StreamMessage], *, contract: Contract = CONTRACT, base: Snapshot | None = None, **options: Any) -> Taken:
     rules = StreamRules(**{name: options.pop(name) for name in ("new_columns", "on_break") if name in options})
-    batch = Batch(dataset="d", contract=contract, rules=rules, base=base, blobs=blobs, now_us=9, **options)
+    batch = Batch(dataset="d", stream="s", contract=contract, rules=rules, base=base, blobs=blobs, now_us=9, **options)
     taken = take_batch(batch, sent)
     if not taken.pause:
         assert taken.rows + taken.quarantined + taken.repeated == len(sent), "a message went nowhere"

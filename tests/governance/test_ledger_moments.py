@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from tests.governance.levers import ALICE, HANDLERS, KIND_LEVER, AddToLever, Lever, SetLever
 
@@ -11,6 +12,7 @@ from leverframe.core.clock import ManualClock
 from leverframe.governance.ledger import moments
 from leverframe.governance.ledger.engines import Sessions
 from leverframe.governance.ledger.memory import AllowEverything, MemoryJournal
+from leverframe.governance.ledger.rows import SqlRows
 from leverframe.governance.ledger.schema import record
 from leverframe.governance.ledger.store import Ledger
 
@@ -67,6 +69,19 @@ def test_every_step_goes_down_an_index(known_seq: int | None, tmp_path: Path) ->
     ledger.close()
 
 
+def test_a_listing_does_not_pass_over_records_that_ended(tmp_path: Path) -> None:
+    """Would be wrong if the thousands of snapshots that a stream leaves in a day slowed down whoever lists those that are kept."""
+    ledger = Ledger(f"sqlite:///{tmp_path}/l.db", ManualClock(0), AllowEverything(), HANDLERS)
+    with ledger._sessions.writing() as connection:
+        asked: list[str] = []
+        event.listen(connection, "before_cursor_execute", lambda _c, _cursor, statement, *_rest: asked.append(statement))
+        assert SqlRows(connection).current_all("snapshot", "trips/") == []
+        values = ("snapshot", "trips/", "trips0")
+        plan = " ".join(str(row[-1]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", values).all())
+    assert plan == "SEARCH record USING INDEX record_live (kind=? AND id>? AND id<?)"
+    ledger.close()
+
+
 def test_on_postgresql_too(postgresql_url: str) -> None:
     ledger = Ledger(postgresql_url, ManualClock(0), AllowEverything(), HANDLERS)
     with ledger._sessions.writing() as connection:
@@ -96,13 +111,13 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) ->
     ledger.close()
     sessions = Sessions(url)
     with sessions.writing() as connection:
-        for index in ("audit_recorded", "record_known", "record_overtaken"):
+        for index in ("audit_recorded", "record_known", "record_overtaken", "record_live"):
             connection.exec_driver_sql(f"DROP INDEX {index}")
         connection.exec_driver_sql("UPDATE ledger_version SET version_num = '0001'")
     sessions.close()
     again = Ledger(url, clock, AllowEverything(), HANDLERS)
     with again._sessions.reading() as connection:
         found = {row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'").all()}
-    assert {"audit_recorded", "record_known", "record_overtaken"} <= found
+    assert {"audit_recorded", "record_known", "record_overtaken", "record_live"} <= found
     assert position(again, 125, None) == 1
     again.close()

@@ -1,4 +1,4 @@
-"""What the worker does for data: carries out deletions of persons, lets old snapshots go, deletes bytes nobody names."""
+"""What the worker does for data: carries out deletions of persons, lets old snapshots go, thins streams', deletes bytes nobody names."""
 
 import logging
 import time
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from leverframe.apps.platform.erasing import Erasing
 from leverframe.apps.platform.keeping import Keeping
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.thinning import Thinning
 from leverframe.core.clock import HOUR_US, SECOND_US
 
 RETENTION_EVERY_S = 600.0
@@ -25,7 +26,7 @@ class DataLoop:
     """
 
     def __init__(self, parts: Parts, monotonic_s: Callable[[], float] = time.monotonic) -> None:
-        self._erasing, self._keeping = Erasing(parts), Keeping(parts)
+        self._erasing, self._keeping, self._thinning = Erasing(parts), Keeping(parts), Thinning(parts)
         self._clock, self._monotonic_s = parts.clock, monotonic_s
         self._retained_s = monotonic_s()
         self._seen: tuple[int, float] | None = None
@@ -38,6 +39,7 @@ class DataLoop:
             self._retained_s = now_s
         if now_s - self._retained_s >= RETENTION_EVERY_S:
             self._keeping.apply_all()
+            self._thinning.apply_all()
             self._retained_s = now_s
         self._keeping.collect()
 

@@ -32,7 +32,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """An immutable, content-addressed set of rows.
 
     Without ``parts`` it is one Parquet blob named ``digest``; with parts ``digest`` names the manifest that lists them (decision 0026).
-    ``erased`` says that rows were deleted for good: this snapshot can no longer be read, its successor can.
+    ``erased`` says that rows were deleted for good: this snapshot can no longer be read, its successor can. ``stream`` names the stream
+    whose batch made it (empty: rows that were offered otherwise).
     """
 
     dataset: str
@@ -50,6 +51,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     description_digest: Digest = ""
     parts: tuple[SnapshotPart, ...] = ()
     erased: Erasure | None = None
+    stream: str = ""
 
     @property
     def blobs(self) -> tuple[SnapshotPart, ...]:

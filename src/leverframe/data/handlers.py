@@ -7,5 +7,6 @@ from leverframe.data.commands_sources import HANDLERS as SOURCES
 from leverframe.data.retention.commands_erasure import HANDLERS as ERASURE
 from leverframe.data.retention.commands_retention import HANDLERS as RETENTION
 from leverframe.data.streams.commands_streams import HANDLERS as STREAMS
+from leverframe.data.streams.commands_thin import HANDLERS as THINNING
 
-HANDLERS: tuple[Handles, ...] = (*ROWS, *RETENTION, *ERASURE, *SOURCES, *FETCHES, *STREAMS)
+HANDLERS: tuple[Handles, ...] = (*ROWS, *RETENTION, *ERASURE, *SOURCES, *FETCHES, *STREAMS, *THINNING)

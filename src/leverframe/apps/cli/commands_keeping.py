@@ -39,6 +39,7 @@ def snapshots(dataset: Dataset, json_output: Json = False) -> None:
     for view in found:
         held = view.snapshot
         state = f"{held.erased.rows} rows deleted by {held.erased.id}" if held.erased is not None else "newest" if view.latest else ""
+        state = ", ".join(filter(None, (state, f"a batch of {held.stream}" if held.stream else "")))
         rows.append((iso_from_us(held.created_at_us), held.digest, held.rows, len(held.blobs), state, ", ".join(view.used_by)))
     print_table(f"Snapshots of {dataset}", ("taken", "snapshot", "#rows", "#parts", "", "used by"), rows, empty="none yet")
 

@@ -143,7 +143,7 @@ class Keeping:
         now_us = self._parts.clock.now_us()
         kept = decide(policy or Retention(dataset=dataset), self._all(dataset), uses(self._parts, dataset), latest, now_us)
         if policy is None:
-            kept = tuple(msgspec.structs.replace(each, because=(*each.because, "no policy is set: everything is kept")) for each in kept)
+            kept = tuple(msgspec.structs.replace(each, because=(*each.because, "no policy is set")) for each in kept)
         return RetentionView(dataset=dataset, policy=policy, snapshots=kept)
 
     def apply_retention(self, actor: Actor, dataset: str, *, key: str) -> RetentionView:
@@ -167,7 +167,7 @@ class Keeping:
 
     def collect(self) -> int:
         """Delete the bytes of marked blobs, then record it; how many. Killed in between, the next call deletes them again."""
-        marked = [each.digest for each in self._parts.ledger.find(KIND_DOOMED, Doomed) if each.collected_at_us is None]
+        marked = [each.digest for each in self._parts.ledger.find(KIND_DOOMED, Doomed)]
         marked = marked[:BLOBS_A_COMMAND_MAX]
         for digest in marked:
             self._parts.artifacts.delete(digest)
@@ -186,7 +186,16 @@ class Keeping:
         before = self._parts.ledger.history(KIND_SNAPSHOT, f"{dataset}/{digest}"[:300], Snapshot)
         if before:
             let_go = f"let go at {iso_from_us(before[-1].from_us)} by {before[-1].actor}"
-            raise NotFound(
-                "this snapshot is not kept any more", where=f"{dataset}/{digest}", got=let_go, next_step="lever data retention plan"
-            )
+            after = self._standing_for(next((each.record for each in reversed(before) if each.record is not None), None))
+            if after is not None:
+                let_go += f"; the next that is kept was taken at {iso_from_us(after.created_at_us)}"
+            step = f"lever data export {dataset} --snapshot {after.digest}" if after is not None else f"lever data retention plan {dataset}"
+            raise NotFound("this snapshot is not kept any more", where=f"{dataset}/{digest}", got=let_go, next_step=step)
         raise NotFound("no such snapshot", where=f"{dataset}/{digest}"[:160], next_step=f"lever data snapshots {dataset}")
+
+    def _standing_for(self, gone: Snapshot | None) -> Snapshot | None:
+        """The first snapshot that is kept after a stream's batch that was thinned away (decision 0051)."""
+        if gone is None or not gone.stream:
+            return None
+        later = [each for each in self._all(gone.dataset) if each.stream and each.created_at_us >= gone.created_at_us]
+        return min(later, key=lambda each: (each.created_at_us, each.digest), default=None)

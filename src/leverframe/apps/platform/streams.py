@@ -154,6 +154,7 @@ class Streams:
         parents = {column.references.partition(".")[0] for column in contract.columns if column.references}
         return Batch(
             dataset=held.dataset,
+            stream=held.name,
             contract=contract,
             rules=held.rules,
             base=base,

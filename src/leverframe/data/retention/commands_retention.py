@@ -6,7 +6,7 @@ from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest
 from leverframe.core.errors import NotFound, Refused
-from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_DELIVERY, KIND_SNAPSHOT, Dataset, Delivery
+from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_SNAPSHOT, Dataset
 from leverframe.data.contract.contracts import Contract
 from leverframe.data.retention.doomed import collected, doom
 from leverframe.data.retention.retention import KIND_RETENTION, SETTLE_US, Retention, check_retention
@@ -93,7 +93,6 @@ def expire_snapshots(command: ExpireSnapshots, tx: Transaction) -> dict[str, Any
             raise Refused("the newest snapshot, and one younger than an hour, is always kept", where=f"{command.dataset}/{digest}")
         names |= names_of(snapshot)
         tx.delete(KIND_SNAPSHOT, f"{command.dataset}/{digest}")
-    names -= {became.report_digest for became in tx.find(KIND_DELIVERY, Delivery)}
     blobs = doom(names, f"retention of {command.dataset}", tx)
     return {"dataset": command.dataset, "snapshots": len(command.snapshots), "blobs": len(blobs)}
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
 from leverframe.core.command import Transaction
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Conflict
 from leverframe.data.commands import KIND_DELIVERY, KIND_QUARANTINE, KIND_SNAPSHOT, Delivery, Quarantine
-from leverframe.data.snapshots.snapshot_names import KIND_DOOMED, Doomed, names_of
+from leverframe.data.snapshots.snapshot_names import KIND_COLLECTED, KIND_DOOMED, TAKING_IN_US_MAX, Collected, Doomed, names_of
+
+NOTES_ENDED_MAX = 10_000
+"""At most so many notes of what went are ended by one command; the next ends more."""
 
 
 def doom(digests: Iterable[Digest], why: str, tx: Transaction) -> tuple[Digest, ...]:
@@ -34,7 +35,7 @@ def _named(tx: Transaction) -> set[Digest]:
 
 
 def collected(digests: Iterable[Digest], tx: Transaction) -> int:
-    """Note that the bytes of marked ``digests`` are gone; how many were marked.
+    """Note that the bytes of marked ``digests`` are gone; how many were marked. Notes older than any taking-in of rows end here.
 
     Raises
     ------
@@ -43,10 +44,14 @@ def collected(digests: Iterable[Digest], tx: Transaction) -> int:
     named, noted = _named(tx), 0
     for digest in digests:
         held = tx.get(KIND_DOOMED, digest, Doomed)
-        if held is None or held.collected_at_us is not None:
+        if held is None:
             continue
         if digest in named:
             raise Conflict("a blob that is being deleted is named again", where=digest, next_step="restore the artifact store")
-        tx.put(KIND_DOOMED, digest, msgspec.structs.replace(held, collected_at_us=tx.now_us))
+        tx.delete(KIND_DOOMED, digest)
+        tx.put(KIND_COLLECTED, digest, Collected(digest=digest, at_us=tx.now_us, why=held.why))
         noted += 1
+    old = [each for each in tx.find(KIND_COLLECTED, Collected) if tx.now_us - each.at_us > TAKING_IN_US_MAX]
+    for each in old[:NOTES_ENDED_MAX]:
+        tx.delete(KIND_COLLECTED, each.digest)
     return noted

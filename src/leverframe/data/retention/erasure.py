@@ -168,7 +168,7 @@ def _sealed(snapshot: Snapshot, contract: Contract, parts: Sequence[SnapshotPart
         contract_version=snapshot.contract_version,
         contract_digest=snapshot.contract_digest,
         report_digest=snapshot.report_digest,
-        created_at_us=now_us,
         event_time_min_us=low,
         event_time_max_us=high,
+        stream=snapshot.stream,
     )

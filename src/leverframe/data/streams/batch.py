@@ -32,9 +32,10 @@ NUMBER, PLACE, RULE, RAW = "stream:number", "stream:place", "stream:rule", "stre
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What one batch is checked against and added to. ``seen`` has the ids of earlier messages where rows have no key."""
+    """What one batch of ``stream`` is checked against and added to. ``seen`` has the ids of earlier messages where rows have no key."""
 
     dataset: str
+    stream: str
     contract: Contract
     rules: StreamRules
     base: Snapshot | None
@@ -244,4 +245,4 @@ def _kept(fresh: pl.DataFrame, report: ContractReport, batch: Batch) -> tuple[Sn
         low = min((moment for moment in (low, base.event_time_min_us) if moment is not None), default=None)
         high = max((moment for moment in (high, base.event_time_max_us) if moment is not None), default=None)
     snapshot = seal(parts, (low, high), contract, report, dataset=batch.dataset, blobs=batch.blobs, now_us=batch.now_us)
-    return snapshot, parts[-1].digest
+    return msgspec.structs.replace(snapshot, stream=batch.stream), parts[-1].digest

@@ -6,7 +6,7 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint, text
 
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0003"
 """The newest migration; a database at another revision is brought here when it is opened, or refused when it is newer."""
 
 # Ids are ordered by code point on every database, as Python orders them.
@@ -58,6 +58,14 @@ Index(
     unique=True,
     sqlite_where=text("to_seq IS NULL"),
     postgresql_where=text("to_seq IS NULL"),
+)
+# Those of them that did not end: snapshots of a stream come and go by the thousand, and a listing must not pass over them.
+Index(
+    "record_live",
+    record.c.kind,
+    record.c.id,
+    sqlite_where=text("to_seq IS NULL AND body IS NOT NULL"),
+    postgresql_where=text("to_seq IS NULL AND body IS NOT NULL"),
 )
 Index("record_at", record.c.kind, record.c.id, record.c.from_us)
 Index("record_written", record.c.from_seq)

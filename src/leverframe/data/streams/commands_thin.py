@@ -1,0 +1,82 @@
+"""What can be asked of the snapshots that a stream's batches left: let the last of a window stand for the others."""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from leverframe.core.command import Command, Handles, Transaction
+from leverframe.core.dataset import Snapshot
+from leverframe.core.digest import Digest, check_digest
+from leverframe.core.errors import Conflict, NotFound, Refused
+from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_SNAPSHOT, Dataset
+from leverframe.data.contract.contracts import Contract
+from leverframe.data.retention.doomed import doom
+from leverframe.data.retention.retention import SETTLE_US
+from leverframe.data.snapshots.snapshot_names import names_of
+from leverframe.data.streams.thin import Thinned
+
+
+class ThinBatches(Command, frozen=True, kw_only=True):
+    """In each of ``windows`` one batch's snapshot stands for those before it. ``owner_team`` is the contract's team."""
+
+    action: ClassVar[str] = "Data.Retain"
+    dataset: str
+    windows: tuple[Thinned, ...]
+    owner_team: str
+
+    def resource(self) -> str:
+        """``dataset/<name>``."""
+        return f"dataset/{self.dataset}"
+
+    def team(self) -> str:
+        """The contract's team."""
+        return self.owner_team
+
+
+def thin_batches(command: ThinBatches, tx: Transaction) -> dict[str, Any]:
+    """End the records, give those that stay the report of all, and mark the blobs that nothing names any more.
+
+    Raises
+    ------
+    Refused: rows of another team; a snapshot that no batch made, the newest, or one younger than an hour.
+    Conflict: a snapshot went, or lost rows to a deletion, since the windows were looked at.
+    """
+    contract = next((each for each in tx.find(KIND_CONTRACT, Contract) if each.dataset == command.dataset), None)
+    if contract is None:
+        raise NotFound("no contract is in force for this dataset", where=command.dataset[:120])
+    if contract.team != command.owner_team:
+        raise Refused("the dataset belongs to another team", where=command.dataset, expected=contract.team, got=command.owner_team)
+    pointer = tx.get(KIND_DATASET, command.dataset, Dataset)
+    names: set[Digest] = set()
+    for window in command.windows:
+        kept = _of_batch(command.dataset, window.kept, tx)
+        if kept.erased is not None:
+            raise Conflict("rows were deleted meanwhile", where=f"{command.dataset}/{window.kept}", next_step="the worker looks again")
+        for digest in window.going:
+            going = _of_batch(command.dataset, digest, tx)
+            since_us = going.erased.erased_at_us if going.erased is not None else going.created_at_us
+            if digest == window.kept or (pointer is not None and pointer.snapshot == digest) or tx.now_us - since_us < SETTLE_US:
+                where = f"{command.dataset}/{digest}"
+                raise Refused("the newest snapshot, and one younger than an hour, is always kept", where=where)
+            names |= names_of(going)
+            tx.delete(KIND_SNAPSHOT, f"{command.dataset}/{digest}")
+        names.add(kept.report_digest)
+        tx.put(
+            KIND_SNAPSHOT,
+            f"{command.dataset}/{window.kept}",
+            msgspec.structs.replace(kept, report_digest=check_digest(window.report_digest)),
+        )
+    blobs = doom(names, f"thinning of {command.dataset}", tx)
+    return {"dataset": command.dataset, "snapshots": sum(len(window.going) for window in command.windows), "blobs": len(blobs)}
+
+
+def _of_batch(dataset: str, digest: Digest, tx: Transaction) -> Snapshot:
+    found = tx.get(KIND_SNAPSHOT, f"{dataset}/{digest}", Snapshot)
+    if found is None:
+        raise Conflict("a snapshot went meanwhile", where=f"{dataset}/{digest}", next_step="the worker looks again")
+    if not found.stream:
+        raise Refused("only what a stream's batches left is thinned", where=f"{dataset}/{digest}", next_step="lever data retention set")
+    return found
+
+
+HANDLERS: tuple[Handles, ...] = (Handles(command=ThinBatches, run=thin_batches),)
