@@ -1,12 +1,14 @@
 """The two databases a ledger lives in, each set so that acknowledged means committed and synced.
 
-SQLite: WAL, synchronous=FULL, explicit ``BEGIN IMMEDIATE`` for writers, one writer at a time in this process.
+SQLite: WAL, synchronous=FULL, explicit ``BEGIN IMMEDIATE`` for writers, who queue beside the file over all processes (``turns``).
 PostgreSQL: an advisory transaction lock taken first serialises writers over all processes; every wait has a bound.
 """
 
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -16,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from leverframe.core.errors import Conflict, InvalidInput, LeverframeError, Unavailable
 from leverframe.governance.durable_files import make_folder, unavailable
 from leverframe.governance.ledger.answering import bound_answers
+from leverframe.governance.ledger.turns import Turns
 
 BUSY_MS_MAX = 5_000
 """How long a writer waits for another before it is told so."""
@@ -52,8 +55,6 @@ def open_engine(url: str) -> Engine:
 
 
 def _sqlite(file: str) -> Engine:
-    from pathlib import Path
-
     try:
         make_folder(Path(file).absolute().parent)
     except OSError as error:
@@ -106,8 +107,9 @@ class Sessions:
 
     def __init__(self, url: str) -> None:
         self.engine = open_engine(url)
-        # Waiting writers of this process queue here in order, instead of polling the database's lock.
+        # Waiting writers of this process queue here, instead of polling the database's lock; then for their turn among processes.
         self._writer = threading.Lock()
+        self._turns = Turns(Path(str(self.engine.url.database))) if self.engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -147,32 +149,39 @@ class Sessions:
         Unavailable: the message says whether nothing was changed, or whether the outcome is unknown (a failed commit).
         Conflict: another writer put the same row first.
         """
+        with self._alone(), self._connected() as connection:
+            transaction = self._begun(connection)
+            try:
+                yield connection
+            except LeverframeError:
+                transaction.rollback()
+                raise
+            except IntegrityError as error:
+                transaction.rollback()
+                raise Conflict("someone else wrote this first; nothing was changed", where="ledger", next_step="repeat") from error
+            except SQLAlchemyError as error:
+                transaction.rollback()
+                raise _unavailable(error, "nothing was changed") from error
+            except BaseException:
+                transaction.rollback()
+                raise
+            try:
+                transaction.commit()
+            except SQLAlchemyError as error:
+                connection.invalidate()
+                raise _unavailable(error, "the outcome of this write is unknown: repeat it with the same key to find out") from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The one writer of this process and, on SQLite, of this machine."""
+        until_s = time.monotonic() + BUSY_MS_MAX / 1000
         if not self._writer.acquire(timeout=BUSY_MS_MAX / 1000):
             raise Unavailable("other writers are ahead; nothing was changed", where="ledger", next_step="try again with the same key")
-        try:
-            with self._connected() as connection:
-                transaction = self._begun(connection)
-                try:
-                    yield connection
-                except LeverframeError:
-                    transaction.rollback()
-                    raise
-                except IntegrityError as error:
-                    transaction.rollback()
-                    raise Conflict("someone else wrote this first; nothing was changed", where="ledger", next_step="repeat") from error
-                except SQLAlchemyError as error:
-                    transaction.rollback()
-                    raise _unavailable(error, "nothing was changed") from error
-                except BaseException:
-                    transaction.rollback()
-                    raise
-                try:
-                    transaction.commit()
-                except SQLAlchemyError as error:
-                    connection.invalidate()
-                    raise _unavailable(error, "the outcome of this write is unknown: repeat it with the same key to find out") from error
-        finally:
-            self._writer.release()
+        with ExitStack() as stack:
+            stack.callback(self._writer.release)
+            if self._turns is not None:
+                stack.enter_context(self._turns.taken(until_s))
+            yield
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -192,6 +201,8 @@ class Sessions:
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()
+        if self._turns is not None:
+            self._turns.close()
 
 
 def _unavailable(error: Exception, outcome: str) -> Unavailable:
