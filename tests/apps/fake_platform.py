@@ -101,7 +101,9 @@ class FakeData:
         self._calls.write(self._access, actor, "Data.ApplyContract", key, text)
         return {"contract": "weather", "version": "1.0.0", "change": "first", "breaks": [], "consumers": []}
 
-    def ingest(self, actor: Actor, dataset: str, body: bytes, *, format: str, key: str, append: bool = False) -> views.IngestView:
+    def ingest(
+        self, actor: Actor, dataset: str, body: bytes, *, format: str, key: str, append: bool = False, made_by: tuple[str, ...] = ()
+    ) -> views.IngestView:
         self._calls.write(self._access, actor, "Data.Ingest", key, dataset, body, format)
         return records.ingest(dataset, accepted=b"bad" not in body)
 

@@ -1,14 +1,18 @@
 """Plans, approvals, routes, lines, levers, hours, two environments, two control planes, crashes and clock jumps in any order: the
 invariants of a release hold after every step."""
 
+import math
+
+import msgspec
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.release.harness import ALICE, ENV, NAME, SHORT, TEAM, Rig
+from tests.release.harness import ALICE, ENV, NAME, SHORT, TEAM, Register, Rig, version
 
 from leverframe.core.actor import PLATFORM
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.command import Command
+from leverframe.core.descent import MadeFrom
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
 from leverframe.core.route import Endpoint, check_endpoint
 from leverframe.release.commands import (
@@ -37,7 +41,7 @@ from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
 from leverframe.release.plans.team_rules import Environment, TeamRules
 from leverframe.release.plans.windows import Calendar, Opening, closed_because
 from leverframe.release.records import KIND_ENDPOINT, KIND_QUEUE, KIND_RELEASE, Queue, Release
-from leverframe.release.rollout.standing import began
+from leverframe.release.rollout.standing import began, standing
 
 AT = {"environment": ENV, "endpoint": NAME, "owner_team": TEAM, "reason": "drill"}
 SEEN: set[str] = set()
@@ -56,6 +60,8 @@ RULES = (
 )
 """What a team may declare while releases are under way."""
 
+CHILD = "cost"
+CHILDREN = ("cost@v2", "cost@v3")
 VERSIONS = ("flight-delay@v1", "flight-delay@v2", "flight-delay@v3")
 
 
@@ -65,6 +71,13 @@ class ReleaseMachine(RuleBasedStateMachine):
         self.rig = self.make_rig()
         self.other = Controller(self.rig.journal, ENV)
         self.in_stage = Controller(self.rig.journal, STAGE)
+        for number in (1, 2, 3):
+            parent = (MadeFrom(version=f"{NAME}@v{number}"),) if number > 1 else msgspec.UNSET
+            digest = f"sha256:{70 + number:064x}"
+            child = msgspec.structs.replace(version(number), model=CHILD, bundle=digest, envelope=digest, made_from=parent)
+            self.rig.write(ALICE, Register(record=child))
+        self.a_child(f"{CHILD}@v1", "initial", "roll_back")
+        self.rig.tick()
         self.rig.write(ALICE, SetFallback(last_good=True, **AT))
         self.was_live: set[str] = set()
         self.plans: list[str] = []
@@ -83,7 +96,10 @@ class ReleaseMachine(RuleBasedStateMachine):
             return
 
     def releases(self, environment: str = ENV) -> list[Release]:
-        return self.rig.journal.find(KIND_RELEASE, Release, prefix=f"{environment}.")
+        return self.rig.journal.find(KIND_RELEASE, Release, prefix=f"{environment}.{NAME}.")
+
+    def children(self) -> list[Release]:
+        return self.rig.journal.find(KIND_RELEASE, Release, prefix=f"{ENV}.{CHILD}.")
 
     def plan_of(self, release: Release) -> ReleasePlan:
         plan = self.rig.journal.get(KIND_PLAN, release.plan, ReleasePlan)
@@ -146,6 +162,28 @@ class ReleaseMachine(RuleBasedStateMachine):
         below = self.current()
         self.a_quiet_switch(high, dependants)
         self.attempt(Rollback(**AT, release=below.id))
+
+    @rule(version=st.sampled_from(CHILDREN), strategy=st.sampled_from(["blue_green"]), dependants=st.sampled_from(["roll_back", "flag"]))
+    def a_child(self, version: str, strategy: str, dependants: str) -> None:
+        """A release at another endpoint, of a version that was made from the one of the same number here."""
+        more = {"strategy": strategy, "dependants": dependants, "supersede": strategy != "initial"}
+        command = PlanRelease(environment=ENV, endpoint=CHILD, version=version, owner_team=TEAM, watch_us=0, **more)
+        try:
+            plan = self.rig.write(ALICE, command)["plan"]
+        except (InvalidInput, Refused):
+            return
+        self.attempt(ApplyPlan(plan=plan, owner_team=TEAM))
+        release = self.children()[-1]
+        if release.state == "watching":
+            self.attempt(CompleteRelease(release=release.id, stage=0, owner_team=TEAM, reason="watched"), platform=True)
+
+    @rule(number=st.sampled_from([2, 3]), dependants=st.sampled_from(["roll_back", "flag"]))
+    def a_family_that_falls(self, number: int, dependants: str) -> None:
+        """A version, then what was made from it, and then the version is taken back."""
+        self.a_quiet_switch(f"{NAME}@v{number}", "roll_back")
+        parent = self.current()
+        self.a_child(f"{CHILD}@v{number}", "blue_green", dependants)
+        self.attempt(Rollback(**AT, release=parent.id))
 
     @rule(version=st.sampled_from(VERSIONS))
     def one_behind_the_other(self, version: str) -> None:
@@ -274,7 +312,9 @@ class ReleaseMachine(RuleBasedStateMachine):
         assert good.version != live.version
         assert good.version in self.was_live
         decided = {"watching", "completed", "rolled_back", "aborted"}
-        states = [r.state for r in sorted(self.releases(), key=began) if r.candidate == good.version and r.state in decided]
+        # One that ended in line never began: nobody met its version, and it says nothing about it.
+        met = sorted((release for release in self.releases() if math.isfinite(began(release))), key=began)
+        states = [r.state for r in met if r.candidate == good.version and r.state in decided]
         assert states[-1] in ("watching", "completed")
 
     @invariant()
@@ -287,6 +327,27 @@ class ReleaseMachine(RuleBasedStateMachine):
             assert active[0].candidate in [arm.version for arm in self.rig.endpoint().arms]
         else:
             assert len(self.rig.endpoint().arms) == 1, "without a release under way one version answers everyone"
+
+    @invariant()
+    def nobody_stands_on_what_was_made_from_a_version_taken_back_after_it_unless_a_person_was_told(self) -> None:
+        endpoint = self.rig.journal.get(KIND_ENDPOINT, f"{ENV}/{CHILD}", Endpoint)
+        if endpoint is None:
+            return
+        live = [r for r in self.children() if r.candidate in CHILDREN and (r.active or r.state == "completed")]
+        for parent in (release for release in self.releases() if live and release.state == "rolled_back"):
+            known = self.rig.journal.history(KIND_RELEASE, parent.id, Release)
+            gone = next(revision.seq for revision in known if revision.record and revision.record.state == "rolled_back")
+            started = next(revision.seq for revision in known if revision.record and revision.record.state != "planned")
+            for child in live:
+                begun = self.rig.journal.history(KIND_RELEASE, child.id, Release)[0].seq
+                if child.candidate == parent.candidate.replace(NAME, CHILD) and started < begun < gone:
+                    SEEN.add("child flagged")
+                    told = any(entry.event == "flagged" and entry.cause for entry in child.log)
+                    assert told or child not in standing(self.rig.journal, ENV, endpoint)
+        for child in self.children():
+            if child.log[-1].cause and child.state == "rolled_back":
+                SEEN.add("child taken back")
+                assert child.candidate not in [arm.version for arm in endpoint.arms] or endpoint.release != child.id
 
     @invariant()
     def every_climb_rests_on_verdicts_that_all_pass(self) -> None:
@@ -310,7 +371,7 @@ class ReleaseMachine(RuleBasedStateMachine):
         releases = (*self.releases(), *self.releases(STAGE))
         for kind, id, type in (
             *((KIND_ENDPOINT, f"{environment}/{NAME}", Endpoint) for environment in (ENV, STAGE)),
-            *((KIND_RELEASE, release.id, Release) for release in releases),
+            *((KIND_RELEASE, release.id, Release) for release in (*releases, *self.children())),
         ):
             for revision in self.rig.journal.history(kind, id, type):
                 entry = entries[revision.seq]
@@ -327,4 +388,5 @@ TestReleaseMachine = ReleaseMachine.TestCase
 def test_the_histories_explored_above_went_everywhere() -> None:
     """Invariants over histories in which nothing happens would prove nothing."""
     assert {"apply", "proven", "harm", "watched", "last good", "queue", "undermined", "flagged", "hours", "rollback"} <= SEEN, SEEN
+    assert {"child taken back", "child flagged"} <= SEEN, SEEN
     assert SEEN & {"pause", "abort", "supersede"}

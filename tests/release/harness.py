@@ -7,6 +7,7 @@ import numpy as np
 from leverframe.core.actor import Actor
 from leverframe.core.clock import DAY_US, HOUR_US, ManualClock
 from leverframe.core.command import Command, Handles, Transaction
+from leverframe.core.descent import KIND_DESCENT, Descent, descent_id
 from leverframe.core.model import ModelSpec, ModelVersion
 from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord
 from leverframe.core.route import Endpoint
@@ -38,6 +39,8 @@ class Register(Command, frozen=True, kw_only=True):
 
 def _register(command: Register, tx: Transaction) -> None:
     record = command.record
+    for parent in record.made_from or ():
+        tx.put(KIND_DESCENT, descent_id(parent.version, record.name), Descent(child=record.name, parent=parent))
     tx.put(KIND_MODEL_VERSION, f"{record.model}/{record.number:06d}", record)
     if not command.evidence:
         return

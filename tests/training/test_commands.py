@@ -3,6 +3,8 @@ import pytest
 
 from leverframe.core.actor import Actor
 from leverframe.core.clock import ManualClock
+from leverframe.core.descent import MadeFrom, descendants
+from leverframe.core.digest import canonical_json
 from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
 from leverframe.core.model import ModelSpec, ModelVersion, version_id_of
 from leverframe.core.verdict import GateRule
@@ -79,6 +81,23 @@ def test_numbers_are_given_in_order_and_a_bundle_once(ledger):
     record = ledger.get(KIND_MODEL_VERSION, "flight-delay/000002", ModelVersion)
     assert (record.name, record.bundle, record.created_by, record.metrics) == ("flight-delay@v2", OTHER, "ana", {"roc_auc": 0.7})
     assert [v.number for v in ledger.find(KIND_MODEL_VERSION, ModelVersion, prefix="flight-delay/")] == [1, 2]
+
+
+def test_what_a_version_was_made_from_is_kept_with_it_and_found_from_there(ledger, spec):
+    ledger.do(ApplyModel(spec=msgspec.structs.replace(spec, name="base")))
+    ledger.do(register(model="base"))
+    parent = MadeFrom(version="base@v1", how="rows", dataset="scores")
+    ledger.do(register(bundle=OTHER, made_from=(parent,)))
+    made = ledger.get(KIND_MODEL_VERSION, "flight-delay/000001", ModelVersion)
+    assert made.made_from == (parent,)
+    assert {child: descent.parent for child, descent in descendants(ledger, "base@v1").items()} == {"flight-delay@v1": parent}
+    first = ledger.get(KIND_MODEL_VERSION, "base/000001", ModelVersion)
+    assert b"made_from" not in canonical_json(first), "a record of an older shape keeps its byte form"
+    with pytest.raises(NotFound, match="no such model version to be made from"):
+        ledger.do(register(bundle="sha256:" + "9" * 64, made_from=(MadeFrom(version="base@v2"),)))
+    with pytest.raises(InvalidInput, match="too many"):
+        ledger.do(register(bundle="sha256:" + "9" * 64, made_from=(parent,) * 65))
+    assert len(ledger.find(KIND_MODEL_VERSION, ModelVersion)) == 2
 
 
 def test_the_same_key_registers_once(ledger):

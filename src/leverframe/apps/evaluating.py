@@ -20,6 +20,7 @@ from leverframe.apps.wiring import HANDLERS
 from leverframe.core.actor import Actor
 from leverframe.core.clock import iso_from_us
 from leverframe.core.dataset import Snapshot
+from leverframe.core.descent import MadeFrom
 from leverframe.core.digest import Digest, canonical_json
 from leverframe.core.errors import InvalidInput, NotFound, Refused
 from leverframe.core.evaluation import EvaluationReport
@@ -165,6 +166,7 @@ class Evaluating(AbstractContextManager["Evaluating"]):
             seed=seed,
             rows_holdout=len(rows),
             window=window,
+            made_from=tuple(sorted({*(lineage.made_from or ()), MadeFrom(version=name)})),
         )
         spec = msgspec.structs.replace(spec, limitations=f"{spec.limitations} {UNSEEN}".strip())
         files |= {

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from leverframe.apps.settings import Settings
+from leverframe.core.descent import MadeFrom
 from leverframe.core.digest import Digest, canonical_json, digest_bytes
 from leverframe.core.errors import Integrity
 from leverframe.core.evaluation import EvaluationReport
@@ -60,7 +62,16 @@ class Imported:
 
 
 def import_mlflow(
-    folder: Path, *, home: Path, name: str, team: str, owner: str, now_us: int, risk_tier: str = "high", column: int = -1
+    folder: Path,
+    *,
+    home: Path,
+    name: str,
+    team: str,
+    owner: str,
+    now_us: int,
+    risk_tier: str = "high",
+    column: int = -1,
+    made_from: tuple[str, ...] = (),
 ) -> Imported:
     """Read the MLflow model in ``folder`` and run it once on its own example: what it answers is kept as golden rows.
 
@@ -69,6 +80,7 @@ def import_mlflow(
     Parameters
     ----------
     column: of a pyfunc that gives several scores a row, the one that is the score; -1: all of them are.
+    made_from: versions of models here whose weights it began with.
 
     Raises
     ------
@@ -101,6 +113,7 @@ def import_mlflow(
         card=_card(model, name, runtime),
         runtime=runtime,
         now_us=now_us,
+        made_from=made_from,
     )
 
 
@@ -132,6 +145,7 @@ def bundled(
     card: str,
     runtime: str,
     now_us: int,
+    made_from: tuple[str, ...] = (),
 ) -> Imported:
     """The model's own ``files`` with every record a bundle has; ``origin`` is the digest of what it was made from."""
     name = spec.name
@@ -160,6 +174,7 @@ def bundled(
         rows_fit=0,
         rows_holdout=0,
         window=("", ""),
+        made_from=tuple(MadeFrom(version=version) for version in made_from) or UNSET,
     )
     files[LINEAGE] = canonical_json(lineage)
     files[PROVENANCE] = provenance_statement(name, files, lineage, started_at_us=now_us, finished_at_us=now_us)

@@ -57,7 +57,9 @@ def is_torch(folder: Path) -> bool:
     return (folder / export_torch.ABOUT).is_file()
 
 
-def import_torch(folder: Path, *, name: str, team: str, owner: str, now_us: int, risk_tier: str = "high") -> Imported:
+def import_torch(
+    folder: Path, *, name: str, team: str, owner: str, now_us: int, risk_tier: str = "high", made_from: tuple[str, ...] = ()
+) -> Imported:
     """The bundle of what ``export_torch`` left in ``folder``. Its golden rows hold PyTorch's answers, not ONNX Runtime's.
 
     Raises
@@ -90,6 +92,7 @@ def import_torch(folder: Path, *, name: str, team: str, owner: str, now_us: int,
         card=card,
         runtime="onnx",
         now_us=now_us,
+        made_from=made_from,
     )
 
 

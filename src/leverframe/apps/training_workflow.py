@@ -190,5 +190,6 @@ class TrainingWorkflow:
             roc_auc_low=auc.low if auc is not None else None,
             roc_auc_high=auc.high if auc is not None else None,
             note=self._record(request).note,
+            made_from=request.made_from or (),
         )
         return str(parts.ledger.write(PLATFORM, command, key=f"{request.run_id}/register").result["version"])

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from leverframe.core.digest import Digest
 
@@ -34,6 +35,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     Without ``parts`` it is one Parquet blob named ``digest``; with parts ``digest`` names the manifest that lists them (decision 0026).
     ``erased`` says that rows were deleted for good: this snapshot can no longer be read, its successor can. ``stream`` names the stream
     whose batch made it (empty: rows that were offered otherwise).
+    ``made_by`` are the model versions that predicted some of its rows (unset, and then not written: none is known).
     """
 
     dataset: str
@@ -52,6 +54,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[SnapshotPart, ...] = ()
     erased: Erasure | None = None
     stream: str = ""
+    made_by: tuple[str, ...] | UnsetType = UNSET
 
     @property
     def blobs(self) -> tuple[SnapshotPart, ...]:

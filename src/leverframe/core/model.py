@@ -3,7 +3,9 @@
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from leverframe.core.descent import MadeFrom
 from leverframe.core.digest import Digest
 from leverframe.core.errors import InvalidInput
 from leverframe.core.schema import InputColumn, OutputField, RequestField, Signature
@@ -105,7 +107,10 @@ class IsolatedRuntime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
-    """run = code + data + feature versions + parameters + environment + seed; ``holdout_share`` and ``embargo_us`` say how it was split."""
+    """run = code + data + feature versions + parameters + environment + seed; ``holdout_share`` and ``embargo_us`` say how it was split.
+
+    ``made_from`` are the versions it was made from (unset: none is known).
+    """
 
     run_id: str
     code_commit: str
@@ -122,6 +127,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     window: tuple[str, str]
     holdout_share: float = 0.15
     embargo_us: int = 86_400_000_000
+    made_from: tuple[MadeFrom, ...] | UnsetType = UNSET
 
 
 class BundleFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +147,10 @@ class BundleManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered candidate. ``bundle`` is the manifest's digest; ``envelope`` names the signed envelope over it."""
+    """A registered candidate. ``bundle`` is the manifest's digest; ``envelope`` names the signed envelope over it.
+
+    ``made_from`` is what its bundle's lineage says (unset, and then not written: it was made from no other version).
+    """
 
     model: str
     number: int
@@ -156,6 +165,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     roc_auc_low: float | None = None
     roc_auc_high: float | None = None
     note: str = ""
+    made_from: tuple[MadeFrom, ...] | UnsetType = UNSET
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from leverframe.core.digest import Digest, check_digest
 from leverframe.core.errors import Conflict, Fault, NotFound, Refused
 from leverframe.data.contract.contracts import Contract
 from leverframe.data.contract.evolution import Evolution, evolve
+from leverframe.data.snapshots.makers import with_makers
 from leverframe.data.snapshots.snapshot_names import check_not_doomed
 from leverframe.data.snapshots.source_marks import KIND_MARK, SourceMark
 from leverframe.data.sources.fetch_jobs import running_fetch
@@ -216,6 +217,9 @@ def record_snapshot(command: RecordSnapshot, tx: Transaction) -> dict[str, Any]:
     if command.fetch:
         running_fetch(tx, snapshot.dataset, command.fetch)
     check_not_doomed(snapshot, tx)
+    held = tx.get(KIND_SNAPSHOT, f"{snapshot.dataset}/{snapshot.digest}", Snapshot)
+    # The same rows offered again without a word of who predicted them are still the same rows.
+    snapshot = with_makers(snapshot, held.made_by if held is not None and held.made_by else ())
     tx.put(KIND_SNAPSHOT, f"{snapshot.dataset}/{snapshot.digest}", snapshot)
     pointer = Dataset(
         name=snapshot.dataset, contract=snapshot.contract, team=contract.team, snapshot=snapshot.digest, updated_at_us=tx.now_us

@@ -131,6 +131,7 @@ def _lineage(lineage: Lineage) -> str:
             ("run", lineage.run_id),
             ("code", f"{lineage.code_commit} ({lineage.code_digest})"),
             *((f"snapshot of {name}", digest) for name, digest in sorted(lineage.snapshots.items())),
+            *(("made from", parent.words) for parent in lineage.made_from or ()),
             ("training set", lineage.training_set),
             *((f"feature view {name}", digest) for name, digest in sorted(lineage.feature_views.items())),
             ("parameters", ", ".join(f"{k}={v}" for k, v in sorted(lineage.params.items())) or "defaults"),

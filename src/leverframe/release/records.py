@@ -41,7 +41,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened in a release, with the verdicts it rests on."""
+    """One thing that happened in a release, with the verdicts it rests on; ``cause``: the release whose taking back it follows from."""
 
     at_us: int
     stage: str
@@ -52,6 +52,7 @@ class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     reason: str
     verdicts: tuple[Verdict, ...] = ()
+    cause: str | UnsetType = UNSET
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):

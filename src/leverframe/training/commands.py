@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
+from msgspec import UNSET
 
 from leverframe.core.command import Command, Handles, Transaction
+from leverframe.core.descent import KIND_DESCENT, MADE_FROM_MAX, Descent, MadeFrom, descent_id
 from leverframe.core.digest import Digest, check_digest
 from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
 from leverframe.core.feature_service import KIND_SERVICE, FeatureService, with_service
@@ -82,7 +84,7 @@ class FinishRun(_RunCommand, frozen=True, kw_only=True):
 
 
 class RegisterVersion(Command, frozen=True, kw_only=True):
-    """Register a signed bundle as the model's next version."""
+    """Register a signed bundle as the model's next version; ``made_from`` is what its lineage says it was made from."""
 
     action: ClassVar[str] = "Training.RegisterVersion"
 
@@ -97,6 +99,7 @@ class RegisterVersion(Command, frozen=True, kw_only=True):
     roc_auc_low: float | None = None
     roc_auc_high: float | None = None
     note: str = ""
+    made_from: tuple[MadeFrom, ...] = ()
 
     def resource(self) -> str:
         """``model/<name>``."""
@@ -208,7 +211,8 @@ def register_version(command: RegisterVersion, tx: Transaction) -> dict[str, Any
 
     Raises
     ------
-    InvalidInput: a digest is malformed.    NotFound: no such model.    Conflict: the bundle is registered already.
+    InvalidInput: a digest is malformed, or it is made from too many.    NotFound: no such model, or no such version that it is made from.
+    Conflict: the bundle is registered already.
     """
     check_digest(command.bundle)
     check_digest(command.envelope)
@@ -217,6 +221,7 @@ def register_version(command: RegisterVersion, tx: Transaction) -> dict[str, Any
     twin = next((version for version in versions if version.bundle == command.bundle), None)
     if twin is not None:
         raise Conflict("this bundle is registered already", where=twin.name, got=command.bundle, next_step=f"release {twin.name}")
+    _require_known(command.made_from, tx)
     version = ModelVersion(
         model=model.name,
         number=max((version.number for version in versions), default=0) + 1,
@@ -231,9 +236,26 @@ def register_version(command: RegisterVersion, tx: Transaction) -> dict[str, Any
         roc_auc_low=command.roc_auc_low,
         roc_auc_high=command.roc_auc_high,
         note=command.note,
+        made_from=command.made_from or UNSET,
     )
     tx.put(KIND_MODEL_VERSION, version_id(model.name, version.number), version)
+    for parent in command.made_from:
+        tx.put(KIND_DESCENT, descent_id(parent.version, version.name), Descent(child=version.name, parent=parent))
     return {"version": version.name, "number": version.number}
+
+
+def _require_known(made_from: tuple[MadeFrom, ...], tx: Transaction) -> None:
+    """Return when these are versions, and not too many.
+
+    Raises
+    ------
+    InvalidInput: no names of versions, or too many.    NotFound: no such version.
+    """
+    if len(made_from) > MADE_FROM_MAX:
+        raise InvalidInput("made from too many versions", where="made_from", expected=f"at most {MADE_FROM_MAX}", got=str(len(made_from)))
+    for parent in made_from:
+        if tx.get(KIND_MODEL_VERSION, version_id_of(parent.version), ModelVersion) is None:
+            raise NotFound("no such model version to be made from", where=parent.version[:120], next_step="lever models list")
 
 
 def register_version_facts(command: RegisterVersion, tx: Transaction) -> Mapping[str, Any]:

@@ -8,9 +8,11 @@ from typing import Literal
 import msgspec
 import numpy as np
 import polars as pl
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from leverframe.core.clock import iso_from_us
+from leverframe.core.descent import MadeFrom
 from leverframe.core.digest import Digest, canonical_json, digest_bytes, digest_record
 from leverframe.core.errors import Refused
 from leverframe.core.evaluation import EvaluationReport
@@ -40,7 +42,7 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``spec`` already carries the overrides of this run. ``snapshots`` are the datasets read, by name; ``feature_views`` the views' versions.
     The window is ``[from_us, to_us)``; labels count when they were known by ``to_us``. ``champion`` names the version to compare with.
-    ``engine`` joins the features; it decides where, and no value.
+    ``engine`` joins the features; it decides where, and no value. ``made_from`` goes into the lineage as it is.
     """
 
     run_id: str
@@ -57,6 +59,7 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
     holdout_share: float = HOLDOUT_SHARE
     embargo_us: int = EMBARGO_US
     engine: Literal["polars", "spark"] = "polars"
+    made_from: tuple[MadeFrom, ...] | UnsetType = UNSET
 
     @property
     def window(self) -> tuple[str, str]:
@@ -270,6 +273,7 @@ def _lineage(request: TrainingRequest, inputs: Inputs, lock: str, *, rows_fit: i
         window=request.window,
         holdout_share=request.holdout_share,
         embargo_us=request.embargo_us,
+        made_from=request.made_from,
     )
 
 

@@ -1,7 +1,7 @@
 """``lever data``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,6 +37,9 @@ def ingest(
     append: Annotated[
         bool, typer.Option("--append", help="Add the rows to the newest snapshot; without, a file is the whole dataset.")
     ] = False,
+    made_by: Annotated[
+        list[str] | None, typer.Option("--made-by", help="A version whose predictions are among the rows, such as risk@v3; repeatable.")
+    ] = None,
     source: Annotated[str, typer.Option(help="Fetch what is new in this registered source.")] = "",
     pattern: Annotated[str, typer.Option(help="Which objects of the source, such as 2026-05/*.parquet.")] = "",
     full: Annotated[bool, typer.Option("--full", help="Fetch all of the source, in the place of what is there.")] = False,
@@ -64,7 +67,7 @@ def ingest(
     became = []
     with connect() as client:
         for path, chosen in zip(paths, formats, strict=True):
-            became.append(_offer(client, dataset, path, chosen, append))
+            became.append(_offer(client, dataset, path, format=chosen, append=append, made_by=tuple(made_by or ())))
             if not json_output:
                 print_report(became[-1])
             if not became[-1].accepted:
@@ -75,15 +78,15 @@ def ingest(
         raise typer.Exit(REFUSED)
 
 
-def _offer(client: "Client", dataset: str, path: Path, format: str, append: bool) -> "IngestView":
+def _offer(client: "Client", dataset: str, path: Path, **how: Any) -> "IngestView":
     """Send one file; a terminal sees that a large one is under way."""
     from leverframe.apps.cli.output import console
 
     data = read(path)
     if len(data) < PROGRESS_BYTES_MIN or not console().is_terminal:
-        return client.data.ingest(dataset, data, format=format, append=append)
+        return client.data.ingest(dataset, data, **how)
     with console().status(f"{path.name}: {len(data) / 1e6:,.0f} MB under way, then checked"):
-        return client.data.ingest(dataset, data, format=format, append=append)
+        return client.data.ingest(dataset, data, **how)
 
 
 def _format_of(path: Path, told: str) -> str:

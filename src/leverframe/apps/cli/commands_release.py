@@ -223,6 +223,7 @@ def show(found: "ReleaseView", json_output: bool) -> None:
         say(f"FLAGGED: {found.flagged}", f"next: lever release keep {found.id}, or lever release rollback {found.id}")
     if found.summary:
         say(found.summary)
+    say(*(f"by lineage: {words}" for words in found.resting))
     rows = ((moment(entry.at_us), entry.stage, entry.event, entry.reason) for entry in found.log)
     print_table("Stage log", ("when", "stage", "event", "reason"), rows)
     say(*(f"{verdict.answer:>12}  {verdict_sentence(verdict)}" for verdict in found.verdicts))

@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -33,6 +33,9 @@ def train(
     to: Annotated[str, typer.Option("--to", help="End of the rows; labels known by then.")] = "",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 20130401,
     note: Annotated[str, typer.Option(help="Kept with the version.")] = "",
+    made_from: Annotated[
+        list[str] | None, typer.Option("--made-from", help="A version it is made from, besides those that predicted its rows; repeatable.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="Who joins the features: polars, or spark (at LEVER_SPARK_MASTER).")] = "polars",
     attach: Annotated[str, typer.Option(help="Follow this run instead of starting one.")] = "",
     detach: Annotated[bool, typer.Option("--detach", help="Start and return at once.")] = False,
@@ -54,7 +57,7 @@ def train(
                     next_step="lever train flight-delay --from 2013-01-01 --to 2013-04-01",
                 )
             asked = {"model": model, "from_us": from_us, "to_us": to_us, "seed": seed, "note": note, "engine": engine_named(engine)}
-            request = msgspec.convert({**asked, "code_commit": code_commit()}, TrainRequest)
+            request = msgspec.convert({**asked, "code_commit": code_commit(), "made_from": made_from or ()}, TrainRequest)
             run = client.training.start(request)
         if not detach:
             try:
@@ -106,6 +109,7 @@ def _print_version(shown: "VersionView") -> None:
     say(
         f"{shown.version.name}  gates: {shown.version.gates}  routed: {', '.join(shown.arms) or 'nowhere'}",
         f"bundle {shown.version.bundle}",
+        *(parent.words for parent in shown.version.made_from or ()),
     )
     rows = ((m.name, m.slice, f"{m.value:.4f}", f"{m.low:.4f} – {m.high:.4f}", m.n) for m in shown.evaluation.metrics)
     print_table("Metrics (95 % intervals)", ("metric", "slice", "#value", "#interval", "#rows"), rows)
@@ -144,6 +148,9 @@ def import_model(
     python: Annotated[str, typer.Option(help="The Python with PyTorch for --torch; default: this one.")] = "",
     owner: Annotated[str, typer.Option(help="Who answers for it.")] = "",
     risk: Annotated[str, typer.Option(help="Risk tier: high or low.")] = "high",
+    made_from: Annotated[
+        list[str] | None, typer.Option("--made-from", help="A version here that its weights began as, such as base@v3; repeatable.")
+    ] = None,
     column: Annotated[int, typer.Option(help="Which of several columns that a pyfunc answers is the score (predict_proba: 1).")] = -1,
     note: Annotated[str, typer.Option(help="Kept with the version.")] = "",
     json_output: Json = False,
@@ -161,7 +168,9 @@ def import_model(
     with connect() as client, TemporaryDirectory() as exported:
         if torch:
             export_script(torch, Path(exported), python=python or sys.executable)
-        source, asked = folder or Path(exported), {"name": name, "team": team, "owner": owner or team, "risk_tier": risk}
+        source = folder or Path(exported)
+        asked: dict[str, Any] = {"name": name, "team": team, "owner": owner or team, "risk_tier": risk}
+        asked["made_from"] = tuple(client.training.version(parent).version.name for parent in made_from or ())
         now_us = time.time_ns() // 1000
         if is_torch(source):
             made = import_torch(source, now_us=now_us, **asked)

@@ -28,11 +28,22 @@ class DataClient:
         )
 
     def ingest(
-        self, dataset: str, body: bytes, *, format: str = "parquet", append: bool = False, key: str | None = None
+        self,
+        dataset: str,
+        body: bytes,
+        *,
+        format: str = "parquet",
+        append: bool = False,
+        made_by: tuple[str, ...] = (),
+        key: str | None = None,
     ) -> views.IngestView:
-        """Offer a file (``format`` parquet, csv or jsonl); the answer says accepted, or every fault. ``append``: add its rows."""
+        """Offer a file (``format`` parquet, csv or jsonl); the answer says accepted, or every fault. ``append``: add its rows.
+
+        ``made_by`` names model versions whose predictions are among the rows.
+        """
         path = path_of("datasets", dataset, "snapshots")
-        return self._transport.send("POST", path, views.IngestView, raw=body, key=key, format=format, append="true" if append else None)
+        asked = {"format": format, "append": "true" if append else None, "made_by": ",".join(made_by) or None}
+        return self._transport.send("POST", path, views.IngestView, raw=body, key=key, **asked)
 
     def datasets(self) -> tuple[views.DatasetView, ...]:
         """Every dataset with its contract and newest snapshot."""

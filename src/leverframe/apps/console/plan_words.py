@@ -102,6 +102,8 @@ def _further(plan: ReleasePlan, shown: PlanView) -> list[tuple[str, str]]:
     if plan.dependants:
         back = "goes back too" if plan.dependants == "roll_back" else "stays, flagged for a person"
         facts.append(("if what it rests on is taken back", back))
+    if shown.rests_on:
+        facts.append(("rests on", "; ".join(shown.rests_on)))
     if shown.dependants:
         facts.append(("rests on it", ", ".join(shown.dependants)))
     if forecast is not None:

@@ -24,10 +24,14 @@ class CheckQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SnapshotQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``format`` of the file offered (parquet, csv or jsonl); ``append``: add its rows to the newest snapshot's."""
+    """``format`` of the file offered (parquet, csv or jsonl); ``append``: add its rows to the newest snapshot's.
+
+    ``made_by``: model versions whose predictions are among the rows, with commas between.
+    """
 
     format: str = "parquet"
     append: bool = False
+    made_by: str = ""
 
 
 def _contract(call: Call) -> dict[str, object]:
@@ -51,7 +55,9 @@ def _snapshot(call: Call) -> IngestView:
     if query.format not in get_args(Format):
         expected = " or ".join(get_args(Format))
         raise InvalidInput("not a format that can be ingested", where="format", expected=expected, got=query.format[:40])
-    return call.platform.data.ingest(call.actor, call.path["dataset"], call.body, format=query.format, append=query.append, key=call.key)
+    made_by = tuple(name.strip() for name in query.made_by.split(",") if name.strip())
+    how: dict[str, Any] = {"format": query.format, "append": query.append, "made_by": made_by}
+    return call.platform.data.ingest(call.actor, call.path["dataset"], call.body, key=call.key, **how)
 
 
 ROUTES: tuple[Route, ...] = (

@@ -7,6 +7,7 @@ import msgspec
 
 from leverframe.apps.platform.datasets import contract_of, latest_rows, latest_snapshot
 from leverframe.apps.platform.deliveries import deliver
+from leverframe.apps.platform.descending import makers_of
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import DatasetView, IngestView
 from leverframe.apps.platform.views.data import DatasetState
@@ -35,14 +36,27 @@ class Data:
         receipt = self._parts.ledger.write(actor, ApplyContract(contract=contract, break_consumers=break_consumers), key=key)
         return {"contract": contract.name, "version": contract.version, **receipt.result}
 
-    def ingest(self, actor: Actor, dataset: str, body: bytes, *, format: str, key: str, append: bool = False) -> IngestView:
+    def ingest(
+        self,
+        actor: Actor,
+        dataset: str,
+        body: bytes,
+        *,
+        format: str,
+        key: str,
+        append: bool = False,
+        made_by: tuple[str, ...] = (),
+    ) -> IngestView:
         """Check an offered file against its contract: bytes first, then the record of what became of it.
 
         With ``append`` its rows are added to the newest snapshot's; otherwise they are the whole dataset from now on.
+        ``made_by`` names model versions whose predictions are among the rows; the bytes of a batch table's output tell by themselves.
         """
-        delivery = digest_record([actor.subject, key, dataset, format, append, digest_bytes(body)])
+        offered = digest_bytes(body)
+        makers = makers_of(self._parts, offered, made_by)
+        delivery = digest_record([actor.subject, key, dataset, format, append, offered, *made_by])
         offer = partial(take_file, data=body, format=format)
-        return deliver(self._parts, actor, dataset, offer, delivery=delivery, append=append, key=key)
+        return deliver(self._parts, actor, dataset, offer, delivery=delivery, append=append, key=key, made_by=makers)
 
     def datasets(self) -> tuple[DatasetView, ...]:
         """Every dataset that has a contract."""

@@ -1,6 +1,7 @@
 """One delivery of rows, however it came: checked and kept first, then recorded; asking again under the same key gives the same answer."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 
@@ -14,6 +15,7 @@ from leverframe.data.commands import KIND_DELIVERY, KIND_SNAPSHOT, Delivery, Rec
 from leverframe.data.contract.contracts import Contract
 from leverframe.data.intake.intake import Ingested
 from leverframe.data.intake.staged import StagedIntake
+from leverframe.data.snapshots.makers import with_makers
 from leverframe.data.snapshots.source_marks import SourceMark
 
 Offer = Callable[[StagedIntake], Ingested]
@@ -31,6 +33,7 @@ def deliver(
     key: str,
     mark: SourceMark | None = None,
     fetch: str = "",
+    made_by: tuple[str, ...] = (),
 ) -> IngestView:
     """Take in what ``offer`` feeds.
 
@@ -39,6 +42,7 @@ def deliver(
     delivery: a digest of who offers what under which key.
     append: add to the rows of the newest snapshot.
     mark: how far a source was read; recorded together with the rows.    fetch: the job that read it.
+    made_by: versions that predicted some of the rows.
 
     Raises
     ------
@@ -53,6 +57,8 @@ def deliver(
     if done.snapshot is not None and done.quarantine is not None:
         parts.ledger.write(actor, _set_aside(done, contract), key=f"{key}/quarantine/{delivery[-8:]}{done.report.checked_at_us}")
     if done.snapshot is not None:
+        done = replace(done, snapshot=with_makers(done.snapshot, made_by))
+        assert done.snapshot is not None
         command = RecordSnapshot(
             snapshot=done.snapshot,
             owner_team=contract.team,

@@ -3,6 +3,7 @@
 import msgspec
 
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.resting import descending_words
 from leverframe.release.evidence.plan_forecast import PlanForecast, forecast_plan
 from leverframe.release.evidence.traffic import Traffic
 from leverframe.release.plans.plan import ReleasePlan
@@ -25,12 +26,13 @@ def traffic_of(parts: Parts, environment: str, endpoint: str) -> Traffic | None:
 
 
 def dependants_of(parts: Parts, plan: ReleasePlan) -> tuple[str, ...]:
-    """Who rests on what this plan makes live, in words: releases in line behind it, and the environments that take from this one."""
+    """Who rests on what this plan makes live, in words: releases in line behind it, the environments that take from this one, and who
+    answers with a version that was made from the candidate."""
     queue = parts.ledger.get(KIND_QUEUE, plan.endpoint_id, Queue)
     waiting = tuple(f"{each.release} waits in line" for each in queue.waiting if each.release != plan.id) if queue is not None else ()
     names = [environment.name for environment in rules_of(parts.ledger, plan.team).environments]
     above = names[names.index(plan.environment) + 1 :][:1] if plan.environment in names else []
-    return (*waiting, *(f"{name} takes what is live here" for name in above))
+    return (*waiting, *(f"{name} takes what is live here" for name in above), *descending_words(parts, plan))
 
 
 def plan_forecast(parts: Parts, plan: ReleasePlan) -> PlanForecast:

@@ -10,6 +10,7 @@ from leverframe.apps.platform.known import known_release, known_version
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.plan_overrides import command_fields, read_overrides
 from leverframe.apps.platform.requirements import APPROVALS_NEEDED, Requirements, sentences
+from leverframe.apps.platform.resting import ancestry_words, resting_words
 from leverframe.apps.platform.unknown import known
 from leverframe.apps.platform.views import (
     EndpointView,
@@ -182,6 +183,7 @@ class Releases:
             requirements=requirements,
             forecast=plan_forecast(self._parts, plan),
             dependants=dependants_of(self._parts, plan),
+            rests_on=ancestry_words(self._parts, plan),
         )
 
     # Releases ----------------------------------------------------------------------------------------------------
@@ -193,7 +195,8 @@ class Releases:
         ------
         NotFound: no such release.
         """
-        return self._release_view(known_release(self._parts.ledger, release_id))
+        found = known_release(self._parts.ledger, release_id)
+        return msgspec.structs.replace(self._release_view(found), resting=resting_words(self._parts, found))
 
     def reviews(self) -> tuple[Review, ...]:
         """Releases started by breaking the glass, newest first."""

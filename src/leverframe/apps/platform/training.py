@@ -1,9 +1,11 @@
 """Use cases of the training room: models, runs, versions with their evidence."""
 
 import msgspec
+from msgspec import UNSET
 
 from leverframe.apps.platform.data import contract_of, latest_snapshot
 from leverframe.apps.platform.deleted_rows import deleted_rows
+from leverframe.apps.platform.descending import made_from
 from leverframe.apps.platform.known import known_version
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import ImportRequest, RunView, StepView, TrainRequest, VersionView
@@ -134,6 +136,7 @@ class Training:
             started_at_us=parts.clock.now_us(),
             champion=endpoint.live.version if endpoint is not None and endpoint.live is not None else "",
             engine=request.engine,
+            made_from=made_from(parts, request.made_from, snapshots) or UNSET,
         )
 
     def _at_the_door(self, spec: ModelSpec, bound: Signature) -> Signature:
@@ -209,6 +212,7 @@ class Training:
             roc_auc_low=auc.low if auc is not None else None,
             roc_auc_high=auc.high if auc is not None else None,
             note=request.note,
+            made_from=lineage.made_from or (),
         )
 
     def version(self, name: str) -> VersionView:

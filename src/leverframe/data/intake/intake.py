@@ -169,7 +169,8 @@ class Intake:
         lows = [low for low, _ in self._spans if low is not None]
         highs = [high for _, high in self._spans if high is not None]
         span = (min(lows, default=None), max(highs, default=None))
-        return seal(parts, span, self.contract, report, dataset=self.dataset, blobs=self.blobs, now_us=self.now_us)
+        dataset, blobs = self.dataset, self.blobs
+        return seal(parts, span, self.contract, report, dataset=dataset, blobs=blobs, now_us=self.now_us, base=self._base)
 
     def _volume(self, rows: int) -> RuleResult:
         """The bound on rows, over all batches."""

@@ -171,4 +171,5 @@ def _sealed(snapshot: Snapshot, contract: Contract, parts: Sequence[SnapshotPart
         event_time_min_us=low,
         event_time_max_us=high,
         stream=snapshot.stream,
+        made_by=snapshot.made_by,
     )

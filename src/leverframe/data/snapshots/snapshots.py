@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import polars as pl
+from msgspec import UNSET
 
 from leverframe.core.clock import iso_from_us
 from leverframe.core.dataset import ContractReport, Snapshot, SnapshotPart
@@ -82,12 +83,14 @@ def seal(
     dataset: str,
     blobs: Blobs,
     now_us: int,
+    base: Snapshot | None = None,
 ) -> Snapshot:
     """One snapshot of ``parts`` that are kept already: named after its only part, or after the manifest of all.
 
     Parameters
     ----------
     span_us: first and last event time of the rows, microseconds.
+    base: the snapshot whose rows are among them.
 
     Raises
     ------
@@ -112,6 +115,7 @@ def seal(
         event_time_max_us=span_us[1],
         description_digest=blobs.put(canonical_json(description)),
         parts=tuple(parts) if len(parts) > 1 else (),
+        made_by=base.made_by if base is not None else UNSET,
     )
 
 

@@ -244,5 +244,6 @@ def _kept(fresh: pl.DataFrame, report: ContractReport, batch: Batch) -> tuple[Sn
     if base is not None:
         low = min((moment for moment in (low, base.event_time_min_us) if moment is not None), default=None)
         high = max((moment for moment in (high, base.event_time_max_us) if moment is not None), default=None)
-    snapshot = seal(parts, (low, high), contract, report, dataset=batch.dataset, blobs=batch.blobs, now_us=batch.now_us)
+    dataset, blobs, now_us = batch.dataset, batch.blobs, batch.now_us
+    snapshot = seal(parts, (low, high), contract, report, dataset=dataset, blobs=blobs, now_us=now_us, base=base)
     return msgspec.structs.replace(snapshot, stream=batch.stream), parts[-1].digest

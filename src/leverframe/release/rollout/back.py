@@ -1,7 +1,8 @@
 """Taking back: one route write to the last good version, and with it whatever was promoted on top of the bad one.
 
-A release *rests on* the version it was compared with. When that version is taken back, what rests on it goes as well, or stays and is
-flagged for a person, as its own plan declares. All of it is one transaction: after a crash everything has gone back, or nothing has.
+A release *rests on* the version it was compared with, and on every version its own was made from (``made_from.py``). When that version is
+taken back, what rests on it goes as well, or stays and is flagged for a person, as its own plan declares. All of it is one transaction:
+after a crash everything has gone back, or nothing has.
 """
 
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from leverframe.release.machine import Event
 from leverframe.release.plans.plan import ReleasePlan
 from leverframe.release.plans.team_rules import rules_of
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release, StageEntry
+from leverframe.release.rollout.made_from import TAKEN_MAX, resting_on
 from leverframe.release.rollout.rollout import OnRelease, get_release, logged, note_stage, require_team, transition
 from leverframe.release.rollout.routes import refresh_last_good
 from leverframe.release.rollout.standing import standing
@@ -73,6 +75,8 @@ def rollback(command: Rollback, tx: Transaction) -> dict[str, Any]:
     changed, taken, flagged = _take_back(tx, release, plan, above, event, command.reason, command.verdicts)
     for each_taken, each_flagged in _further_up(tx, changed, plan, command.reason):
         taken, flagged = taken + each_taken, flagged + each_flagged
+    by_lineage, its_flagged = _made_from(tx, changed, taken, command.reason)
+    taken, flagged = taken + by_lineage, flagged + its_flagged
     after = tx.get(KIND_ENDPOINT, f"{command.environment}/{command.endpoint}", Endpoint)
     live = after.live if after is not None else None
     return {
@@ -114,21 +118,28 @@ def _take_back(
     event: Event,
     reason: str,
     verdicts: tuple[Verdict, ...] = (),
+    *,
+    cause: str = "",
 ) -> tuple[Release, list[str], list[str]]:
-    """Take ``release`` back with what rests on it (``above``, newest first): what was changed, and the ids taken along and flagged."""
+    """Take ``release`` back with what rests on it (``above``, newest first): what was changed, and the ids taken along and flagged.
+
+    Parameters
+    ----------
+    cause: the release whose taking back this one follows from, if it is not the first.
+    """
     going: list[Release] = []
     for dependant in reversed(above):
         _, its_plan = get_release(tx, dependant.id)
         if its_plan.dependants == "flag":
-            _flag(tx, dependant, f"rests on {release.candidate}, taken back: {reason}")
+            _flag(tx, dependant, f"rests on {release.candidate}, taken back: {reason}", cause or release.id)
             for each in (*going, release):
                 _undermine(tx, each, release, reason, verdicts if each is release else ())
             refresh_last_good(tx, release.environment, release.endpoint)
-            return _now(tx, release), [each.id for each in going], [dependant.id]
+            return _now(tx, release.id), [each.id for each in going], [dependant.id]
         going.append(dependant)
     for each in reversed(going):
         _undermine(tx, each, release, reason)
-    return transition(tx, release, plan, event, reason=reason, verdicts=verdicts), [each.id for each in going], []
+    return transition(tx, release, plan, event, reason=reason, verdicts=verdicts, cause=cause), [each.id for each in going], []
 
 
 def _further_up(tx: Transaction, release: Release, plan: ReleasePlan, reason: str) -> list[tuple[list[str], list[str]]]:
@@ -147,28 +158,56 @@ def _further_up(tx: Transaction, release: Release, plan: ReleasePlan, reason: st
                 continue
             why = f"{release.id} was taken back in {release.environment}: {reason}"
             if place == 0 and other.active and its_plan.dependants != "flag":
-                changed, taken, flagged = _take_back(tx, other, its_plan, [], "rollback", why)
+                changed, taken, flagged = _take_back(tx, other, its_plan, [], "rollback", why, cause=release.id)
                 found += [([other.id, *taken], flagged), *_further_up(tx, changed, its_plan, why)]
             else:
-                _flag(tx, other, why)
+                _flag(tx, other, why, release.id)
                 found.append(([], [other.id]))
     return found
 
 
-def _now(tx: Transaction, release: Release) -> Release:
-    return get_release(tx, release.id)[0]
+def _made_from(tx: Transaction, bad: Release, taken: list[str], reason: str) -> tuple[list[str], list[str]]:
+    """Take back, or flag, what was made from the versions taken back so far, and what was made from those in turn.
+
+    What has been seen to is not looked at twice; every release names the first cause, ``bad``.
+    """
+    gone: list[str] = []
+    flagged: list[str] = []
+    waiting = [bad, *(_now(tx, id) for id in taken)]
+    while waiting:
+        for resting in list(resting_on(tx, waiting.pop(0))):
+            release = resting.release
+            if release.id in flagged:
+                continue
+            why = f"{resting.how}; {bad.id} took {bad.candidate} back in {bad.environment}: {reason}"
+            full = f"more than {TAKEN_MAX} endpoints go back already" if len(gone) >= TAKEN_MAX else ""
+            if resting.stays or full:
+                _flag(tx, release, f"{why}; it stays: {resting.stays or full}", bad.id)
+                flagged.append(release.id)
+                continue
+            changed, along, marked = _take_back(
+                tx, release, get_release(tx, release.id)[1], list(resting.above), "rollback", why, cause=bad.id
+            )
+            gone, flagged = [*gone, changed.id, *along], [*flagged, *marked]
+            waiting += [changed, *(_now(tx, id) for id in along)]
+    return gone, flagged
+
+
+def _now(tx: Transaction, id: str) -> Release:
+    return get_release(tx, id)[0]
 
 
 def _undermine(tx: Transaction, release: Release, bad: Release, reason: str, verdicts: tuple[Verdict, ...] = ()) -> None:
     why = reason if release.id == bad.id else f"rests on {bad.candidate}, taken back with {bad.id}: {reason}"
-    transition(tx, release, get_release(tx, release.id)[1], "undermined", reason=why, verdicts=verdicts)
+    cause = "" if release.id == bad.id else bad.id
+    transition(tx, release, get_release(tx, release.id)[1], "undermined", reason=why, verdicts=verdicts, cause=cause)
 
 
-def _flag(tx: Transaction, release: Release, why: str) -> None:
-    tx.put(KIND_RELEASE, release.id, msgspec.structs.replace(_logged(tx, release, "flagged", why), flagged=why))
+def _flag(tx: Transaction, release: Release, why: str, cause: str) -> None:
+    tx.put(KIND_RELEASE, release.id, msgspec.structs.replace(_logged(tx, release, "flagged", why, cause), flagged=why))
 
 
-def _logged(tx: Transaction, release: Release, event: str, reason: str) -> Release:
+def _logged(tx: Transaction, release: Release, event: str, reason: str, cause: str = "") -> Release:
     last = release.log[-1]
     entry = StageEntry(
         at_us=tx.now_us,
@@ -179,6 +218,7 @@ def _logged(tx: Transaction, release: Release, event: str, reason: str) -> Relea
         generation=release.generation,
         actor=tx.actor.subject,
         reason=reason,
+        cause=cause or UNSET,
     )
     return msgspec.structs.replace(release, log=logged(release, entry))
 

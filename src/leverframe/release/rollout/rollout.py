@@ -3,6 +3,7 @@
 from typing import Any, ClassVar, Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from leverframe.core.command import Command, Transaction
 from leverframe.core.errors import Conflict, Forbidden, NotFound, Refused
@@ -181,7 +182,14 @@ def _route(tx: Transaction, plan: ReleasePlan, arms: tuple[Arm, ...], after: Rel
 
 
 def transition(
-    tx: Transaction, release: Release, plan: ReleasePlan, event: Event, *, reason: str, verdicts: tuple[Verdict, ...] = ()
+    tx: Transaction,
+    release: Release,
+    plan: ReleasePlan,
+    event: Event,
+    *,
+    reason: str,
+    verdicts: tuple[Verdict, ...] = (),
+    cause: str = "",
 ) -> Release:
     """Step the machine, do its action on the route, and append to the stage log; all in the caller's transaction."""
     # A challenger's only stage is not the last of a ladder: it is judged for ever, and never watched or completed.
@@ -194,12 +202,13 @@ def transition(
         generation = _route(tx, plan, back_arms(plan, good_before(tx, release, plan)), after)
     elif action == "route_candidate":
         generation = _route(tx, plan, (live_arm(plan.candidate),), after)
+    entry = _entry(tx, plan, progress, event, reason, verdicts, generation)
     changed = msgspec.structs.replace(
         after,
         generation=generation,
         stage_started_us=started_us,
         ended_us=tx.now_us if progress.state in ENDED else None,
-        log=logged(release, _entry(tx, plan, progress, event, reason, verdicts, generation)),
+        log=logged(release, msgspec.structs.replace(entry, cause=cause or UNSET)),
     )
     tx.put(KIND_RELEASE, release.id, changed)
     return changed

@@ -2,7 +2,7 @@
 
 import math
 
-from leverframe.core.command import Transaction
+from leverframe.core.command import Journal, Transaction
 from leverframe.core.route import Endpoint
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan, VersionRef
 from leverframe.release.records import KIND_RELEASE, Release
@@ -13,13 +13,13 @@ def began(release: Release) -> float:
     return next((entry.generation for entry in release.log if entry.event == "apply"), math.inf)
 
 
-def releases_of(tx: Transaction, environment: str, endpoint: str) -> list[Release]:
+def releases_of(tx: Journal | Transaction, environment: str, endpoint: str) -> list[Release]:
     """Every release of the endpoint that was ever started, in the order they began."""
     found = [r for r in tx.find(KIND_RELEASE, Release, prefix=f"{environment}.{endpoint}.") if r.endpoint == endpoint]
     return sorted((release for release in found if math.isfinite(began(release))), key=began)
 
 
-def standing(tx: Transaction, environment: str, endpoint: Endpoint) -> list[Release]:
+def standing(tx: Journal | Transaction, environment: str, endpoint: Endpoint) -> list[Release]:
     """The releases under today's route, newest first: the one in charge (or that brought the live version), then what each was built on."""
     releases = releases_of(tx, environment, endpoint.name)
     live = endpoint.live.version if endpoint.live is not None else ""
@@ -38,7 +38,7 @@ def _brought(releases: list[Release], before: int, version: str) -> int | None:
     return next((i for i in range(before - 1, -1, -1) if releases[i].candidate == version and releases[i].state == "completed"), None)
 
 
-def good_before(tx: Transaction, release: Release, plan: ReleasePlan) -> VersionRef | None:
+def good_before(tx: Journal | Transaction, release: Release, plan: ReleasePlan) -> VersionRef | None:
     """The version to go back to from ``release``: its champion, or what was before that if the champion was taken back meanwhile."""
     champion = plan.champion
     releases = releases_of(tx, release.environment, release.endpoint)

@@ -33,6 +33,8 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     forecast: PlanForecast | None = None
     dependants: tuple[str, ...] = ()
     """Who rests on what this plan makes live, in words."""
+    rests_on: tuple[str, ...] = ()
+    """The versions that the candidate was made from, and what becomes of it when one is taken back, in words."""
 
 
 class StageLogEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +61,10 @@ class IntervalPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
-    """A release: where it stands, its stage log and the path of its intervals."""
+    """A release: where it stands, its stage log and the path of its intervals.
+
+    ``resting``: of one release, what goes back with it by lineage, or went, in words.
+    """
 
     id: str
     endpoint: str
@@ -81,6 +86,7 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     labels_joined: int
     summary: str = ""
     flagged: str = ""
+    resting: tuple[str, ...] = ()
 
 
 class WatchView(msgspec.Struct, frozen=True, kw_only=True):

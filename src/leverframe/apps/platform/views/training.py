@@ -39,6 +39,7 @@ class TrainRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``prepare`` and ``params`` override the spec's; ``code_commit`` names the version of the team's own code. ``engine`` computes the
     training set: ``polars`` on the worker's machine, ``spark`` where ``LEVER_SPARK_MASTER`` says; values are the same.
+    ``made_from`` names versions that it is made from, besides those whose predictions are known to be among its rows.
     """
 
     model: str
@@ -50,6 +51,7 @@ class TrainRequest(msgspec.Struct, frozen=True, kw_only=True):
     code_commit: str = "unversioned"
     note: str = ""
     engine: Literal["polars", "spark"] = "polars"
+    made_from: tuple[str, ...] = ()
 
 
 class ImportRequest(msgspec.Struct, frozen=True, kw_only=True):
