@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-C_SOURCES := $(addprefix src/leverframe/,serving/runtimes/trees.c features/rows/numbering.c features/timelines/sweep.c)
+C_SOURCES := $(addprefix src/leverframe/,serving/runtimes/trees.c features/rows/numbering.c features/timelines/newest.c features/timelines/sweep.c)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo up test test-slow check bench lock clean

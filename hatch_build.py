@@ -14,6 +14,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 SOURCES = {
     "src/leverframe/serving/runtimes/trees.c": "trees are scored by LightGBM's own library",
     "src/leverframe/features/rows/numbering.c": "keys are numbered by joins, several times slower",
+    "src/leverframe/features/timelines/newest.c": "newest known rows are looked up by numpy, several times slower",
     "src/leverframe/features/timelines/sweep.c": "windows are computed by numpy, several times slower",
 }
 """Each with what is so where it was not compiled. The library lies beside its source, as ``libleverframe_<stem>``."""

@@ -22,6 +22,8 @@ SLOTS = 1 << 14
 """Enough for most entities; a table of that size stays in the processor's nearest memory."""
 SLOTS_GROW = 16
 """So many times larger is the next table, until every row could have a key of its own."""
+COMPARED_ROWS = 131_072
+"""Keys that are compared at once: each call of Polars costs as much as some thousand of them."""
 Ints = NDArray[np.int64]
 _POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_int64
 
@@ -85,7 +87,8 @@ def _same(rows: pl.DataFrame, known: pl.DataFrame, codes: Ints) -> bool:
     """Whether each row that has a number is the known row of that number."""
     # In one piece, because Polars gathers from several in three times the time.
     pairs = [(rows[column], known[column].rechunk()) for column in rows.columns]
-    return not known.height or all(_same_column(column[part], keys, codes[part]) for column, keys in pairs for part in strides(rows.height))
+    parts = strides(rows.height, COMPARED_ROWS)
+    return not known.height or all(_same_column(column[part], keys, codes[part]) for column, keys in pairs for part in parts)
 
 
 def _same_column(column: pl.Series, known: pl.Series, codes: Ints) -> bool:

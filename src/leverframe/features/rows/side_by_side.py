@@ -17,3 +17,14 @@ def side_by_side(function: Callable[[_T], _R], items: Iterable[_T], threads: int
         return [function(item) for item in items]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, items))
+
+
+def both(first: Callable[[], _T], second: Callable[[], _R]) -> tuple[_T, _R]:
+    """What two calls give that go side by side, the second one on a thread of its own.
+
+    >>> both(lambda: 1, lambda: "b")
+    (1, 'b')
+    """
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(second)
+        return first(), beside.result()

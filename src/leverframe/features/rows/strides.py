@@ -13,13 +13,13 @@ import numpy.typing as npt
 STRIDE_ROWS = 32_768
 
 
-def strides(rows: int) -> list[slice]:
-    """All rows in parts, at least one.
+def strides(rows: int, of: int = STRIDE_ROWS) -> list[slice]:
+    """All rows in parts of so many, at least one part.
 
     >>> strides(40_000)
     [slice(0, 32768, None), slice(32768, 40000, None)]
     """
-    return [slice(start, min(start + STRIDE_ROWS, rows)) for start in range(0, max(rows, 1), STRIDE_ROWS)]
+    return [slice(start, min(start + of, rows)) for start in range(0, max(rows, 1), of)]
 
 
 def block_of(columns: int, rows: int) -> npt.NDArray[np.int64]:

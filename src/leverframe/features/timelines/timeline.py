@@ -30,5 +30,6 @@ def timeline(view: FeatureView, source: pl.LazyFrame) -> pl.DataFrame:
     >>> timeline(view, late_correction).select("valid_from_us", "v").rows()
     [(11, 1.0)]
     """
-    line = newest_known(source_rows(view, source), view.entity) if view.expressions else aggregates_timeline(known_rows(view, source))
+    newest = view.expressions
+    line = newest_known(source_rows(view, source), view.entity).timeline() if newest else aggregates_timeline(known_rows(view, source))
     return line.select(*view.entity, VALID_FROM, EVENT, ARRIVAL, *view.features)

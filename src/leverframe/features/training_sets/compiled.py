@@ -7,17 +7,17 @@ import polars as pl
 
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
-from leverframe.features.declared.definitions import VALID_FROM
-from leverframe.features.rows.numbering import Ints, distinct_keys, key_codes
+from leverframe.features.rows.numbering import Ints
 from leverframe.features.rows.side_by_side import side_by_side
 from leverframe.features.rows.source_rows import moment
 from leverframe.features.timelines.known_rows import KnownRows
+from leverframe.features.timelines.newest_known import NewestKnown
 from leverframe.features.training_sets.asof import NEVER_ASKED_US, Asked, EntityKeys, ask, entity_keys_of
 from leverframe.features.training_sets.compiled_timeline import CompiledTimeline, compile_timeline
 from leverframe.features.training_sets.compiled_windows import CompiledWindows, compile_windows
 
-History = pl.DataFrame | KnownRows
-"""What a view can be asked for its values of any moment: a timeline; or the rows that windows count, which needs no timeline of them."""
+History = pl.DataFrame | NewestKnown | KnownRows
+"""What a view can be asked for its values of any moment: a timeline, or the rows that one would be made of, which needs none."""
 _ASKED = "__asked_us"
 
 
@@ -31,41 +31,42 @@ class CompiledViews:
 
 def keys_schema(history: History) -> pl.Schema:
     """The columns of a history, its entity's keys among them, with their types."""
-    return history.entities.schema if isinstance(history, KnownRows) else history.schema
+    return history.schema if isinstance(history, pl.DataFrame) else history.entities.schema
 
 
 def compile_views(histories: Sequence[tuple[FeatureView, History]]) -> CompiledViews:
-    """Number the keys of the histories and lay their columns out for look-up by position, or for sweeps."""
+    """Number the keys of the histories and lay their columns out to be looked up, or to be swept."""
     keyed = side_by_side(lambda pair: _Keyed.of(*pair), histories)
     by_entity: dict[tuple[str, ...], list[_Keyed]] = {}
     for each in keyed:
         by_entity.setdefault(each.view.entity, []).append(each)
-    keys = {entity: entity_keys_of([k.known for k in of], [m for k in of for m in k.moments_us]) for entity, of in by_entity.items()}
+    keys = {
+        entity: entity_keys_of([each.known.entities for each in of], [m for each in of for m in each.moments_us])
+        for entity, of in by_entity.items()
+    }
     return CompiledViews(views=tuple(side_by_side(lambda each: each.compiled(keys[each.view.entity]), keyed)), keys=keys)
 
 
 @dataclass(frozen=True)
 class _Keyed:
-    """A history with its distinct keys, in order, each row's place among them, and the moments at which anything changes."""
+    """A history whose keys are numbered among themselves."""
 
     view: FeatureView
-    history: History
-    known: pl.DataFrame
-    codes: Ints
-    moments_us: Sequence[Ints]
+    known: NewestKnown | KnownRows
 
     @classmethod
     def of(cls, view: FeatureView, history: History) -> "_Keyed":
-        if isinstance(history, KnownRows):
-            return cls(view, history, history.entities, history.codes, [history.known_us, *history.leaving_us])
-        return cls(view, history, *distinct_keys(history.select(view.entity)), [history[VALID_FROM].to_numpy()])
+        return cls(view, NewestKnown.of_timeline(history, view.entity) if isinstance(history, pl.DataFrame) else history)
+
+    @property
+    def moments_us(self) -> Sequence[Ints]:
+        """At which rows come and leave windows."""
+        return [self.known.known_us, *self.known.leaving_us] if isinstance(self.known, KnownRows) else []
 
     def compiled(self, keys: EntityKeys) -> CompiledTimeline | CompiledWindows:
-        # Both lists of keys are in order: where they are equally long they are the same.
-        codes = self.codes if self.known.height == keys.known.height else key_codes(self.known, keys.known)[self.codes]
-        if isinstance(self.history, KnownRows):
-            return compile_windows(self.view, self.history, codes, keys)
-        return compile_timeline(self.view, self.history, codes, keys)
+        if isinstance(self.known, KnownRows):
+            return compile_windows(self.view, self.known, keys)
+        return compile_timeline(self.view, self.known, keys)
 
 
 def answer(compiled: CompiledViews, questions: pl.DataFrame, asked_at: str) -> tuple[list[pl.Series], tuple[ViewMatch, ...]]:

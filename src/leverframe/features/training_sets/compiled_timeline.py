@@ -1,7 +1,8 @@
-"""A timeline ready to be asked: its columns as arrays, from which the rows at the questions' positions are taken."""
+"""A view of row expressions, or a timeline, ready to be asked: its newest known rows, and its columns as arrays."""
 
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
+from itertools import pairwise
 from operator import add
 
 import numpy as np
@@ -10,60 +11,50 @@ from numpy.typing import NDArray
 
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
-from leverframe.features.declared.definitions import EVENT, VALID_FROM
-from leverframe.features.rows.numbering import Ints
-from leverframe.features.rows.strides import strides
-from leverframe.features.training_sets.asof import NOTHING, Asked, EntityKeys, keys_with_rows, positions
-from leverframe.features.training_sets.match_report import view_match
+from leverframe.features.rows.numbering import key_codes
+from leverframe.features.rows.side_by_side import side_by_side
+from leverframe.features.timelines.newest import Newest
+from leverframe.features.timelines.newest_c import newest_engine
+from leverframe.features.timelines.newest_known import NewestKnown
+from leverframe.features.training_sets.asof import Asked, EntityKeys
+
+PART_ROWS_MIN = 65_536
+"""So many questions a thread at least: for fewer it is not worth one."""
 
 
 @dataclass(frozen=True)
 class CompiledTimeline:
-    """A timeline as arrays ``[rows]`` in order of (code, moment); ``numbers`` are these pairs as numbers of the keys' clock.
-
-    ``event_us`` and ``values`` have one element more, a row without values, which is what position ``NOTHING`` reads. ``has_rows`` says of
-    every code whether the view has rows of that key; its last element stands for keys that nobody knows.
-    """
+    """Newest known rows by the entity's numbered keys, and the columns they are places in, float64 ``[places]`` (NaN: no value)."""
 
     view: FeatureView
-    codes: Ints
-    numbers: Ints
-    event_us: Ints
+    newest: Newest
     values: tuple[NDArray[np.float64], ...]
-    has_rows: NDArray[np.bool_]
 
     def answer(self, asked: Asked, threads: int) -> tuple[NDArray[np.float64], ViewMatch]:
         """The features, float64 ``[features, questions]`` (NaN: no value), and how many questions had any."""
-        at = asked.in_their_order(positions(asked, self.codes, self.numbers))
-        # One block for all columns, and strides that fit the processor's cache: the kernel hands out few large pages, not many small ones.
-        block = np.empty((len(self.view.features), len(at)))
-        return block, reduce(add, (self._answer_stride(asked, at, block, part) for part in strides(len(at))))
+        questions = len(asked.codes)
+        # One block for all columns: the kernel hands out few large pages, not many small ones.
+        block = np.empty((len(self.values), questions))
+        ends = np.linspace(0, questions, max(1, min(threads, questions // PART_ROWS_MIN)) + 1, dtype=np.int64).tolist()
+        parts = [slice(begin, end) for begin, end in pairwise(ends)]
+        return block, reduce(add, side_by_side(partial(self._answer, asked, block), parts, len(parts)))
 
-    def _answer_stride(self, asked: Asked, at: Ints, block: NDArray[np.float64], rows: slice) -> ViewMatch:
-        """Fill ``block[:, rows]`` with the values at the positions ``at[rows]`` that are within their TTL."""
-        view, at = self.view, at[rows]
-        found = at != NOTHING
-        alive = found
-        ages_us = asked.moments_us[rows] - self.event_us[at]
-        if view.ttl_us and view.expressions:
-            alive = found & (ages_us < view.ttl_us)
-            at = np.where(alive, at, NOTHING)
-        for values, column in zip(self.values, block, strict=True):
-            np.take(values, at, out=column[rows], mode="wrap")
-        return view_match(view.name, known=self.has_rows[asked.codes[rows]], found=found, alive=alive, ages_us=ages_us)
+    def _answer(self, asked: Asked, block: NDArray[np.float64], part: slice) -> ViewMatch:
+        """Fill ``block[:, part]`` with the values that are within their TTL."""
+        # What windows hold has no age: rows leave them.
+        ttl_us = self.view.ttl_us if self.view.expressions else 0
+        seen = newest_engine().answer(self.newest, asked.codes, asked.moments_us, ttl_us, self.values, block, part)
+        return seen.match(self.view.name, part.stop - part.start)
 
 
-def compile_timeline(view: FeatureView, line: pl.DataFrame, codes: Ints, keys: EntityKeys) -> CompiledTimeline:
-    """Number the rows of ``timeline(view, …)``, whose keys and moments are among ``keys``; ``codes`` are the rows' places there."""
-    if bool((codes[1:] < codes[:-1]).any()):
-        # Ours come in order of their keys; from elsewhere a timeline need only be in order of time within each key.
-        order = np.argsort(codes, kind="stable")
-        codes, line = codes[order], line[order]
-    return CompiledTimeline(
-        view=view,
-        codes=codes,
-        numbers=keys.clock.numbers(codes, line[VALID_FROM].to_numpy()),
-        event_us=np.append(line[EVENT].fill_null(line[VALID_FROM]).to_numpy(), 0),
-        values=tuple(np.append(line[feature].fill_null(np.nan).to_numpy(), np.nan) for feature in view.features),
-        has_rows=keys_with_rows(codes, keys),
-    )
+def compile_timeline(view: FeatureView, known: NewestKnown, keys: EntityKeys) -> CompiledTimeline:
+    """Number the rows of ``newest_known(…)``, whose keys are among ``keys``, by these."""
+    newest = known.newest
+    # Both lists of keys are in order: where they are equally long they are the same.
+    if known.entities.height != keys.known.height:
+        rows_of = np.zeros(keys.known.height, dtype=np.int64)
+        rows_of[key_codes(known.entities, keys.known)] = np.diff(newest.starts)
+        newest = Newest(np.concatenate([[0], np.cumsum(rows_of)]), newest.from_us, newest.event_us, newest.place)
+    # Several columns at once, of which Polars then copies none: to turn what is missing into NaN on the way out takes twice as long.
+    values = known.rows.select(pl.col(view.features).fill_null(np.nan))
+    return CompiledTimeline(view=view, newest=newest, values=tuple(column.to_numpy() for column in values))

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
-from leverframe.features.rows.numbering import Ints
+from leverframe.features.rows.numbering import Ints, key_codes
 from leverframe.features.rows.strides import strides
 from leverframe.features.timelines.known_rows import KnownRows
+from leverframe.features.timelines.newest import Seen
 from leverframe.features.timelines.sweep import Points
 from leverframe.features.timelines.window_answers import NumberedRows, fill, numbered_rows
 from leverframe.features.training_sets.asof import NOTHING, Asked, EntityKeys, keys_with_rows, positions
-from leverframe.features.training_sets.match_report import view_match
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class CompiledWindows:
 
     def answer(self, asked: Asked, threads: int) -> tuple[NDArray[np.float64], ViewMatch]:
         """The features, float64 ``[features, questions]`` (NaN: no value), and how many questions had any."""
-        at, order, numbers = positions(asked, self.codes, self.rows.come), asked.order, asked.numbers
+        assert asked.in_order is not None, "views of windows have a clock"
+        at, order, numbers = positions(asked, asked.in_order, self.codes, self.rows.come), asked.in_order.order, asked.in_order.numbers
         block = np.empty((len(self.view.features), len(at)))
         match = reduce(add, (self._match(asked, at[part], order[part]) for part in strides(len(at))))
         if match.unmatched:
@@ -52,11 +53,14 @@ class CompiledWindows:
         found = at != NOTHING
         known, moments_us = self.has_rows[asked.codes[order]], asked.moments_us[order]
         ages_us = moments_us - self.event_us[at] if len(self.event_us) else moments_us
-        return view_match(self.view.name, known=known, found=found, alive=found, ages_us=ages_us)
+        return Seen.of(known=known, found=found, alive=found, ages_us=ages_us).match(self.view.name, len(at))
 
 
-def compile_windows(view: FeatureView, known: KnownRows, codes: Ints, keys: EntityKeys) -> CompiledWindows:
-    """Number the rows of ``known_rows(view, …)``, whose keys and moments are among ``keys``; ``codes`` are the rows' places there."""
+def compile_windows(view: FeatureView, known: KnownRows, keys: EntityKeys) -> CompiledWindows:
+    """Number the rows of ``known_rows(view, …)``, whose keys and moments are among ``keys``, by these."""
+    assert keys.clock is not None, "the rows' moments were given"
+    # Both lists of keys are in order: where they are equally long they are the same.
+    codes = known.codes if known.entities.height == keys.known.height else key_codes(known.entities, keys.known)[known.codes]
     return CompiledWindows(
         view=view,
         codes=codes,

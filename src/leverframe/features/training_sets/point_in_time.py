@@ -7,9 +7,10 @@ import polars as pl
 
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
-from leverframe.features.rows.side_by_side import side_by_side
+from leverframe.features.rows.side_by_side import both, side_by_side
+from leverframe.features.rows.source_rows import source_rows
 from leverframe.features.timelines.known_rows import known_rows
-from leverframe.features.timelines.timeline import timeline
+from leverframe.features.timelines.newest_known import newest_known
 from leverframe.features.training_sets.compiled import CompiledViews, History, answer, compile_views, keys_schema
 from leverframe.features.training_sets.questions import check_questions
 
@@ -44,14 +45,18 @@ def training_set(questions: pl.LazyFrame | pl.DataFrame, asked_at: str, views: S
     SchemaMismatch: a column is missing or has another type than the view's key, or a moment has no time zone; names all of them.
     InvalidInput: a view does not fit its source.
     """
-    frame = questions.lazy().collect()
-    return join(frame, asked_at, compile_for(frame.schema, asked_at, histories(views)))
+    # The source that takes longest takes as long as all else; questions need no work once they are there, so they are read beside it.
+    prepared, frame = both(lambda: histories(views), questions.lazy().collect)
+    return join(frame, asked_at, compile_for(frame.schema, asked_at, prepared))
 
 
 def histories(views: Sequence[tuple[FeatureView, pl.LazyFrame]]) -> list[tuple[FeatureView, History]]:
     """Each view with what it can be asked, prepared side by side."""
-    prepared = side_by_side(lambda pair: known_rows(*pair) if pair[0].aggregates else timeline(*pair), views)
-    return [(view, history) for (view, _), history in zip(views, prepared, strict=True)]
+    return side_by_side(lambda pair: (pair[0], _history(*pair)), views)
+
+
+def _history(view: FeatureView, source: pl.LazyFrame) -> History:
+    return known_rows(view, source) if view.aggregates else newest_known(source_rows(view, source), view.entity)
 
 
 def compile_for(schema: Mapping[str, pl.DataType], asked_at: str, views: Sequence[tuple[FeatureView, History]]) -> CompiledViews:
