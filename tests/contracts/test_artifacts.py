@@ -9,7 +9,8 @@ import pytest
 
 from leverframe.core.digest import digest_bytes
 from leverframe.core.errors import Integrity, InvalidInput, LimitExceeded, NotFound, Unavailable
-from leverframe.governance.artifacts import ArtifactStore, open_objects
+from leverframe.governance.artifacts import ArtifactStore
+from leverframe.governance.objects import open_objects
 from leverframe.governance.publication import PUBLISHED_BYTES_MAX, Publication
 
 Place = tuple[str, dict[str, Any], Path | None]
@@ -54,6 +55,23 @@ def test_what_was_put_comes_back(store: ArtifactStore) -> None:
 def test_a_large_artifact_comes_back(store: ArtifactStore) -> None:
     data = b"0123456789abcdef" * (12 * 65536)  # 12 MiB: several parts of a multipart upload
     assert store.get(store.put(data)) == data
+
+
+def test_what_is_there_is_listed_and_moved_piece_by_piece(store: ArtifactStore, place: Place, tmp_path: Path) -> None:
+    large = b"0123456789abcdef" * (9 * 65536)
+    digests = {store.put(data) for data in (b"", b"x", large)}
+    assert dict(store.sizes()) == {digest: store.size(digest) for digest in digests}
+    other = ArtifactStore(str(tmp_path / "other"))
+    for digest in digests:
+        other.put_pieces(digest, store.pieces(digest))
+    in_one = place[0].startswith("memory")
+    assert in_one or len(list(store.pieces(digest_bytes(large)))) > 1, "9 MiB came in one piece"
+    assert other.get(digest_bytes(large)) == large
+    again = digest_bytes(b"y" * 9_000_000)
+    store.put_pieces(again, (b"y" * 3_000_000 for _ in range(3)))
+    assert store.get(again) == b"y" * 9_000_000
+    with pytest.raises(NotFound):
+        store.pieces(digest_bytes(b"never"))
 
 
 def test_putting_twice_keeps_one(store: ArtifactStore) -> None:

@@ -20,7 +20,7 @@ from leverframe.apps.platform.platform import Platform
 from leverframe.apps.settings import Settings
 from leverframe.apps.wiring import open_platform
 from leverframe.core.dataset import Snapshot
-from leverframe.core.errors import Integrity, InvalidInput, NotFound, Refused, Unavailable
+from leverframe.core.errors import Integrity, NotFound, Refused, Unavailable
 from leverframe.data.commands import KIND_SNAPSHOT
 from leverframe.data.snapshots.snapshot_names import names_of
 
@@ -90,7 +90,7 @@ def test_a_backup_under_writes_is_exact_and_holds_every_write_acknowledged_befor
             before = list(writer.acknowledged)
             taken = take(settings(platform), tmp_path / "backup", now_us=number)
             after = len(writer.acknowledged)
-            made = restore(tmp_path / "backup", tmp_path / f"again{number}")
+            made = restore(tmp_path / "backup", Settings(home=tmp_path / f"again{number}"))
             assert made == taken.manifest
             again = whole(tmp_path / f"again{number}")
             report = again.parts.ledger.verify(again.parts.trust)
@@ -106,7 +106,7 @@ def test_a_backup_under_writes_is_exact_and_holds_every_write_acknowledged_befor
 
 def test_an_installation_that_was_restored_goes_on(platform: Platform, tmp_path: Path) -> None:
     take(settings(platform), tmp_path / "backup", now_us=0)
-    restore(tmp_path / "backup", tmp_path / "again")
+    restore(tmp_path / "backup", Settings(home=tmp_path / "again"))
     again = whole(tmp_path / "again")
     assert ids(again) == ids(platform)
     assert again.data.ingest(ANA, "trips", trip(9), format="jsonl", key="k9", append=True).accepted
@@ -168,11 +168,11 @@ def test_every_damage_to_a_backup_is_found_before_anything_is_restored(platform:
     count = 0
     for damage in damages(tmp_path / "backup"):
         with pytest.raises((Integrity, NotFound, Unavailable)):
-            restore(tmp_path / "backup", tmp_path / "again", keys=tmp_path / "home" / "keys")
+            restore(tmp_path / "backup", Settings(home=tmp_path / "again"), keys=tmp_path / "home" / "keys")
         assert not (tmp_path / "again").exists(), f"{damage}: something was restored"
         count += 1
     assert count > 30
-    restore(tmp_path / "backup", tmp_path / "again")
+    restore(tmp_path / "backup", Settings(home=tmp_path / "again"))
 
 
 def test_a_backup_of_an_older_ledger_with_a_newer_manifest_is_refused(platform: Platform, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_backup_of_an_older_ledger_with_a_newer_manifest_is_refused(platform: 
 def test_nothing_is_restored_over_anything_and_a_torn_backup_is_none(platform: Platform, tmp_path: Path, monkeypatch) -> None:
     take(settings(platform), tmp_path / "backup", now_us=0)
     with pytest.raises(Refused, match="something in this folder"):
-        restore(tmp_path / "backup", tmp_path / "home")
+        restore(tmp_path / "backup", Settings(home=tmp_path / "home"))
     monkeypatch.setattr(taking, "_checked", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         take(settings(platform), tmp_path / "backup", now_us=1)
@@ -199,14 +199,9 @@ def test_keys_can_be_kept_elsewhere(platform: Platform, tmp_path: Path) -> None:
     take(settings(platform), tmp_path / "backup", now_us=0, with_keys=False)
     assert not list((tmp_path / "backup").rglob("*.key"))
     with pytest.raises(NotFound, match="keys are not here"):
-        restore(tmp_path / "backup", tmp_path / "again")
-    restore(tmp_path / "backup", tmp_path / "again", keys=tmp_path / "home" / "keys")
+        restore(tmp_path / "backup", Settings(home=tmp_path / "again"))
+    restore(tmp_path / "backup", Settings(home=tmp_path / "again"), keys=tmp_path / "home" / "keys")
     whole(tmp_path / "again").close()
-
-
-def test_a_database_elsewhere_is_not_half_backed_up(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="pg_dump"):
-        take(Settings(home=tmp_path, database_url="postgresql://h/x"), tmp_path / "backup", now_us=0)
 
 
 def test_negative_control_files_copied_one_after_the_other_are_no_backup(platform: Platform, tmp_path: Path) -> None:

@@ -1,175 +1,18 @@
 """Bytes named by their digest, kept in a local folder or an object store, and checked again on every read.
 
-A name is never a path: an artifact is asked for by SHA-256, a published object by a name of letters, digits and ``._-``. Owner of obstore.
+A name is never a path: an artifact is asked for by SHA-256, a published object by a name of letters, digits and ``._-``.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
-
-import obstore
-import obstore.store
-from obstore.exceptions import BaseError
+from typing import Any
 
 from leverframe.core.digest import Digest, check_digest, digest_bytes
-from leverframe.core.errors import Integrity, InvalidInput, NotFound, Unavailable
-from leverframe.governance.durable_files import sync_folder, unavailable, write_durably
+from leverframe.core.errors import Integrity, InvalidInput, NotFound
+from leverframe.governance.durable_files import sync_folder
+from leverframe.governance.objects import LocalObjects, open_objects
 
-_REMOTE_SCHEMES = ("s3", "gs", "az", "memory")
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}){0,3}")
-
-
-class Objects(Protocol):
-    """A place for named bytes. ``put`` is durable and atomic when it returns; ``read`` gives None where there is nothing."""
-
-    def put(self, name: str, data: bytes) -> None:
-        """Store ``data`` as ``name``, replacing what was there."""
-        ...
-
-    def read(self, name: str) -> bytes | None:
-        """The bytes called ``name``, or None."""
-        ...
-
-    def size(self, name: str) -> int | None:
-        """Their length in bytes, or None."""
-        ...
-
-    def delete(self, name: str) -> None:
-        """Remove the bytes called ``name``; durable when it returns. Nothing there is fine."""
-        ...
-
-
-class LocalObjects:
-    """Objects as files under ``root``."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def put(self, name: str, data: bytes) -> None:
-        """Store ``data``: written aside, synced, renamed, folder synced."""
-        write_durably(self.path(name), data)
-
-    def read(self, name: str) -> bytes | None:
-        """The bytes, or None."""
-        try:
-            return self.path(name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise unavailable(error, name) from error
-
-    def size(self, name: str) -> int | None:
-        """Length in bytes, or None."""
-        try:
-            return self.path(name).stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise unavailable(error, name) from error
-
-    def delete(self, name: str) -> None:
-        """Remove the file, and make that durable."""
-        try:
-            self.path(name).unlink()
-            sync_folder(self.path(name).parent)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            raise unavailable(error, name) from error
-
-    def path(self, name: str) -> Path:
-        """Where ``name`` lies."""
-        return self.root / name
-
-
-class RemoteObjects:
-    """Objects in S3, GCS, Azure or memory; a put there is atomic and acknowledged when durable."""
-
-    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
-        self._where = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
-        try:
-            self._store = obstore.store.from_url(url, **options)
-        except (BaseError, ValueError, TypeError) as error:
-            raise InvalidInput("not an object store that can be opened", where=self._where, got=type(error).__name__) from error
-
-    def put(self, name: str, data: bytes) -> None:
-        """Store ``data`` in one request (parts, when it is large), visible whole or not at all."""
-        try:
-            self._store.put(name, data)
-        except (BaseError, OSError) as error:
-            raise self._unavailable(error) from error
-
-    def read(self, name: str) -> bytes | None:
-        """The bytes, or None."""
-        try:
-            return bytes(self._store.get(name).bytes())
-        except FileNotFoundError:
-            return None
-        except (BaseError, OSError) as error:
-            raise self._unavailable(error) from error
-
-    def size(self, name: str) -> int | None:
-        """Length in bytes, or None."""
-        try:
-            return int(self._store.head(name)["size"])
-        except FileNotFoundError:
-            return None
-        except (BaseError, OSError) as error:
-            raise self._unavailable(error) from error
-
-    def delete(self, name: str) -> None:
-        """Remove the object."""
-        try:
-            self._store.delete(name)
-        except FileNotFoundError:
-            return
-        except (BaseError, OSError) as error:
-            raise self._unavailable(error) from error
-
-    def _unavailable(self, error: Exception) -> Unavailable:
-        return Unavailable(
-            f"the object store did not answer as it should ({type(error).__name__})",
-            where=self._where,
-            next_step="check that the bucket exists, the credentials are valid and the endpoint can be reached; then repeat",
-        )
-
-
-def open_objects(url: str, options: Mapping[str, Any] | None = None) -> Objects:
-    """The place ``url`` names: a folder (plain path or ``file://``), ``s3://bucket/prefix``, ``gs://``, ``az://`` or ``memory:///``.
-
-    Parameters
-    ----------
-    options: what obstore takes for that store, for instance ``endpoint``, ``region``, ``access_key_id``, ``client_options``.
-
-    Raises
-    ------
-    InvalidInput: another scheme. The URL comes from the operator's settings, never from a client.
-    """
-    scheme = urlsplit(url).scheme if "://" in url else ""
-    if scheme in ("", "file"):
-        return LocalObjects(Path(unquote(urlsplit(url).path) if scheme else url))
-    if scheme not in _REMOTE_SCHEMES:
-        raise InvalidInput("unknown kind of store", where="store url", expected=f"a folder or {', '.join(_REMOTE_SCHEMES)}", got=scheme)
-    return RemoteObjects(url, options or {})
-
-
-def check_object_name(name: str) -> str:
-    """Return ``name`` if it is a plain relative name (up to four parts, none starting with a dot).
-
-    Raises
-    ------
-    InvalidInput: anything that could leave its folder.
-
-    >>> check_object_name("routes/prod.json")
-    'routes/prod.json'
-    """
-    if not _NAME.fullmatch(name):
-        raise InvalidInput(
-            "not a name for stored bytes", where="name", expected="letters, digits, . _ - and at most three /", got=name[:80]
-        )
-    return name
+HEX_DIGITS = 64
 
 
 class ArtifactStore:
@@ -228,6 +71,37 @@ class ArtifactStore:
         if self._cache is not None:
             self._cache.put(name, data)
         return data
+
+    def pieces(self, digest: Digest) -> Iterator[bytes]:
+        """The bytes named ``digest`` a few MiB at a time, *unchecked*: whoever reads them all looks at their digest.
+
+        Raises
+        ------
+        NotFound: nobody put them here.  Unavailable: the store does not answer.
+        """
+        found = self._objects.pieces(_object_name(digest))
+        if found is None:
+            raise NotFound("no such artifact", where=digest)
+        return found
+
+    def put_pieces(self, digest: Digest, pieces: Iterable[bytes]) -> None:
+        """Keep bytes whose digest was looked at before, piece by piece: what a backup gives back.
+
+        Raises
+        ------
+        Unavailable: disk full, no permission, store away; nothing was kept.
+        """
+        self._objects.put(_object_name(digest), pieces)
+
+    def sizes(self) -> Iterator[tuple[Digest, int]]:
+        """What is kept here, each name with its length in bytes, in no order.
+
+        Raises
+        ------
+        Unavailable: the store does not answer.
+        """
+        named = ((name.rpartition("/")[2], size) for name, size in self._objects.sizes())
+        return ((f"sha256:{name}", size) for name, size in named if len(name) == HEX_DIGITS)
 
     def has(self, digest: Digest) -> bool:
         """Whether bytes are kept under this name (not whether they are intact)."""

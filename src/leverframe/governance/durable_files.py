@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from leverframe.core.errors import Unavailable
@@ -43,11 +44,12 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def write_durably(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = True) -> None:
+def write_durably(path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o644, replace: bool = True) -> None:
     """Write ``data`` to ``path`` so that every reader, also after a crash, sees the old bytes or all of the new ones.
 
     Parameters
     ----------
+    data: whole, or in pieces.
     mode: permission bits; set before the first byte is written.
     replace: False keeps a file that is already there.
 
@@ -75,13 +77,14 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644, replace: bool =
         raise unavailable(error, path.name) from error
 
 
-def _write_all(handle: int, data: bytes, mode: int) -> None:
+def _write_all(handle: int, data: bytes | Iterable[bytes], mode: int) -> None:
     """Write, set permissions and sync; the descriptor is closed whatever happens."""
     try:
         os.fchmod(handle, mode)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(handle, view) :]
+        for piece in (data,) if isinstance(data, bytes) else data:
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(handle, view) :]
         os.fsync(handle)
     finally:
         os.close(handle)

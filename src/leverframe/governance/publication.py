@@ -3,11 +3,11 @@
 A reader sees the old bytes or the new ones, never a mixture, also when the writer dies at any step (promise P9).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from leverframe.core.errors import LimitExceeded
-from leverframe.governance.artifacts import check_object_name, open_objects
+from leverframe.governance.objects import check_object_name, open_objects
 
 PUBLISHED_BYTES_MAX = 16 * 1024 * 1024
 """A larger publication is refused: every gateway reads it whole, several times a second."""
@@ -22,7 +22,7 @@ class Publication:
     """
 
     def __init__(self, url: str, *, options: Mapping[str, Any] | None = None) -> None:
-        """``url`` and ``options`` as for :func:`leverframe.governance.artifacts.open_objects`."""
+        """``url`` and ``options`` as for :func:`leverframe.governance.objects.open_objects`."""
         self._objects = open_objects(url, options)
 
     def publish(self, name: str, data: bytes) -> None:
@@ -44,3 +44,12 @@ class Publication:
         Unavailable: the place cannot be read now.
         """
         return self._objects.read(check_object_name(name))
+
+    def names(self) -> Iterator[str]:
+        """What is published, in no order.
+
+        Raises
+        ------
+        Unavailable: the place cannot be read now.
+        """
+        return (name for name, _ in self._objects.sizes())

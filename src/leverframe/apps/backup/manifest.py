@@ -13,7 +13,8 @@ from leverframe.governance.signing import SigningKey, TrustStore
 
 FILE = "backup.json"
 PAYLOAD_TYPE = "application/vnd.leverframe.backup+json"
-LEDGER, ARTIFACTS, KEYS = "ledger.db", "artifacts", "keys"
+LEDGER, WORKFLOWS, OUTBOX = "ledger.db", "workflows.db", "outbox.db"
+ARTIFACTS, PUBLISHED, KEYS = "artifacts", "published", "keys"
 READ_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -54,15 +55,26 @@ def read_manifest(folder: Path, trust: TrustStore) -> Manifest:
     return msgspec.json.decode(trust.verify(envelope, PAYLOAD_TYPE), type=Manifest)
 
 
-def digest_of_file(path: Path) -> Digest:
-    """The digest of a file, read in pieces."""
-    digest = sha256()
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """A file's bytes, piece by piece.
+
+    Raises
+    ------
+    Unavailable: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             while piece := file.read(READ_BYTES_MAX):
-                digest.update(piece)
+                yield piece
     except OSError as error:
         raise unavailable(error, path.name) from error
+
+
+def digest_of_file(path: Path) -> Digest:
+    """The digest of a file, read in pieces."""
+    digest = sha256()
+    for piece in pieces_of(path):
+        digest.update(piece)
     return f"sha256:{digest.hexdigest()}"
 
 

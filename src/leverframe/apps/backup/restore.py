@@ -1,4 +1,8 @@
-"""Make an installation again from a backup: every byte checked first, put together aside, and in its place in one step."""
+"""Make an installation again from a backup, wherever its ledger and its artifacts are to be: every byte checked first.
+
+Artifacts that belong into a store elsewhere are put there first, since nothing names them yet; then a database elsewhere is filled in one
+transaction; then the folder, put together aside, takes its place in one step. Whoever is interrupted does it again.
+"""
 
 import os
 import shutil
@@ -8,24 +12,31 @@ from leverframe.apps.backup.manifest import (
     ARTIFACTS,
     KEYS,
     LEDGER,
+    PUBLISHED,
+    WORKFLOWS,
     Manifest,
     artifacts_in,
     check_artifact,
     digest_of_file,
     files_in,
     names_digest,
+    pieces_of,
     read_manifest,
 )
+from leverframe.apps.settings import Settings
 from leverframe.core.errors import Fault, Integrity, NotFound, Refused
+from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.durable_files import make_folder, sync_folder, unavailable
 from leverframe.governance.ledger import copies
+from leverframe.governance.ledger.transfer import fill_database
+from leverframe.governance.publication import Publication
 from leverframe.governance.signing import PRIVATE_KEY_FILE, TrustStore
 
 FAULTS_MAX = 100
 
 
-def restore(folder: Path, home: Path, *, keys: Path | None = None) -> Manifest:
-    """Make ``home`` from the backup in ``folder``.
+def restore(folder: Path, settings: Settings, *, keys: Path | None = None) -> Manifest:
+    """Make the installation of ``settings`` from the backup in ``folder``.
 
     Parameters
     ----------
@@ -33,20 +44,58 @@ def restore(folder: Path, home: Path, *, keys: Path | None = None) -> Manifest:
 
     Raises
     ------
-    Refused: ``home`` holds something already.  NotFound: no backup, or no keys.  Integrity: a byte of it is not what it was.
+    Refused: its folder or its database holds something already.  NotFound: no backup, or no keys.
+    Integrity: a byte of it is not what it was.  Unavailable: a store does not answer, or the disk is full.
     """
+    home = settings.home
     if home.exists() and any(home.iterdir()):
         raise Refused("there is something in this folder", where=str(home), expected="a folder that is empty or not there", got="files")
     manifest = check(folder, keys=keys)
+    if settings.artifacts_url:
+        store = ArtifactStore(settings.artifact_store_url)
+        for digest, path in artifacts_in(folder / ARTIFACTS).items():
+            store.put_pieces(digest, pieces_of(path))
+    if settings.database_url:
+        trust = TrustStore.from_folder(keys or folder / KEYS)
+        fill_database(folder / LEDGER, settings.ledger_url, trust, manifest.entries, manifest.chain)
+    if settings.publication_url:
+        _publish(folder, manifest, Publication(settings.publication_store_url))
+    _put_together(folder, manifest, home, keys, elsewhere=_elsewhere(settings))
+    return manifest
+
+
+def _elsewhere(settings: Settings) -> set[str]:
+    """What of a backup has no place in the installation's folder."""
+    places = {
+        LEDGER: settings.database_url,
+        # Jobs under way are no part of the record; elsewhere they are the engine's own to keep.
+        WORKFLOWS: settings.workflows_url or settings.database_url,
+        ARTIFACTS: settings.artifacts_url,
+        PUBLISHED: settings.publication_url,
+    }
+    return {name for name, url in places.items() if url}
+
+
+def _publish(folder: Path, manifest: Manifest, board: Publication) -> None:
+    """Publish what was published where nothing is: what gateways read by now may be newer, and the control plane publishes again."""
+    for name in manifest.files:
+        place, _, rest = name.partition("/")
+        if place == PUBLISHED and board.read(rest) is None:
+            board.publish(rest, (folder / name).read_bytes())
+
+
+def _put_together(folder: Path, manifest: Manifest, home: Path, keys: Path | None, *, elsewhere: set[str]) -> None:
     aside = home.with_name(f".{home.name}.restoring")
     try:
         make_folder(home.parent)
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o700)
         for name in (*manifest.files, ARTIFACTS):
+            if name.partition("/")[0] in elsewhere:
+                continue
             if (folder / name).is_dir():
                 shutil.copytree(folder / name, aside / name)
-            else:
+            elif (folder / name).exists():
                 (aside / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(folder / name, aside / name)
         if keys is not None:
@@ -59,7 +108,6 @@ def restore(folder: Path, home: Path, *, keys: Path | None = None) -> Manifest:
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise unavailable(error, str(home)) from error
-    return manifest
 
 
 def check(folder: Path, *, keys: Path | None = None) -> Manifest:

@@ -1,4 +1,4 @@
-"""Take a backup of an installation that goes on running.
+"""Take a backup of an installation that goes on running, wherever its ledger and its artifacts are; what it looks like is always the same.
 
 The order makes it whole. What is published first, for its checkpoint must not be ahead of the ledger. Then the ledger, in one read of the
 database. Then the artifacts that were there before it and after it: bytes are written before the rows that name them, so every byte that
@@ -6,34 +6,39 @@ the copied ledger names is among them; and when one of them was deleted meanwhil
 """
 
 import os
-import shutil
 import sqlite3
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from leverframe.apps.backup.manifest import (
     ARTIFACTS,
     FILE,
     KEYS,
     LEDGER,
+    OUTBOX,
+    PUBLISHED,
+    WORKFLOWS,
     Manifest,
     artifacts_in,
     check_artifact,
     digest_of_file,
     files_in,
     names_digest,
+    pieces_of,
     write_manifest,
 )
 from leverframe.apps.settings import Settings
-from leverframe.core.errors import Conflict, Integrity, InvalidInput, NotFound
-from leverframe.governance.durable_files import make_folder, sync_folder, unavailable
-from leverframe.governance.ledger import copies
-from leverframe.governance.signing import TrustStore, load_or_create
+from leverframe.core.digest import Digest
+from leverframe.core.errors import Conflict, Integrity, NotFound
+from leverframe.governance.artifacts import ArtifactStore
+from leverframe.governance.durable_files import make_folder, sync_folder, unavailable, write_durably
+from leverframe.governance.ledger import copies, transfer
+from leverframe.governance.publication import Publication
+from leverframe.governance.signing import PRIVATE_KEY_FILE, TrustStore, load_or_create
 
 ATTEMPTS_MAX = 5
-OTHER_DATABASES = ("workflows.db", "outbox.db")
 OWNER_ONLY = 0o600
+SQLITE = "sqlite:///"
 
 
 class Taken(NamedTuple):
@@ -48,27 +53,28 @@ def take(settings: Settings, folder: Path, *, now_us: int, with_keys: bool = Tru
 
     Raises
     ------
-    NotFound: no installation.  InvalidInput: its ledger or artifacts are not here.  Conflict: bytes were deleted all the time.
+    NotFound: no installation.  Conflict: bytes were deleted all the time.  Unavailable: a store does not answer, or the disk is full.
     Integrity: what was copied is damaged. Nothing is a backup until its manifest is written.
     """
-    home = settings.home
-    ledger, artifacts = _here(settings)
+    _check_here(settings)
+    artifacts = ArtifactStore(settings.artifact_store_url)
     _begin(folder)
-    _copy_folder(home / "published", folder / "published")
+    _copy_published(Publication(settings.publication_store_url), folder / PUBLISHED)
     copied = 0
     for _ in range(ATTEMPTS_MAX):
-        before = artifacts_in(artifacts)
-        _copy_database(ledger, folder / LEDGER)
-        wanted = before | artifacts_in(artifacts)
-        new, lost = _copy_artifacts(wanted, folder / ARTIFACTS)
+        before = dict(artifacts.sizes())
+        _copy_ledger(settings.ledger_url, folder / LEDGER)
+        new, lost = _copy_artifacts(artifacts, before | dict(artifacts.sizes()), folder / ARTIFACTS)
         copied += new
         if not lost:
             break
     else:
-        raise Conflict("artifacts were deleted all the time", where=str(artifacts), next_step="take the backup again in a while")
-    for name in OTHER_DATABASES:
-        if (home / name).exists():
-            _copy_database(home / name, folder / name)
+        raise Conflict("artifacts were deleted all the time", where="artifacts", next_step="take the backup again in a while")
+    for name, source in {WORKFLOWS: _file_of(settings.durable_url), OUTBOX: settings.outbox_file}.items():
+        if source is not None and source.exists():
+            _copy_database(source, folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
     if with_keys:
         _copy_folder(settings.keys_folder, folder / KEYS, mode=OWNER_ONLY)
     manifest = _checked(folder, settings, now_us)
@@ -76,18 +82,28 @@ def take(settings: Settings, folder: Path, *, now_us: int, with_keys: bool = Tru
     return Taken(manifest, copied)
 
 
-def _here(settings: Settings) -> tuple[Path, Path]:
-    """The ledger's file and the artifacts' folder."""
-    step = "back up the database and the bucket by their own means (pg_dump, versioned buckets), database first"
-    if not settings.ledger_url.startswith("sqlite:///"):
-        raise InvalidInput("the ledger is not a file here", where="ledger", expected="SQLite", got="another database", next_step=step)
-    parts = urlsplit(settings.artifact_store_url)
-    if parts.scheme not in ("", "file"):
-        raise InvalidInput("the artifacts are not here", where="artifacts", expected="a folder", got=parts.scheme, next_step=step)
-    ledger = Path(settings.ledger_url.removeprefix("sqlite:///"))
-    if not ledger.is_file():
+def _check_here(settings: Settings) -> None:
+    """Raise NotFound where there is no installation, instead of making one."""
+    file = _file_of(settings.ledger_url)
+    if (file is not None and not file.is_file()) or not (settings.keys_folder / PRIVATE_KEY_FILE).is_file():
         raise NotFound("no installation here", where=str(settings.home), expected="a folder that lever up made", next_step="--home FOLDER")
-    return ledger, Path(unquote(parts.path))
+
+
+def _file_of(url: str) -> Path | None:
+    """The file of a SQLite database; None for another."""
+    return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
+
+
+def _copy_ledger(url: str, to: Path) -> None:
+    file = _file_of(url)
+    if file is not None:
+        _copy_database(file, to)
+        return
+    aside = to.with_name(f".{to.name}.new")
+    for left in to.parent.glob(f"{aside.name}*"):
+        left.unlink()
+    transfer.write_file(url, aside)
+    _put_in_place(aside, to)
 
 
 def _begin(folder: Path) -> None:
@@ -114,28 +130,38 @@ def _copy_database(source: Path, to: Path) -> None:
             writing.execute("PRAGMA journal_mode=DELETE").fetchall()
         reading.close()
         writing.close()
-        aside.chmod(OWNER_ONLY)
-        _synced(aside)
-        aside.replace(to)
-        sync_folder(to.parent)
     except sqlite3.Error as error:
         raise Integrity("the database cannot be copied", where=source.name, got=str(error)[:200], next_step="lever doctor") from error
+    _put_in_place(aside, to)
+
+
+def _put_in_place(aside: Path, to: Path) -> None:
+    try:
+        aside.chmod(OWNER_ONLY)
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        aside.replace(to)
+        sync_folder(to.parent)
     except OSError as error:
         raise unavailable(error, to.name) from error
 
 
-def _copy_artifacts(wanted: dict[str, Path], folder: Path) -> tuple[int, int]:
-    """Copy what is not there yet, delete what is not wanted any more; how many were copied, and how many were gone at the source."""
+def _copy_artifacts(artifacts: ArtifactStore, wanted: dict[Digest, int], folder: Path) -> tuple[int, int]:
+    """Copy what is not there yet, delete what is not wanted any more; how many were copied, and how many were gone at the source.
+
+    Their digests are looked at when everything is there (:func:`_checked`).
+    """
     there = artifacts_in(folder) if folder.is_dir() else {}
     copied = lost = 0
-    for digest, path in wanted.items():
+    for digest, size in wanted.items():
         held = there.pop(digest, None)
+        if held is not None and held.stat().st_size == size:
+            continue
+        name = digest.partition(":")[2]
         try:
-            if held is not None and held.stat().st_size == path.stat().st_size:
-                continue
-            _copy_file(path, folder / "sha256" / path.name[:2] / path.name)
+            write_durably(folder / "sha256" / name[:2] / name, artifacts.pieces(digest))
             copied += 1
-        except FileNotFoundError:
+        except NotFound:
             lost += 1
     # What was deleted for good at the source, a person's rows among it, must not live on here.
     for path in there.values():
@@ -143,42 +169,26 @@ def _copy_artifacts(wanted: dict[str, Path], folder: Path) -> tuple[int, int]:
     return copied, lost
 
 
-def _copy_folder(source: Path, to: Path, *, mode: int = 0o644) -> None:
+def _copy_published(published: Publication, to: Path) -> None:
+    """What gateways read, name by name; each is replaced whole at the source."""
+    names = {name: data for name in published.names() if (data := published.read(name)) is not None}
+    _delete_others(to, set(names))
+    for name, data in names.items():
+        write_durably(to / name, data)
+
+
+def _copy_folder(source: Path, to: Path, *, mode: int) -> None:
     """Copy the files of a small folder, and delete what it has no more."""
-    wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file() and not path.name.startswith(".")}
-    for old in [path for path in to.rglob("*") if path.is_file()] if to.is_dir() else []:
-        if old.relative_to(to) not in wanted:
-            old.unlink()
-    for name in sorted(wanted):
-        _copy_file(source / name, to / name, mode=mode)
+    files = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file() and not path.name.startswith(".")}
+    _delete_others(to, set(files))
+    for name, path in files.items():
+        write_durably(to / name, pieces_of(path), mode=mode)
 
 
-def _copy_file(source: Path, to: Path, *, mode: int = 0o644) -> None:
-    """Copy one file, durably and whole.
-
-    Raises
-    ------
-    FileNotFoundError: it is gone.  Unavailable: the disk is full or failing.
-    """
-    with source.open("rb") as reading:
-        try:
-            make_folder(to.parent)
-            aside = to.with_name(f".{to.name}.new")
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-            with os.fdopen(descriptor, "wb") as writing:
-                os.fchmod(writing.fileno(), mode)
-                shutil.copyfileobj(reading, writing, 1024 * 1024)
-                writing.flush()
-                os.fsync(writing.fileno())
-            aside.replace(to)
-            sync_folder(to.parent)
-        except OSError as error:
-            raise unavailable(error, to.name) from error
-
-
-def _synced(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def _delete_others(folder: Path, wanted: set[str]) -> None:
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        if path.is_file() and path.relative_to(folder).as_posix() not in wanted:
+            path.unlink()
 
 
 def _checked(folder: Path, settings: Settings, now_us: int) -> Manifest:

@@ -105,7 +105,7 @@ def verify_file(path: Path, trust: TrustStore, envelopes: Sequence[bytes] = ()) 
     """
     if not path.is_file():
         raise NotFound("no such ledger file", where=path.name)
-    with _read_only(path) as connection:
+    with read_only(path) as connection:
         try:
             return verify_connection(connection, trust, envelopes)
         except (SQLAlchemyError, sqlite3.Error) as error:
@@ -159,7 +159,9 @@ def _groups_in(lines: Iterable[bytes]) -> Iterator[Group]:
 
 
 @contextmanager
-def _read_only(path: Path) -> Iterator[Connection]:
+def read_only(path: Path) -> Iterator[Connection]:
+    """A copy of a SQLite ledger, opened so that nothing can be written to it."""
+
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
 

@@ -40,6 +40,11 @@ def migrate(sessions: Sessions) -> None:
         _upgrade(connection)
 
 
+def is_current(connection: Connection) -> bool:
+    """Whether a ledger is there, with the schema that this program knows."""
+    return _revision(connection) == HEAD_REVISION
+
+
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(_VERSION_TABLE):
         return None
