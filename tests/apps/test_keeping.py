@@ -65,6 +65,9 @@ def test_rows_as_of_a_moment(platform: Platform) -> None:
     assert ids(platform.keeping.rows("trips", as_of_us=between)[1]) == ["t000", "t001"]
     assert ids(platform.keeping.rows("trips")[1]) == ["t000", "t001", "t002"]
     assert ids(platform.keeping.rows("trips", snapshot=first)[1]) == ["t000", "t001"]
+    for snapshot in (first, second):
+        names = platform.keeping.rows("trips", snapshot=snapshot)[1].collect_schema().names()
+        assert names == HEADER.strip().split(","), "columns come as the contract has them, also when rows were added"
     assert [view.snapshot.digest for view in platform.keeping.snapshots("trips")] == [second, first]
     with pytest.raises(NotFound, match="had no rows"):
         platform.keeping.at("trips", as_of_us=before)

@@ -1,6 +1,7 @@
 """Spark starts on a machine with a Java of its own and on one without, and rows go there and back unchanged."""
 
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from leverframe.apps import spark_session
-from leverframe.apps.spark_session import open_spark, use_java
+from leverframe.apps.spark_session import open_spark, spark_for, use_java
 from leverframe.core.errors import Unavailable
 
 
@@ -54,3 +55,56 @@ def test_without_pyspark_or_java_it_says_what_to_install(monkeypatch: pytest.Mon
         open_spark("", tmp_path)
     with pytest.raises(Unavailable, match="needs a Java"):
         use_java(tmp_path, {"PATH": "/nowhere"})
+
+
+def test_the_last_of_several_pieces_of_work_stops_the_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Would be wrong if a training run that ends took the session away from a fetch that goes on."""
+    stopped: list[int] = []
+
+    class Session:
+        def stop(self) -> None:
+            stopped.append(1)
+
+    monkeypatch.setattr(spark_session, "open_spark", lambda *_: Session())
+    first = spark_for("", tmp_path)
+    first.__enter__()
+    with pytest.raises(ZeroDivisionError), spark_for("", tmp_path):
+        raise ZeroDivisionError
+    assert stopped == [], "the first still computes"
+    first.__exit__(None, None, None)
+    assert stopped == [1]
+
+
+_TWO_AT_ONCE = """
+import sys, threading
+from pathlib import Path
+from leverframe.apps.spark_session import spark_for
+
+counted = []
+short_has_begun, short_is_over = threading.Event(), threading.Event()
+
+def long():
+    with spark_for("local[1]", Path(sys.argv[1])) as session:
+        short_has_begun.wait(120)
+        short_is_over.wait(120)
+        counted.append(session.range(1000).count())
+
+def short():
+    with spark_for("local[1]", Path(sys.argv[1])) as session:
+        short_has_begun.set()
+        counted.append(session.range(10).count())
+    short_is_over.set()
+
+work = [threading.Thread(target=each) for each in (long, short)]
+[each.start() for each in work]
+[each.join(200) for each in work]
+with spark_for("local[1]", Path(sys.argv[1])) as session:
+    counted.append(session.range(5).count())
+print(counted)
+"""
+
+
+@pytest.mark.slow
+def test_two_pieces_of_work_at_once_and_one_afterwards_all_compute(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _TWO_AT_ONCE, str(tmp_path)], capture_output=True, text=True, timeout=240, check=False)
+    assert done.stdout.strip() == "[10, 1000, 5]", done.stderr[-2000:]

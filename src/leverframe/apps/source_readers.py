@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -64,11 +65,11 @@ class SourceReader:
 
             where = {"since": span.since, "again": span.again, "upto": span.upto, "rows_max": PIECE_ROWS}
             return PostgresRows(source, secret_of(source), self._columns, **where)  # type: ignore[arg-type]
-        from leverframe.apps.spark_session import open_spark
+        from leverframe.apps.spark_session import spark_for
         from leverframe.data.sources.spark import SparkRows
 
-        session = open_spark(self._parts.settings.spark_master, self._parts.settings.home)
-        return SparkRows(source, session, self._columns, since=span.since, again=span.again)
+        lend = partial(spark_for, self._parts.settings.spark_master, self._parts.settings.home)
+        return SparkRows(source, lend, self._columns, since=span.since, again=span.again)
 
     def _objects(self) -> ForeignObjects:
         source = self._order.source

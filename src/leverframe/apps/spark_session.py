@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from leverframe.core.errors import Unavailable
@@ -30,6 +31,9 @@ ALWAYS = {
     # Files hold microseconds, as everybody else's do, and not Spark's old form of 96 bits.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
+_lending = Lock()
+_borrowed: list["SparkSession"] = []
+"""The session, once for each piece of work that is under way."""
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
 
@@ -72,12 +76,17 @@ def open_spark(master: str, home: Path, options: Mapping[str, str] | None = None
 
 @contextmanager
 def spark_for(master: str, home: Path, options: Mapping[str, str] | None = None) -> Iterator["SparkSession"]:
-    """``open_spark`` for one piece of work; the session is stopped afterwards."""
-    session = open_spark(master, home, options)
+    """``open_spark`` for one piece of work. A process has one session: it is stopped when the last piece of work ends that uses it."""
+    with _lending:
+        session = open_spark(master, home, options)
+        _borrowed.append(session)
     try:
         yield session
     finally:
-        session.stop()
+        with _lending:
+            _borrowed.pop()
+            if not _borrowed:
+                session.stop()
 
 
 def use_java(folder: Path, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> str:

@@ -53,7 +53,7 @@ def error_from(wire: WireError) -> LeverframeError:
     if wire.next:
         what = what.removesuffix(f". Next: {wire.next}")
     if wire.expected or wire.got:
-        what = what.removesuffix(f"; expected {wire.expected or 'something else'}, got {wire.got or 'nothing'}")
+        what = what.removesuffix(f"; {errors.expectation(wire.expected, wire.got)}")
     cls = _classes(errors.LeverframeError).get(wire.code, errors.LeverframeError)
     fault = cls(what, where=wire.where, expected=wire.expected, got=wire.got, next_step=wire.next, faults=wire.faults)
     if wire.request_id:

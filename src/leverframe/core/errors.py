@@ -35,6 +35,15 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     got: str = ""
 
 
+def expectation(expected: str, got: str) -> str:
+    """The two sides of a disagreement, as far as they are known.
+
+    >>> expectation("1 to 9", "12"), expectation("a new file", ""), expectation("", "No such file")
+    ('expected 1 to 9, got 12', 'expected a new file', 'got No such file')
+    """
+    return ", ".join(filter(None, (f"expected {expected}" if expected else "", f"got {got}" if got else "")))
+
+
 class LeverframeError(Exception):
     """An operating fault: what, where, expected and got, and the next command to type.
 
@@ -73,7 +82,7 @@ class LeverframeError(Exception):
         """The whole fault as one line of text."""
         parts = [f"{self.where}: {self.what}" if self.where else self.what]
         if self.expected or self.got:
-            parts.append(f"expected {self.expected or 'something else'}, got {self.got or 'nothing'}")
+            parts.append(expectation(self.expected, self.got))
         text = "; ".join(parts)
         if self.next_step:
             text = f"{text.rstrip('.')}. Next: {self.next_step}"

@@ -128,14 +128,16 @@ def show(dataset: Annotated[str, typer.Argument(help="Name of the dataset.")], j
 
 @data.command("reports")
 def reports(dataset: Annotated[str, typer.Argument(help="Name of the dataset.")], json_output: Json = False) -> None:
-    """What became of each file offered to a dataset."""
+    """What became of each file offered to a dataset, newest first."""
+    from leverframe.apps.console.words import moment
+
     with connect() as client:
         found = client.data.reports(dataset)
     if json_output:
         print_json(found)
     else:
         for became in found:
-            print_report(became)
+            print_report(became, when=moment(became.report.checked_at_us))
         if not found:
             say(f"no file was offered to {dataset} yet", f"next: lever data ingest {dataset} FILE")
 

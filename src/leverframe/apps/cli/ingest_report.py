@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     from leverframe.apps.platform.views import IngestView
 
 
-def print_report(became: "IngestView") -> None:
-    """What became of an offered file, and every rule that does not hold."""
+def print_report(became: "IngestView", *, when: str = "") -> None:
+    """What became of an offered file (``when``), and every rule that does not hold."""
+    begins = f"{when}  " if when else ""
     if became.snapshot is not None:
         held = f", {became.snapshot.rows:,} in the dataset" if became.snapshot.rows != became.report.rows else ""
-        say(f"accepted: {became.report.rows:,} rows as {became.snapshot.digest}{held}")
+        say(f"{begins}accepted: {became.report.rows:,} rows as {became.snapshot.digest}{held}")
     else:
-        say(f"refused: {became.report.rows:,} rows quarantined as {became.quarantine}")
+        say(f"{begins}refused: {became.report.rows:,} rows quarantined as {became.quarantine}")
     failing = [result for result in became.report.results if not result.passed]
     if failing:
         rows = (

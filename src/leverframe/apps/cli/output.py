@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from leverframe.core.errors import InvalidInput, LeverframeError
+from leverframe.core.errors import InvalidInput, LeverframeError, expectation
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,7 +108,7 @@ def report_error(error: LeverframeError, *, json_output: bool) -> None:
     text = error.sentence().removesuffix(f". Next: {error.next_step}")
     typer.echo(f"{error.code}: {text}", err=True)
     for fault in error.faults:
-        detail = f"  expected {fault.expected}, got {fault.got}" if fault.expected or fault.got else ""
+        detail = f"  {expectation(fault.expected, fault.got)}" if fault.expected or fault.got else ""
         typer.echo(f"  - {fault.where}: {fault.what}{detail}", err=True)
     for note in getattr(error, "__notes__", ()):
         typer.echo(f"  ({note})", err=True)

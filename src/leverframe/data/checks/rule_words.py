@@ -57,9 +57,9 @@ def _words(rule: Rule, moments: bool) -> str:
         case "exclusive_maximum":
             return f"is less than {limit}" if not moments else f"is before {limit}"
         case "length_min":
-            return f"has at least {limit} characters"
+            return f"has at least {limit} character{'s' if rule.limit != 1 else ''}"
         case "length_max":
-            return f"has at most {limit} characters"
+            return f"has at most {limit} character{'s' if rule.limit != 1 else ''}"
         case "pattern":
             return f"matches {rule.text}"
         case "enumeration":

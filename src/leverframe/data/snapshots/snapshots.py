@@ -148,15 +148,14 @@ def read_snapshot(blobs: Blobs, snapshot: Snapshot) -> pl.LazyFrame:
     """
     if snapshot.erased is not None:
         raise erased(snapshot)
-    if snapshot.parts:
-        listed = read_manifest(blobs.get(snapshot.digest), snapshot.digest)
-        if listed.parts != snapshot.parts:
-            raise Integrity("the record names other parts than the manifest", where=f"{snapshot.dataset}/{snapshot.digest}")
     held: list[Any] = [io.BytesIO(part_bytes(blobs, part, snapshot.dataset)) for part in snapshot.blobs]
     if not snapshot.parts:
         return pl.scan_parquet(held)
-    # Parts from before a column was added to the contract lack it.
-    schema = {name: type_named(physical) for name, physical in snapshot.columns.items()}
+    listed = read_manifest(blobs.get(snapshot.digest), snapshot.digest)
+    if listed.parts != snapshot.parts:
+        raise Integrity("the record names other parts than the manifest", where=f"{snapshot.dataset}/{snapshot.digest}")
+    # Parts from before a column was added to the contract lack it. The manifest has the contract's order; a record's mapping has none.
+    schema = {name: type_named(physical) for name, physical in listed.columns}
     return pl.scan_parquet(held, schema=schema, missing_columns="insert")
 
 

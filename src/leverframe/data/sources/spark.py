@@ -1,6 +1,7 @@
 """Rows of a Spark table, in batches; moments cross over as microseconds UTC, whatever zone the driver lives in."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,17 @@ from leverframe.data.sources.registered import Source
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    Lends = Callable[[], AbstractContextManager[SparkSession]]
+
 BATCH_ROWS = 50_000
 ROWS_MAX = 20_000_000
 
 
 class SparkRows:
-    """One reading of a table, whole; parameters as :class:`.postgresql.PostgresRows`."""
+    """One reading of a table, whole; parameters as :class:`.postgresql.PostgresRows`, and ``lend``, which gives a session meanwhile."""
 
-    def __init__(self, source: Source, session: "SparkSession", columns: Sequence[str], *, since: str = "", again: bool = True) -> None:
-        self._source, self._session, self._columns = source, session, columns
+    def __init__(self, source: Source, lend: "Lends", columns: Sequence[str], *, since: str = "", again: bool = True) -> None:
+        self._source, self._lend, self._columns = source, lend, columns
         self._since, self._again = since, again
         self.reached, self.done = since, True
 
@@ -31,12 +34,16 @@ class SparkRows:
         ------
         NotFound: no such table, or none of its columns.  Unavailable: Spark gave up.
         """
+        with self._lend() as session:
+            yield from self._read(session)
+
+    def _read(self, session: "SparkSession") -> Iterator[pl.DataFrame]:
         from pyspark.errors import AnalysisException, PySparkException
         from pyspark.sql import functions as f
 
         where = f"source {self._source.name}"
         try:
-            table = self._session.table(self._source.table)
+            table = session.table(self._source.table)
             moments = {name for name, kind in table.dtypes if kind in ("timestamp", "timestamp_ntz")}
             names = [name for name in self._columns if name in table.columns]
             if not names:
