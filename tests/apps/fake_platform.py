@@ -578,6 +578,18 @@ class FakePlatform:
         self.audit = FakeAudit()
         self.policies = FakePolicies(self.calls, access)
 
+    def seen_by(self, actor: Actor) -> "FakePlatform":
+        return self
+
+    def teams(self, kind: str, id: str) -> frozenset[str]:
+        return frozenset(("",))
+
+    def hides(self, kind: str, id: str) -> bool:
+        return False
+
+    def shares(self, kind: str) -> bool:
+        return False
+
     def status(self) -> views.StatusView:
         return views.StatusView(
             ok=False,

@@ -181,7 +181,7 @@ def test_an_unknown_lever_is_named_with_those_there_are(api):
 
 
 async def test_events_begin_after_the_last_one_seen(platform):
-    events = EventStreams(platform, look_seconds=0.0)._events(57, False)
+    events = EventStreams(look_seconds=0.0)._events(platform, 57, False)
     chunks = [await anext(events) for _ in range(3)]
     await events.aclose()
     assert chunks[0].startswith(b"retry:")

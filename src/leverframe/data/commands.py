@@ -143,12 +143,16 @@ def apply_contract(command: ApplyContract, tx: Transaction, *, readers: Readers)
     Raises
     ------
     Refused: the version goes back, or stays while the content changes, or a breaking change keeps the major number; or it breaks
-        consumers that ``break_consumers`` does not name. Either way every consumer is named.
+        consumers that ``break_consumers`` does not name. Either way every consumer is named. Or contract or dataset are another team's.
     """
     new = command.contract
     old = tx.get(KIND_CONTRACT, new.name, Contract)
     if old is not None and old.team != new.team:
         raise Refused("a contract stays with its team", where=f"contract {new.name}", expected=old.team, got=new.team)
+    other = next((c for c in tx.find(KIND_CONTRACT, Contract) if c.dataset == new.dataset and c.team != new.team), None)
+    if other is not None:
+        # Whoever names the dataset's contract says whose its rows are.
+        raise Refused("the dataset belongs to another team", where=f"contract {new.name}", expected=other.team, got=new.team)
     step = evolve(old, new)
     broken = broken_consumers(old, new, tx, readers)
     if step.refusals:

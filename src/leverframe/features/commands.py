@@ -18,6 +18,15 @@ KIND_VIEW = "view"
 KIND_MATERIALIZATION = "materialization"
 _KIND_MODEL = "model"
 """The training room's kind of declared models; read here to name who would break."""
+_KIND_CONTRACT = "contract"
+"""The data room's kind of contracts in force; read here to know whose rows a view is made of."""
+
+
+class _Contract(msgspec.Struct, frozen=True):
+    """As much of a contract as matters here."""
+
+    dataset: str
+    team: str = ""
 
 
 class Materialization(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,10 +83,15 @@ def apply_view(command: ApplyView, tx: Transaction) -> dict[str, str]:
     Raises
     ------
     InvalidInput: the declaration has faults (all of them are named).    Refused: a service or a model would lose a feature.
+    Conflict: the view is made of another team's rows, and so theirs.
     """
     check_view(command.view)
+    held = tx.get(KIND_VIEW, command.view.name, FeatureView)
+    owner = next((c.team for c in tx.find(_KIND_CONTRACT, _Contract) if held is not None and c.dataset == held.source), command.owning_team)
+    if owner != command.owning_team:
+        # The policy asked about the team of the rows that the view is to be made of from now on.
+        raise Conflict("the view belongs to another team", where=command.view.name, expected=owner, got=command.owning_team)
     if not command.allow_breaking:
-        held = tx.get(KIND_VIEW, command.view.name, FeatureView)
         services, models = tx.find(KIND_SERVICE, FeatureService), tx.find(_KIND_MODEL, ModelSpec)
         refuse_breaks(view_breaks(held, command.view, services, models), f"view {command.view.name}")
     tx.put(KIND_VIEW, command.view.name, command.view)

@@ -30,6 +30,7 @@ from leverframe.apps.console.session import COOKIE, SESSION_SECONDS_MAX, Session
 from leverframe.apps.console.words import FILTERS
 from leverframe.apps.web.endpoint import PUBLIC, Endpoint, fill
 from leverframe.apps.web.events import EventStreams
+from leverframe.apps.web.tenants import admitted
 from leverframe.core.actor import Actor
 from leverframe.core.digest import digest_bytes
 from leverframe.core.errors import LeverframeError, NotFound, Unauthenticated
@@ -103,23 +104,26 @@ class Console:
         common = {"session": None, "actor": None, "now_us": self._platform.now_us(), "key": uuid.uuid4().hex, "done": "", "here": ""}
         return self._templates.get_template(template).render(common | facts)
 
-    async def _enter(self, request: Request, permission: str, resource: str = "platform/leverframe") -> tuple[Session, Actor]:
+    async def _enter(
+        self, request: Request, permission: str, resource: str = "platform/leverframe", *, every_team: bool = False
+    ) -> tuple[Session, Actor, "Platform"]:
         session = session_of(request, self.sessions)
         actor = await run_in_threadpool(self._platform.access.authenticate, session.bearer)
-        if request.method == "GET":
-            await run_in_threadpool(self._platform.access.permit, actor, permission, resource)
-        return session, actor
+        path = {name: str(value) for name, value in request.path_params.items()}
+        writes = request.method != "GET"
+        seen = await run_in_threadpool(admitted, self._platform, actor, permission, resource, path, writes=writes, every_team=every_team)
+        return session, actor, seen
 
-    def _visit(self, request: Request, session: Session, actor: Actor, form: dict[str, str]) -> Visit:
+    def _visit(self, request: Request, session: Session, actor: Actor, seen: "Platform", form: dict[str, str]) -> Visit:
         path = {name: str(value) for name, value in request.path_params.items()}
         query = dict(request.query_params)
-        return Visit(platform=self._platform, actor=actor, session=session, path=path, query=query, form=form, key=key_of(form))
+        return Visit(platform=seen, actor=actor, session=session, path=path, query=query, form=form, key=key_of(form))
 
     def _page(self, page: Page) -> Endpoint:
         async def show(request: Request) -> Response:
             resource = fill(page.resource, {name: str(value) for name, value in request.path_params.items()})
-            session, actor = await self._enter(request, page.permission, resource)
-            visit = self._visit(request, session, actor, {})
+            session, actor, seen = await self._enter(request, page.permission, resource)
+            visit = self._visit(request, session, actor, seen, {})
             done = actions.DONE.get(visit.query.get("done", ""), "")
 
             def render() -> str:
@@ -132,10 +136,10 @@ class Console:
     def _form(self, form: Form) -> Endpoint:
         async def submit(request: Request) -> Response:
             check_origin(request)
-            session, actor = await self._enter(request, form.permission)
+            session, actor, seen = await self._enter(request, form.permission)
             fields = await read_form(request)
             session.check_form(fields.get("csrf", ""))
-            address = await run_in_threadpool(form.run, self._visit(request, session, actor, fields))
+            address = await run_in_threadpool(form.run, self._visit(request, session, actor, seen, fields))
             return RedirectResponse(address, 303)
 
         return _declared(submit, form.permission)
@@ -163,7 +167,7 @@ class Console:
 
     async def _logout(self, request: Request) -> Response:
         check_origin(request)
-        session, _ = await self._enter(request, "Platform.Read")
+        session, _, _ = await self._enter(request, "Platform.Read")
         session.check_form((await read_form(request)).get("csrf", ""))
         self.sessions.close(session.id)
         response = RedirectResponse("/login", 303)
@@ -178,11 +182,11 @@ class Console:
         return Response(self._static[name], headers=headers, media_type=MEDIA_TYPES[Path(name).suffix])
 
     async def _events(self, request: Request) -> StreamingResponse:
-        await self._enter(request, "Platform.Read")
-        return await self._streams.respond(request, numbers_only=True)
+        _, _, seen = await self._enter(request, "Platform.Read")
+        return await self._streams.respond(request, seen, numbers_only=True)
 
     async def _export(self, request: Request) -> Response:
-        await self._enter(request, "Audit.Read")
+        await self._enter(request, "Audit.Read", every_team=True)
         headers = {"Content-Disposition": 'attachment; filename="leverframe-audit.jsonl"'}
         return Response(await run_in_threadpool(self._platform.audit.export), headers=headers, media_type="application/x-ndjson")
 

@@ -114,7 +114,7 @@ def create_app(platform: "Platform", *, allowed_hosts: Iterable[str] = LOOPBACK_
     slots = UploadSlots()
     for route in routes:
         _add(app, route.method, route.path, endpoint_of(route, platform, slots))
-    streams = EventStreams(platform)
+    streams = EventStreams()
     _add(app, "GET", events.PATH, events.events_endpoint(platform, streams))
     _add(app, "GET", HEALTH_PATH, _health_endpoint())
     error_page: ErrorPage | None = None

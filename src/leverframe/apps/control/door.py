@@ -13,6 +13,7 @@ from starlette.responses import Response
 from leverframe.apps.control.route import Call, Route
 from leverframe.apps.web.body import UploadSlots, decode_json, decode_query, read_body
 from leverframe.apps.web.endpoint import Endpoint, fill
+from leverframe.apps.web.tenants import admitted
 from leverframe.core.actor import Actor
 from leverframe.core.errors import InvalidInput, Unauthenticated
 
@@ -71,10 +72,12 @@ def endpoint_of(route: Route, platform: "Platform", slots: UploadSlots) -> Endpo
     async def endpoint(request: Request) -> Response:
         path = {name: str(value) for name, value in request.path_params.items()}
         actor = await run_in_threadpool(platform.access.authenticate, bearer_of(request))
-        if not route.writes:
-            await run_in_threadpool(platform.access.permit, actor, route.permission, fill(route.resource, path))
+        resource = fill(route.resource, path)
+        seen = await run_in_threadpool(
+            admitted, platform, actor, route.permission, resource, path, writes=route.writes, every_team=route.every_team
+        )
         with slots.hold(route.body_bytes_max if route.writes else 0):
-            call = await _call(request, route, platform, actor, path)
+            call = await _call(request, route, seen, actor, path)
             result = await run_in_threadpool(route.run, call)
         content = result if isinstance(result, bytes) else msgspec.json.encode(result, enc_hook=plain_number)
         headers = {"Idempotency-Key": call.key} if route.writes else {}

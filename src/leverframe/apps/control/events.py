@@ -9,6 +9,7 @@ from starlette.responses import StreamingResponse
 from leverframe.apps.control.door import bearer_of
 from leverframe.apps.web.endpoint import Endpoint
 from leverframe.apps.web.events import EventStreams
+from leverframe.apps.web.tenants import admitted
 
 if TYPE_CHECKING:
     from leverframe.apps.platform.platform import Platform
@@ -22,8 +23,8 @@ def events_endpoint(platform: "Platform", streams: EventStreams) -> Endpoint:
 
     async def events(request: Request) -> StreamingResponse:
         actor = await run_in_threadpool(platform.access.authenticate, bearer_of(request))
-        await run_in_threadpool(platform.access.permit, actor, PERMISSION, "platform/leverframe")
-        return await streams.respond(request)
+        seen = await run_in_threadpool(admitted, platform, actor, PERMISSION, "platform/leverframe", {}, writes=False)
+        return await streams.respond(request, seen)
 
     events.permission = PERMISSION  # type: ignore[attr-defined]
     return events

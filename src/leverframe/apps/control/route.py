@@ -38,7 +38,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     ``permission`` is the Cedar action. A read is decided at the door, on ``resource`` (``kind/id``, filled from the path); a write is
     decided inside the ledger, in the transaction that makes the change. ``example`` is a body that decodes (shown in OpenAPI, and used
-    by the test that knocks on every door).
+    by the test that knocks on every door). ``every_team``: the answer is about all teams at once and cannot be cut to one.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -54,6 +54,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     query_example: dict[str, str] = {}
     body_bytes_max: int = BODY_BYTES_MAX
     media_type: str = "application/json"
+    every_team: bool = False
 
     @property
     def writes(self) -> bool:

@@ -168,6 +168,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET",
         path="/api/v1/audit/export",
         permission="Audit.Read",
+        every_team=True,
         run=lambda call: call.platform.audit.export(),
         gives=bytes,
         media_type="application/x-ndjson",

@@ -20,6 +20,7 @@ REVISIONS_KEPT = 5
 
 def bound_versions(parts: Parts) -> dict[str, dict[str, tuple[str, ...]]]:
     """View name to view version to the model versions (``model@v2``) that read it."""
+    parts = parts.whole  # A view is read by models of every team.
     found: dict[str, dict[str, set[str]]] = {}
     for arm in {arm.bundle: arm for arm in _arms(parts)}.values():
         bundle = open_bundle(parts.artifacts, parts.trust, arm.bundle, arm.envelope)

@@ -40,7 +40,8 @@ class ContractDetails:
         parts = self._parts
         contract = contract_of(parts, name)
         deliveries = self._data.reports(name)[:DELIVERIES_MAX]
-        graph, _ = build(parts.ledger, parts.bundles.frozen, parts.settings.environment)
+        # Who rests on a dataset is told to its owners, whichever team it is: a breaking change has to name them (decision 0024).
+        graph, _ = build(parts.ledger.whole, parts.bundles.frozen, parts.settings.environment)
         steps = self._steps(contract.name)
         snapshots = self._keeping.snapshots(name)
         latest = next((each.snapshot for each in snapshots if each.latest), None)

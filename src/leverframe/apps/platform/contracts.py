@@ -55,13 +55,13 @@ class Contracts:
     def broken_by(self, contract: Contract) -> tuple[Consumer, ...]:
         """Everyone who would lose something they read if ``contract`` came into force."""
         held = self._parts.ledger.get(KIND_CONTRACT, contract.name, Contract)
-        return broken_consumers(held, contract, self._parts.ledger, self._readers)
+        return broken_consumers(held, contract, self._parts.ledger.whole, self._readers)
 
     def _last_rows(self, contract: Contract) -> ContractReport:
         parts = self._parts
         snapshot, rows = latest_rows(parts, contract.dataset)
         referenced = {column.references.rpartition(".")[0] for column in contract.columns if column.references}
-        parents = {name: latest_rows(parts, name)[1] for name in referenced if latest_snapshot(parts, name) is not None}
+        parents = {name: latest_rows(parts.whole, name)[1] for name in referenced if latest_snapshot(parts.whole, name) is not None}
         if snapshot.rows == 0:
             raise NotFound("the newest snapshot has no rows", where=contract.dataset)
         return check_scan(rows, stored_contract(contract), parts.clock.now_us(), parents)

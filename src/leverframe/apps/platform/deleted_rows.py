@@ -15,6 +15,7 @@ DELETIONS_MAX = 10_000
 def deleted_rows(parts: Parts, snapshots: Mapping[str, Digest]) -> tuple[DeletedRows, ...]:
     """Every deletion that took rows of these snapshots (by dataset), oldest first; a snapshot that is whole has none."""
     found = []
+    parts = parts.whole  # Of what a model was made from, other teams' datasets may be a part, through their views.
     for dataset, digest in sorted(snapshots.items()):
         held = parts.ledger.get(KIND_SNAPSHOT, f"{dataset}/{digest}", Snapshot)
         for _ in range(DELETIONS_MAX):

@@ -32,11 +32,10 @@ KEPT_MAX = 64
 class FeatureDetails:
     """Everything about one view."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, kept: "KeptDistributions") -> None:
         self._parts = parts
         self._health, self._materializing = FeatureHealth(parts), Materializing(parts)
-        self._kept: OrderedDict[tuple[str, str], tuple[FeatureDistribution, ...]] = OrderedDict()
-        self._lock = Lock()
+        self._kept = kept
 
     def view(self, name: str) -> FeatureDetailView:
         """One view with its freshness and past ages, the distribution of its newest values, its jobs, its parity, and who reads it.
@@ -50,7 +49,7 @@ class FeatureDetails:
         if view is None:
             known = ", ".join(v.name for v in parts.ledger.find(KIND_VIEW, FeatureView)[:10])
             raise NotFound("no such feature view", where=name[:120], expected=known, next_step="lever features list")
-        contract = contract_of(parts, view.source)
+        contract = contract_of(parts.whole, view.source)  # Whom to ask about a view is no secret; what its rows are is.
         snapshot = latest_snapshot(parts, view.source)
         meta = parts.online.meta(name)
         history = parts.ledger.history(KIND_MATERIALIZATION, name, Materialization)
@@ -80,19 +79,37 @@ class FeatureDetails:
         if not snapshot:
             return (), ""
         key = (view_version(view), snapshot)
+        found = self._kept.get(key)
+        if found is None:
+            try:
+                found = distributions(view, latest_rows(self._parts, view.source)[1], personal_features(view, contract))
+            except InvalidInput as error:
+                return (), error.sentence()
+            self._kept.put(key, found)
+        return found, ""
+
+
+class KeptDistributions:
+    """The newest distributions by (version of the view, snapshot): at most ``KEPT_MAX``, the longest unread goes first."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], tuple[FeatureDistribution, ...]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: tuple[str, str]) -> tuple[FeatureDistribution, ...] | None:
+        """What was kept under ``key``."""
         with self._lock:
-            if key in self._kept:
+            found = self._kept.get(key)
+            if found is not None:
                 self._kept.move_to_end(key)
-                return self._kept[key], ""
-        try:
-            found = distributions(view, latest_rows(self._parts, view.source)[1], personal_features(view, contract))
-        except InvalidInput as error:
-            return (), error.sentence()
+            return found
+
+    def put(self, key: tuple[str, str], found: tuple[FeatureDistribution, ...]) -> None:
+        """Keep ``found`` under ``key``."""
         with self._lock:
             self._kept[key] = found
             while len(self._kept) > KEPT_MAX:
                 self._kept.popitem(last=False)
-        return found, ""
 
 
 def personal_features(view: FeatureView, contract: Contract) -> tuple[str, ...]:

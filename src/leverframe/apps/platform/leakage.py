@@ -38,7 +38,8 @@ class Leakage:
             raise NotFound("no such model", where=model[:120], next_step="lever models list")
         read = {feature.view for column in spec.columns for feature in column_features(column)}
         views = [view for view in parts.ledger.find(KIND_VIEW, FeatureView) if view.name in read]
-        sources = [(view, latest_rows(parts, view.source)[1]) for view in views]
+        # A view may rest on another team's rows, as in training; of them only gaps and shares are told.
+        sources = [(view, latest_rows(parts.whole, view.source)[1]) for view in views]
         keys = dict.fromkeys(key for view in views for key in view.entity)
         columns = dict.fromkeys((spec.asked_at, spec.label, spec.label_known_at, *keys))
         _, rows = latest_rows(parts, spec.dataset)

@@ -12,6 +12,8 @@ from leverframe.apps.platform.views import ImpactView, LineageView
 from leverframe.core.command import Journal
 from leverframe.core.errors import InvalidInput, NotFound
 from leverframe.core.lineage import Change, Graph
+from leverframe.data.commands import KIND_CONTRACT
+from leverframe.data.contract.contracts import Contract
 
 VERSIONS_MAX = 50
 """Versions of one model that are drawn, the newest first, besides those that are routed."""
@@ -73,7 +75,16 @@ class Lineage:
         """
         graph, _ = self.graph(at_us)
         starts = tuple(dict.fromkeys(start for column in columns for start in _changed(graph, column)))
+        if self._own(graph, starts):
+            # Whom a change of one's own data breaks is told, whichever team it is: it has to be named before the change (decision 0024).
+            parts = self._parts.whole
+            graph, _ = build(Past(parts.ledger, at_us), parts.bundles.frozen, parts.settings.environment, versions_max=VERSIONS_MAX)
         return impact_view(graph, starts, change, self._parts.clock.now_us() if at_us is None else at_us)
+
+    def _own(self, graph: Graph, starts: tuple[str, ...]) -> bool:
+        """Whether all these columns are of datasets that are there for whoever asks; a foreign view names columns of others, too."""
+        held = {contract.dataset for contract in self._parts.ledger.find(KIND_CONTRACT, Contract)}
+        return all(graph.nodes[start].kind == "column" and graph.nodes[start].group in held for start in starts)
 
 
 def focus_of(graph: Graph, thing: str) -> tuple[str, ...]:

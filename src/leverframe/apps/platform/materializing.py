@@ -7,8 +7,10 @@ from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import MaterializeRequest
 from leverframe.core.actor import Actor
 from leverframe.core.digest import canonical_json, digest_bytes
-from leverframe.core.errors import InvalidInput, NotFound
+from leverframe.core.errors import Forbidden, InvalidInput, NotFound
 from leverframe.core.feature import FeatureView
+from leverframe.data.commands import KIND_CONTRACT
+from leverframe.data.contract.contracts import Contract
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.declared.definitions import view_version
 from leverframe.features.job_commands import StartMaterialization, job_key
@@ -34,6 +36,7 @@ class Materializing:
 
         Raises
         ------
+        Forbidden: a view is another team's.
         NotFound: a name is no view, or its source was never ingested.    Conflict: a job for the view is under way.
         InvalidInput: the moment lies before what the store holds, or the partitions make no sense.
         """
@@ -42,10 +45,18 @@ class Materializing:
         unknown = [name for name in request.names if name not in views]
         if unknown:
             raise NotFound("no such feature view", where=", ".join(unknown), expected=", ".join(views), next_step="lever features list")
+        # Every view is there to be read; whose rows it is made of, may bring it to a moment.
+        datasets = {contract.dataset for contract in parts.ledger.find(KIND_CONTRACT, Contract)}
+        foreign = [name for name in request.names if views[name].source not in datasets]
+        if foreign and parts.whole is not parts:
+            raise Forbidden(
+                "this view belongs to another team", where=", ".join(foreign), next_step="ask its owner: lever features show NAME"
+            )
+        own = tuple(name for name, view in views.items() if parts.whole is parts or view.source in datasets)
         to_us = parts.clock.now_us() if request.to_us is None else request.to_us
         bound = bound_versions(parts)
         asked: list[JobRequest] = []
-        for name in request.names or tuple(views):
+        for name in request.names or own:
             asked.append(self._job(actor, views[name], request, to_us, key, activate=True))
             for older in self._older(views[name], set(bound.get(name, ()))):
                 asked.append(self._job(actor, older, request, to_us, key, activate=False))

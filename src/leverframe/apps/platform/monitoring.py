@@ -10,6 +10,7 @@ from leverframe.core.errors import NotFound
 from leverframe.monitoring.commands import KIND_ALERT
 from leverframe.monitoring.diagnose import diagnose, sentence
 from leverframe.monitoring.evidence import Evidence
+from leverframe.release.records import KIND_ENDPOINT
 
 
 class MonitorReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +41,11 @@ class Monitoring:
             raise NotFound("the monitor has not reported yet", where="monitor", next_step="is the worker running? lever doctor")
         return msgspec.msgpack.decode(data, type=MonitorReport)
 
+    def _sees(self, endpoint: str) -> bool:
+        """The report is of every team's endpoints; the ledger says which of them are there for whoever asks."""
+        ledger = self._parts.ledger
+        return ledger is ledger.whole or ledger.sees(KIND_ENDPOINT, f"{self._parts.settings.environment}/{endpoint}")
+
     def monitor(self, endpoint: str) -> MonitorView:
         """What is known of an endpoint.
 
@@ -47,7 +53,7 @@ class Monitoring:
         ------
         NotFound: there is nothing to watch by that name, or the monitor has not reported yet.
         """
-        found = next((view for view in self._report().views if view.endpoint == endpoint), None)
+        found = next((view for view in self._report().views if view.endpoint == endpoint and self._sees(endpoint)), None)
         if found is None:
             raise NotFound("no endpoint of that name is watched", where=endpoint[:120], next_step="lever status")
         return with_known_figures(found)
@@ -60,7 +66,7 @@ class Monitoring:
         NotFound: there is nothing to watch by that name, or the monitor has not reported yet.
         """
         report = self._report()
-        evidence = next((each for each in report.evidence if each.endpoint == endpoint), None)
+        evidence = next((each for each in report.evidence if each.endpoint == endpoint and self._sees(endpoint)), None)
         if evidence is None:
             raise NotFound("no endpoint of that name is watched", where=endpoint[:120], next_step="lever status")
         causes = diagnose(evidence)

@@ -7,6 +7,7 @@ import polars as pl
 from leverframe.apps.platform.bound_views import bound_versions
 from leverframe.apps.platform.datasets import contract_of, latest_rows
 from leverframe.apps.platform.parts import Parts
+from leverframe.apps.platform.policies import own_texts
 from leverframe.apps.platform.views import ForgottenView
 from leverframe.core.actor import Actor
 from leverframe.core.errors import InvalidInput, LimitExceeded, NotFound, Refused
@@ -16,6 +17,7 @@ from leverframe.features.declared.definitions import EVENT, view_version
 from leverframe.features.materialization.slices import Partition, compute
 from leverframe.features.online.online import entity_key
 from leverframe.features.online_commands import DropVersion, ForgetEntity
+from leverframe.governance.decision import require
 
 EXPORT_ROWS_MAX = 5_000_000
 KEY_COLUMN = "entity"
@@ -63,9 +65,13 @@ class OnlineValues:
 
         Raises
         ------
+        Forbidden: the view is another team's.
         NotFound: no such view, or the store holds no such version.    Refused: routed models read it, or it is the one declared.
         """
         parts, view = self._parts, self._view(name)
+        team = contract_of(parts, view.source).team
+        # Before anything is said of who reads it.
+        require(parts.policy.with_own(own_texts(parts.ledger)), actor, DropVersion.action, f"{KIND_VIEW}/{name}", team, {})
         held = [meta.view_version for meta in parts.online.views() if meta.view == name]
         readers = bound_versions(parts).get(name, {})
         if version and version not in held:
@@ -80,7 +86,7 @@ class OnlineValues:
             )
         gone = {}
         for each in [version] if version else [each for each in held if each not in kept]:
-            command = DropVersion(view=name, view_version=each, owning_team=contract_of(parts, view.source).team)
+            command = DropVersion(view=name, view_version=each, owning_team=team)
             parts.ledger.write(actor, command, key=f"{key}/{each}")
             gone[each] = parts.online.drop(name, each)
         return gone

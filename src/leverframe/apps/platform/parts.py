@@ -1,6 +1,6 @@
 """What every use case shares: the opened stores, keys and clock of one installation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leverframe.apps.durable import DurableQueue
 from leverframe.apps.gateway_view.probe import GatewayProbe
@@ -33,3 +33,8 @@ class Parts:
     queue: DurableQueue
     publisher: Publisher
     probe: GatewayProbe
+
+    @property
+    def whole(self) -> "Parts":
+        """These parts with a ledger that leaves nothing out: for what must count everybody, as who reads a column."""
+        return self if self.ledger.whole is self.ledger else replace(self, ledger=self.ledger.whole)

@@ -1,5 +1,7 @@
 """The whole platform as one object: every use case, with the actor first and an idempotency key on each change."""
 
+from dataclasses import replace
+
 from leverframe.apps.platform.access import Access
 from leverframe.apps.platform.audit import Audit
 from leverframe.apps.platform.contract_details import ContractDetails
@@ -9,7 +11,7 @@ from leverframe.apps.platform.doctor import checks
 from leverframe.apps.platform.erasing import Erasing
 from leverframe.apps.platform.exceptions import Exceptions
 from leverframe.apps.platform.experiments import Experiments
-from leverframe.apps.platform.feature_details import FeatureDetails
+from leverframe.apps.platform.feature_details import FeatureDetails, KeptDistributions
 from leverframe.apps.platform.feature_health import FeatureHealth
 from leverframe.apps.platform.feature_services import FeatureServices
 from leverframe.apps.platform.features import Features
@@ -22,8 +24,9 @@ from leverframe.apps.platform.materializing import Materializing
 from leverframe.apps.platform.monitoring import Monitoring
 from leverframe.apps.platform.online_values import OnlineValues
 from leverframe.apps.platform.operating import Operating
+from leverframe.apps.platform.owners import OWNERS
 from leverframe.apps.platform.parts import Parts
-from leverframe.apps.platform.policies import Policies
+from leverframe.apps.platform.policies import Policies, own_texts
 from leverframe.apps.platform.projects import Projects
 from leverframe.apps.platform.promoting import Promoting
 from leverframe.apps.platform.pushing import Pushing
@@ -36,17 +39,21 @@ from leverframe.apps.platform.sources import Sources
 from leverframe.apps.platform.status import Status
 from leverframe.apps.platform.streams import Streams
 from leverframe.apps.platform.tables import Tables
+from leverframe.apps.platform.tenancy import TeamSight, apart
 from leverframe.apps.platform.training import Training
 from leverframe.apps.platform.views import Check, StatusView
 from leverframe.apps.platform.watching import Watching
 from leverframe.apps.platform.webhooks import Webhooks
+from leverframe.core.actor import EVERY_TEAM, PLATFORM, Actor
 
 
 class Platform:
     """One installation's use cases, by room."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, *, kept: KeptDistributions | None = None, sight: TeamSight | None = None) -> None:
         self.parts = parts
+        self._sight = sight
+        self._kept = kept or KeptDistributions()
         self.data = Data(parts)
         self.contracts = Contracts(parts)
         self.keeping = Keeping(parts)
@@ -61,7 +68,7 @@ class Platform:
         self.online_values = OnlineValues(parts)
         self.pushing = Pushing(parts)
         self.services = FeatureServices(parts)
-        self.details = FeatureDetails(parts)
+        self.details = FeatureDetails(parts, self._kept)
         self.leakage = Leakage(parts)
         self.lineage = Lineage(parts)
         self.training = Training(parts)
@@ -84,6 +91,29 @@ class Platform:
         self.registries = Registries(parts)
         self.webhooks = Webhooks(parts)
         self._status = Status(parts, self.release, self.monitoring, self.audit, self.experiments)
+
+    def seen_by(self, actor: Actor) -> "Platform":
+        """This platform as ``actor`` has it: what belongs to other teams is not there (decision 0054). For one request."""
+        parts = self.parts.whole
+        policy = parts.policy.with_own(own_texts(parts.ledger))
+        if not apart(policy, actor, EVERY_TEAM):
+            return self
+        sight = TeamSight(parts.ledger, policy, actor, parts.settings.environment)
+        return Platform(replace(parts, ledger=parts.ledger.seen_with(sight)), kept=self._kept, sight=sight)
+
+    def teams(self, kind: str, id: str) -> frozenset[str] | None:
+        """Whose a record is, whoever looks; None: there is none, or nobody knows."""
+        parts = self.parts
+        return (self._sight or TeamSight(parts.ledger, parts.policy, PLATFORM, parts.settings.environment)).teams(kind, id)
+
+    def hides(self, kind: str, id: str) -> bool:
+        """Whether there is such a record, and not for whom this platform is."""
+        return self._sight is not None and self._sight.hides(kind, id)
+
+    def shares(self, kind: str) -> bool:
+        """Whether records of this kind are there for everybody to read."""
+        owner = OWNERS.get(kind)
+        return owner is not None and owner.shared
 
     def status(self) -> StatusView:
         """Is everything all right? What changed? What needs me?"""

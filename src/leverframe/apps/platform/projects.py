@@ -12,7 +12,7 @@ from leverframe.core.actor import Actor
 from leverframe.core.clock import DAY_US
 from leverframe.core.command import Command
 from leverframe.core.digest import digest_record
-from leverframe.core.errors import Conflict, InvalidInput, LeverframeError
+from leverframe.core.errors import Conflict, InvalidInput, LeverframeError, Refused
 from leverframe.core.feature import FeatureView
 from leverframe.core.feature_service import KIND_SERVICE, Entity, FeatureService
 from leverframe.core.model import ModelSpec
@@ -44,13 +44,15 @@ class Projects:
 
         Raises
         ------
-        Forbidden: the actor may not read declarations.    InvalidInput: too many declarations.
+        Forbidden: the actor may not read declarations.    InvalidInput: too many declarations.    Refused: a name is another team's.
         """
         require(self._parts.policy, actor, "Features.Read", "platform/leverframe", "", {})
         count = sum(len(getattr(declared, kind)) for kind in declared.__struct_fields__)
         if count > DECLARATIONS_MAX:
             raise InvalidInput("too many declarations at once", where="project", expected=f"at most {DECLARATIONS_MAX}", got=str(count))
-        held = self._state()
+        # Whoever would lose something counts, whichever team it is; what other teams declared under such a name is not told.
+        held = self._state(self._parts.whole)
+        self._refuse_taken(declared, held)
         seen = compare(declared, held)
         decided = (declared, held, seen.steps, seen.breaks, seen.faults, seen.behind)
         return ProjectPlan(
@@ -59,7 +61,7 @@ class Projects:
             breaks=seen.breaks,
             backfills=tuple(self._backfills(declared, seen)),
             behind=seen.behind,
-            stays=tuple(_stays(seen.steps, held)),
+            stays=tuple(_stays(seen.steps, self._state(self._parts))),
             faults=seen.faults,
         )
 
@@ -123,15 +125,25 @@ class Projects:
         for model in declared.models:
             yield "model", model.name, ApplyModel(spec=model)
 
-    def _state(self) -> State:
-        ledger = self._parts.ledger
+    def _refuse_taken(self, declared: Declarations, held: State) -> None:
+        """Contracts and models are their team's alone, their names are the installation's: one that is taken cannot be declared again."""
+        seen = self._state(self._parts) if self._parts.whole is not self._parts else held
+        for model in declared.models:
+            if model.name in held.models and model.name not in seen.models:
+                raise Refused("the name is another team's already", where=f"model {model.name}", next_step="choose another name")
+        for name in held.contracts.keys() - seen.contracts.keys():
+            if any(_contract_name(text) == name for text in declared.contracts):
+                raise Refused("the name is another team's already", where=f"contract {name}", next_step="choose another name")
+
+    def _state(self, parts: Parts) -> State:
+        ledger = parts.ledger
         return State(
             contracts={c.name: c for c in ledger.find(KIND_CONTRACT, Contract)},
             entities={e.name: e for e in ledger.find(KIND_ENTITY, Entity)},
             views={v.name: v for v in ledger.find(KIND_VIEW, FeatureView)},
             services={s.name: s for s in ledger.find(KIND_SERVICE, FeatureService)},
             models={m.name: m for m in ledger.find(KIND_MODEL, ModelSpec)},
-            endpoints=live_bundles(self._parts),
+            endpoints=live_bundles(parts),
         )
 
     # What must be filled --------------------------------------------------------------------------------------------
@@ -159,6 +171,14 @@ class Projects:
                 measured_on=f"{like.view}, {like.rows:,} rows in {like.seconds:.3g} s" if like else "",
                 cost=rows / like.rows * like.cpu_seconds / SECONDS_PER_HOUR * price if like and price else None,
             )
+
+
+def _contract_name(text: str) -> str:
+    """The contract's name; empty where the file is none (the plan says what is wrong with it)."""
+    try:
+        return read_contract(text.encode()).name
+    except LeverframeError:
+        return ""
 
 
 def live_bundles(parts: Parts) -> dict[str, Frozen]:

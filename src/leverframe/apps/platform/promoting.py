@@ -37,6 +37,8 @@ class Promoting:
 
     def lift(self, actor: Actor, environment: str, endpoint: str, request: LiftRequest, *, key: str) -> dict[str, int]:
         """Let releases start again although the endpoint was rolled back often."""
+        if self._parts.ledger.get(KIND_ENDPOINT, f"{environment}/{endpoint}"[:300], Endpoint) is None:
+            raise NotFound("no such endpoint", where=f"{environment}/{endpoint}"[:200], next_step="lever status")
         command = LiftRollbackLimit(
             environment=environment,
             endpoint=endpoint,

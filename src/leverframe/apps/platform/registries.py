@@ -61,11 +61,11 @@ class Registries:
 
     def remove(self, actor: Actor, name: str, *, key: str) -> dict[str, object]:
         """Follow it no more; versions, plans and releases stay."""
-        return dict(self._parts.ledger.write(actor, RemoveRegistry(name=name, owner_team=self._team(name)), key=key).result)
+        return dict(self._parts.ledger.write(actor, RemoveRegistry(name=name, owner_team=self._known(name).team), key=key).result)
 
     def look(self, actor: Actor, name: str, *, key: str) -> RegistryView:
         """Try again what failed; the worker looks within its interval."""
-        self._parts.ledger.write(actor, LookAtRegistry(name=name, owner_team=self._team(name)), key=key)
+        self._parts.ledger.write(actor, LookAtRegistry(name=name, owner_team=self._known(name).team), key=key)
         return self.one(name)
 
     def list(self) -> tuple[RegistryView, ...]:
@@ -79,14 +79,13 @@ class Registries:
         ------
         NotFound: none of this name is followed.
         """
+        return self._view(self._known(name))
+
+    def _known(self, name: str) -> Registry:
         registry = self._parts.ledger.get(KIND_REGISTRY, name, Registry)
         if registry is None:
             raise NotFound("no such registry", where=name[:80], next_step="lever registry list")
-        return self._view(registry)
-
-    def _team(self, name: str) -> str:
-        registry = self._parts.ledger.get(KIND_REGISTRY, name, Registry)
-        return registry.team if registry is not None else ""
+        return registry
 
     def _view(self, registry: Registry) -> RegistryView:
         ledger = self._parts.ledger

@@ -205,8 +205,9 @@ class Releases:
     def review(self, actor: Actor, release_id: str, finding: str, *, key: str) -> Review:
         """Close the review of a release with what was found."""
         review = self._parts.ledger.get(KIND_REVIEW, release_id, Review)
-        team = review.team if review is not None else ""
-        self._parts.ledger.write(actor, CloseReview(release=release_id, finding=finding, owner_team=team), key=key)
+        if review is None:
+            raise NotFound("no glass was broken for this release", where=release_id[:120], next_step="lever status")
+        self._parts.ledger.write(actor, CloseReview(release=release_id, finding=finding, owner_team=review.team), key=key)
         return next(each for each in self.reviews() if each.release == release_id)
 
     def releases(self, endpoint: str = "") -> tuple[ReleaseView, ...]:

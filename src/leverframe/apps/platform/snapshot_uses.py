@@ -29,6 +29,7 @@ def uses(parts: Parts, dataset: str) -> dict[Digest, tuple[str, ...]]:
 
     A version whose bundle cannot be opened is taken to use whatever was newest when it was registered: nothing is deleted on a doubt.
     """
+    parts = parts.whole  # What another team's model was made from is kept as well.
     found: dict[Digest, set[str]] = {}
     for digest, user in (*_versions(parts, dataset), *_releases(parts, dataset), *_runs(parts, dataset), *_jobs(parts, dataset)):
         found.setdefault(digest, set()).add(user)

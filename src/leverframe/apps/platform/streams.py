@@ -152,6 +152,7 @@ class Streams:
 
     def _batch(self, held: Stream, contract: Contract, base: Snapshot | None, seen: set[bytes]) -> Batch:
         parents = {column.references.partition(".")[0] for column in contract.columns if column.references}
+        whole = self._parts.whole  # A key may point to another team's rows.
         return Batch(
             dataset=held.dataset,
             stream=held.name,
@@ -160,7 +161,7 @@ class Streams:
             base=base,
             blobs=self._parts.artifacts,
             now_us=self._parts.clock.now_us(),
-            parents={name: latest_rows(self._parts, name)[1] for name in parents if latest_snapshot(self._parts, name) is not None},
+            parents={name: latest_rows(whole, name)[1] for name in parents if latest_snapshot(whole, name) is not None},
             pseudonyms=self._parts.pseudonyms,
             seen=seen,
             newest_us=held.newest_us,

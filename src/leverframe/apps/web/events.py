@@ -25,13 +25,12 @@ SILENT_LOOKS_MAX = 15
 class EventStreams:
     """The open streams of this process: at most ``STREAMS_MAX``, each closed after ``STREAM_SECONDS_MAX`` (browsers reconnect)."""
 
-    def __init__(self, platform: "Platform", *, look_seconds: float = LOOK_SECONDS) -> None:
-        self._platform = platform
+    def __init__(self, *, look_seconds: float = LOOK_SECONDS) -> None:
         self._look_seconds = look_seconds
         self._open = 0
 
-    async def respond(self, request: Request, *, numbers_only: bool = False) -> StreamingResponse:
-        """Stream entries (or just their numbers, for readers who may not see the record) after ``Last-Event-ID``, or after now.
+    async def respond(self, request: Request, platform: "Platform", *, numbers_only: bool = False) -> StreamingResponse:
+        """Stream the entries that ``platform`` shows after ``Last-Event-ID``, or after now; just their numbers for who may not read them.
 
         Raises
         ------
@@ -42,21 +41,21 @@ class EventStreams:
                 "too many event streams are open", where=request.url.path, expected=f"at most {STREAMS_MAX}", next_step="reload later"
             )
         last = request.headers.get("last-event-id", "")
-        after = int(last) if last.isdigit() and len(last) < 19 else await self._newest()
-        return StreamingResponse(self._events(after, numbers_only), media_type="text/event-stream")
+        after = int(last) if last.isdigit() and len(last) < 19 else await self._newest(platform)
+        return StreamingResponse(self._events(platform, after, numbers_only), media_type="text/event-stream")
 
-    async def _newest(self) -> int:
-        newest = await run_in_threadpool(lambda: self._platform.audit.entries(limit=1))
+    async def _newest(self, platform: "Platform") -> int:
+        newest = await run_in_threadpool(lambda: platform.audit.entries(limit=1))
         return newest[0].seq if newest else 0
 
-    async def _events(self, after: int, numbers_only: bool) -> AsyncIterator[bytes]:
+    async def _events(self, platform: "Platform", after: int, numbers_only: bool) -> AsyncIterator[bytes]:
         self._open += 1
         try:
             yield b"retry: 2000\n\n"
             silent = 0
             deadline = asyncio.get_running_loop().time() + STREAM_SECONDS_MAX
             while asyncio.get_running_loop().time() < deadline:
-                entries = await run_in_threadpool(self._look, after)
+                entries = await run_in_threadpool(_look, platform, after)
                 for entry in entries:
                     after = entry.seq
                     data = msgspec.json.encode({"seq": entry.seq} if numbers_only else entry)
@@ -69,5 +68,6 @@ class EventStreams:
         finally:
             self._open -= 1
 
-    def _look(self, after: int) -> tuple[AuditView, ...]:
-        return self._platform.audit.entries(after=after, limit=ENTRIES_A_LOOK_MAX, newest_first=False)
+
+def _look(platform: "Platform", after: int) -> tuple[AuditView, ...]:
+    return platform.audit.entries(after=after, limit=ENTRIES_A_LOOK_MAX, newest_first=False)

@@ -8,9 +8,10 @@ freeze all history until an old, wrong future has passed. So a revision written 
 written, and each audit entry also keeps the machine's own clock (``recorded_at_us``).
 """
 
+import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -35,6 +36,9 @@ from leverframe.governance.signing import SigningKey, TrustStore
 T = TypeVar("T", bound=msgspec.Struct)
 
 AUDIT_PAGE_ROWS_MAX = 10_000
+SCANNED_PAGE_ROWS = 500
+SCANNED_ROWS_MAX = 20_000
+"""Entries that are looked through for one page of somebody who may not see all of them."""
 
 
 class MachineClock:
@@ -43,6 +47,18 @@ class MachineClock:
     def now_us(self) -> int:
         """Microseconds since 1970-01-01 UTC."""
         return time.time_ns() // 1000
+
+
+class Sight(Protocol):
+    """What one reader may see of the ledger."""
+
+    def record(self, kind: str, id: str, body: bytes) -> bool:
+        """Whether they may see this state of a record."""
+        ...
+
+    def entry(self, entry: AuditEntry) -> bool:
+        """Whether they may see this entry of the chain."""
+        ...
 
 
 class Ledger:
@@ -67,7 +83,38 @@ class Ledger:
         self._policy = policy
         self._machine_clock = machine_clock or MachineClock()
         self._sessions = Sessions(url)
+        self._sight: Sight | None = None
+        self._whole: Ledger = self
         migrate(self._sessions)
+
+    @property
+    def whole(self) -> "Ledger":
+        """This ledger with nothing left out."""
+        return self._whole
+
+    def seen_with(self, sight: Sight) -> Self:
+        """This ledger as a reader with ``sight`` has it: what they may not see is not there, nor was it ever.
+
+        Writes are the same: whether they may be made is the policy's to say. ``verify``, ``export`` and ``checkpoint`` are about the whole
+        chain, always.
+        """
+        seen = copy.copy(self)
+        seen._sight = sight
+        return seen
+
+    def sees(self, kind: str, id: str) -> bool:
+        """Whether the record exists, or did, and its newest state may be seen here."""
+        body = self.newest_body(kind, id)
+        return body is not None and (self._sight is None or self._sight.record(kind, id, body))
+
+    def newest_body(self, kind: str, id: str) -> bytes | None:
+        """What the record says (JSON), or said before it ended, whoever looks; None: there never was one."""
+        with self._sessions.reading() as connection:
+            row = sql.SqlRows(connection).current(kind, id)
+            if row is None or row.body is not None:
+                return None if row is None else row.body
+            found = sql.revisions(connection, kind, id)
+        return next((row.body for row, _, _ in reversed(found) if row.body is not None), None)
 
     def write(self, actor: Actor, command: Command, *, key: str) -> Receipt:
         """Authorise, change and record, in one transaction; the same ``key`` and command again returns the first receipt.
@@ -117,20 +164,25 @@ class Ledger:
         """The record as of ``at_us`` (None: as last written)."""
         with self._sessions.reading() as connection:
             row = sql.SqlRows(connection).current(kind, id) if at_us is None else row_at(connection, kind, id, at_us)
-        return None if row is None else _record(row, type)
+        return None if row is None or not self._seen(row) else _record(row, type)
 
     def find(self, kind: str, type: type[T], *, prefix: str = "", at_us: int | None = None) -> list[T]:
         """All records of ``kind`` whose id starts with ``prefix`` as of ``at_us``, ordered by id."""
         with self._sessions.reading() as connection:
             current = sql.SqlRows(connection)
             found = current.current_all(kind, prefix) if at_us is None else sql.rows_at(connection, kind, prefix, at_us)
-        return [msgspec.json.decode(row.body, type=type) for row in found if row.body is not None]
+        return [msgspec.json.decode(row.body, type=type) for row in found if row.body is not None and self._seen(row)]
 
     def history(self, kind: str, id: str, type: type[T]) -> list[Revision[T]]:
         """Every state the record was in, in the order written; ``record`` is None while it was ended."""
         with self._sessions.reading() as connection:
             found = sql.revisions(connection, kind, id)
-        return [revision(row, actor, action, type) for row, actor, action in found]
+        told, before = [], False
+        for row, actor, action in found:
+            before = before if row.body is None else self._seen(row)  # Who saw a record sees that it ended.
+            if before:
+                told.append(revision(row, actor, action, type))
+        return told
 
     def revision_at(self, kind: str, id: str, type: type[T], at_us: int, *, known_us: int | None = None) -> Revision[T] | None:
         """The state the record was in at ``at_us``, as known at ``known_us`` of the machine's clock (None: as known now)."""
@@ -139,12 +191,34 @@ class Ledger:
             if row is None:
                 return None
             actor, action = written_by(connection, row.from_seq)
-        return revision(row, actor, action, type)
+        seen = self._seen(row) if row.body is not None else self.sees(kind, id)
+        return revision(row, actor, action, type) if seen else None
+
+    def _seen(self, row: Row) -> bool:
+        return self._sight is None or row.body is None or self._sight.record(row.kind, row.id, row.body)
 
     def audit(self, *, after: int = 0, limit: int = 100, newest_first: bool = False) -> list[AuditEntry]:
-        """Up to ``limit`` (at most 10,000) entries beyond ``after`` in reading direction (newest first: below it; 0: from the end)."""
+        """Up to ``limit`` (at most 10,000) entries beyond ``after`` in reading direction (newest first: below it; 0: from the end).
+
+        Of those that may be seen here; at most ``SCANNED_ROWS_MAX`` are looked at, so that a page may be short of them.
+        """
+        limit = min(limit, AUDIT_PAGE_ROWS_MAX)
+        if self._sight is None:
+            return self._entries(after, limit, newest_first)
+        told: list[AuditEntry] = []
+        looked = 0
+        while len(told) < limit and looked < SCANNED_ROWS_MAX:
+            page = self._entries(after, SCANNED_PAGE_ROWS, newest_first)
+            told += [entry for entry in page if self._sight.entry(entry)]
+            looked += len(page)
+            if len(page) < SCANNED_PAGE_ROWS:
+                break
+            after = page[-1].seq
+        return told[:limit]
+
+    def _entries(self, after: int, limit: int, newest_first: bool) -> list[AuditEntry]:
         with self._sessions.reading() as connection:
-            return sql.entries(connection, after, min(limit, AUDIT_PAGE_ROWS_MAX), newest_first)
+            return sql.entries(connection, after, limit, newest_first)
 
     def entries_total(self) -> int:
         """How many commands were committed: the last entry's number, since none is ever skipped."""
