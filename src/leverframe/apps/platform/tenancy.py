@@ -48,7 +48,7 @@ class TeamSight:
         return owner.shared or owner.inside or self._any(self._found(kind, id, body))
 
     def entry(self, entry: AuditEntry) -> bool:
-        """Whether the actor may see this entry: of a team's own command, or in the name of no team and with nothing touched of another's."""
+        """Whether the actor may see this entry: a permitted team's own, or in no team's name and with nothing of another's."""
         if entry.team:
             return self._permits(entry.team)  # The ledger let it touch that team's things alone.
         touched = [(change.kind, change.id) for change in entry.changes if change.kind in OWNERS and not OWNERS[change.kind].inside]
