@@ -8,7 +8,7 @@ from tests.release.harness import ENV, NAME, REGISTER, TEAM, Register, Rig, vers
 
 from leverframe.core.actor import PLATFORM, Actor
 from leverframe.core.clock import DAY_US
-from leverframe.core.errors import Conflict, Forbidden, InvalidInput, LeverframeError, NotFound, Refused
+from leverframe.core.errors import Conflict, Forbidden, InvalidInput, LeverframeError, NotFound
 from leverframe.core.verdict import Verdict
 from leverframe.governance.commands import HANDLERS as ACCESS_HANDLERS
 from leverframe.governance.commands import IssueToken, RevokeToken
@@ -254,7 +254,7 @@ def test_a_release_stops_climbing_when_an_approval_it_runs_on_is_lost(lost: str)
         Verdict(rule=rule, answer="pass", observed=0.0, threshold=0.1) for rule in ("errors", "prediction_shift", "outcome_brier")
     )
     climb = AdvanceRelease(release="prod.flight-delay.0002", stage=0, owner_team=TEAM, reason="", verdicts=proof)
-    with pytest.raises(Refused, match="withdrawn, or its approver lost the role"):
+    with pytest.raises(Forbidden, match="withdrawn, or its approver lost the role"):
         office.rig.write(PLATFORM, climb)
     if lost == "withdrawn":
         return

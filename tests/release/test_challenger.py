@@ -35,6 +35,7 @@ def test_it_never_climbs_stalls_or_ends_and_its_verdicts_are_kept() -> None:
     assert "undecided" in hours(rig, 2)
     reason = hours(rig, 24 * 9)
     assert "is as good" in reason, "longer than any other stage may take"
+    assert reason.endswith("to promote it: lever release plan flight-delay@v2 --endpoint flight-delay --strategy canary")
     found = rig.state(id)
     assert (found.state, found.stage, [entry.event for entry in found.log]) == ("running", 0, ["apply"])
     assert [(arm.version, arm.role, arm.weight) for arm in rig.endpoint().arms] == [
@@ -63,7 +64,7 @@ def test_it_is_promoted_only_by_a_plan_of_its_own_which_takes_its_place() -> Non
     rig = Rig()
     id = challenge(rig)
     hours(rig, 48)
-    with pytest.raises(Refused, match="does not climb"):
+    with pytest.raises(Refused, match=r"does not climb.*lever release plan flight-delay@v2 --endpoint flight-delay --strategy canary"):
         rig.write(PLATFORM, AdvanceRelease(release=id, stage=0, owner_team=TEAM, reason="please"))
     promoted = rig.release("flight-delay@v2", strategy="blue_green", stages=None, watch_us=HOUR_US)
     assert (rig.state(id).state, rig.state(promoted).state) == ("superseded", "watching")

@@ -53,6 +53,19 @@ def iso_from_us(at_us: int) -> str:
     return f"{text}.{fraction:06d}Z" if fraction else f"{text}Z"
 
 
+def span_words(us: int) -> str:
+    """A span of time in words, as one tells how long something takes: a minute at least, and one decimal where there is one.
+
+    >>> span_words(40 * MINUTE_US), span_words(318 * MINUTE_US), span_words(3 * DAY_US), span_words(1)
+    ('40 min', '5.3 h', '3 days', '1 min')
+    """
+    minutes = max(us / MINUTE_US, 1.0)
+    if minutes < 120.0:
+        return f"{minutes:.0f} min"
+    value, unit = (minutes / 60.0, "h") if minutes < 2880.0 else (minutes / 1440.0, "days")
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}"
+
+
 def us_from_iso(text: str) -> int:
     """Parse ISO 8601 (a missing zone means UTC) into microseconds since the epoch.
 

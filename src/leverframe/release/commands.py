@@ -19,7 +19,7 @@ from leverframe.release.levers.operate import (
     Unkill,
     Unpin,
 )
-from leverframe.release.planning import applying, calm, declaring, planning
+from leverframe.release.planning import advancing, applying, calm, declaring, planning
 from leverframe.release.planning.applying import DropQueued, StartQueued
 from leverframe.release.planning.calm import LiftRollbackLimit
 from leverframe.release.planning.declaring import DeclareTeamRules
@@ -53,7 +53,7 @@ HANDLERS: tuple[Handles, ...] = (
     Handles(command=GrantException, run=exceptions.grant_exception, facts=exceptions.exception_facts),
     Handles(command=WithdrawException, run=exceptions.withdraw_exception, facts=exceptions.exception_facts),
     Handles(command=CloseReview, run=reviews.close_review, facts=reviews.review_facts),
-    Handles(command=AdvanceRelease, run=rollout.advance_release),
+    Handles(command=AdvanceRelease, run=rollout.advance_release, facts=advancing.advance_facts),
     Handles(command=HoldRelease, run=rollout.hold_release),
     Handles(command=NoteEvidence, run=rollout.note_evidence),
     Handles(command=CompleteRelease, run=rollout.complete_release),

@@ -74,6 +74,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     stage: int = -1
     ended_us: int | None = None
     log: tuple[StageEntry, ...] = ()
+    excepted: tuple[str, ...] | UnsetType = UNSET
+    """Rules that an exception had lifted when it started: it climbs only while the exception lasts, or the rule holds by itself."""
     flagged: str | UnsetType = UNSET
     """Why a person should look: what it rests on was taken back, and its plan says that it stays. Unset: nothing, or somebody has; what is
     unset is not written, so that a release of an older shape keeps its byte form, which evidence packs are checked by."""

@@ -26,20 +26,23 @@ release = typer.Typer(help="Plan, approve, run and watch a release.", no_args_is
 
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; the record keeps it.")]
 EndpointName = Annotated[str, typer.Argument(help="Name of the endpoint.")]
-PlanDigest = Annotated[str, typer.Argument(help="The plan's digest, or its first 8 hex digits.")]
+PlanDigest = Annotated[str, typer.Argument(help="The plan's digest, its first 8 hex digits, or the id of its release.")]
 
 
 def digest_of(client: "Client", text: str) -> str:
-    """The whole digest of the one plan that ``text`` begins."""
+    """The whole digest of the one plan that ``text`` begins, applied or not, or that of the release called ``text``."""
     start = text.removeprefix("sha256:")
     if len(start) == 64:
         return f"sha256:{start}"
-    found = [p.digest for p in client.release.plans() if len(start) >= DIGEST_CHARS_MIN and p.digest.startswith(f"sha256:{start}")]
+    waiting = [plan.digest for plan in client.release.plans() if plan.digest.startswith(f"sha256:{start}")]
+    running = [] if waiting else client.release.list()
+    named = [release.plan_digest for release in running if release.id == text or release.plan_digest.startswith(f"sha256:{start}")]
+    found = [*waiting, *named] if len(start) >= DIGEST_CHARS_MIN else []
     if len(found) != 1:
         raise NotFound(
             "not exactly one plan begins like this",
             where=text,
-            expected=f"at least {DIGEST_CHARS_MIN} hex digits",
+            expected=f"at least {DIGEST_CHARS_MIN} hex digits, or the id of a release",
             got=f"{len(found)} plans",
         )
     return found[0]

@@ -6,8 +6,9 @@ from leverframe.apps.platform.known import known_release
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.unknown import known
 from leverframe.apps.platform.views.release import IntervalPoint, WatchView
+from leverframe.core.clock import span_words
 from leverframe.release.approvals.hours import shut
-from leverframe.release.control.live import LiveLook, duration
+from leverframe.release.control.live import LiveLook
 from leverframe.release.evidence.evidence import Point
 from leverframe.release.machine import ENDED
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
@@ -78,7 +79,7 @@ class Watching:
         reason, opens_us = shut(self._parts.ledger, plan, now_us)
         if not reason:
             return ()
-        when = f"it can climb again in {duration(opens_us - now_us)}" if opens_us is not None else "it cannot climb within a year"
+        when = f"it can climb again in {span_words(opens_us - now_us)}" if opens_us is not None else "it cannot climb within a year"
         return (f"nothing climbs now: {reason}; {when}",)
 
 

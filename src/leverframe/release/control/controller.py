@@ -14,8 +14,8 @@ import msgspec
 from leverframe.core.actor import PLATFORM
 from leverframe.core.clock import HOUR_US
 from leverframe.core.command import Command, Journal
-from leverframe.core.digest import digest_record
-from leverframe.core.errors import Conflict, NotFound, Refused
+from leverframe.core.digest import digest_record, short
+from leverframe.core.errors import Conflict, Forbidden, NotFound, Refused
 from leverframe.core.prediction import LogRecord
 from leverframe.core.route import Endpoint
 from leverframe.release.control.decide import Decision, decide
@@ -62,6 +62,7 @@ class Controller:
         self._refused: dict[str, tuple[str, int, str]] = {}
         self._line = Line(journal, environment)
         self._seen: dict[str, tuple[Release, StageEvidence, Decision, int]] = {}
+        self._held_up: dict[str, str] = {}
 
     def tick(self, observations: Observations, now_us: int) -> tuple[Look, ...]:
         """Read what is new, look at every release under way, carry out what the evidence calls for, start who is first in line, put back
@@ -77,7 +78,7 @@ class Controller:
         releases = self._releases()
         self._fold(batch, releases)
         behind = len(batch) == self._records_max
-        self._seen = {}
+        self._seen, self._held_up = {}, {}
         looks = tuple(self._look(release, plan, endpoint, now_us, behind=behind) for release, plan, endpoint in releases)
         started = self._line.look(now_us)
         self._put_back_levers(now_us)
@@ -85,7 +86,7 @@ class Controller:
 
     def live(self) -> tuple[LiveLook, ...]:
         """What the newest tick saw of each release under way, for people; nothing is decided by it, so it is put into words when asked."""
-        return tuple(live_look(*self._seen[id]) for id in sorted(self._seen))
+        return tuple(live_look(*self._seen[id], held_up=self._held_up.get(id, "")) for id in sorted(self._seen))
 
     def _releases(self) -> list[tuple[Release, ReleasePlan, Endpoint]]:
         found = []
@@ -130,6 +131,7 @@ class Controller:
         key = f"release/{release.id}/{release.stage}/{event}/{len(release.log)}-{release.log[-1].at_us}"
         waiting = self._refused.get(release.id)
         if event != "harm" and waiting and waiting[0] == key and 0 <= now_us - waiting[1] < REFUSED_WAIT_US:
+            self._held_up[release.id] = waiting[2]
             return Look(release=release.id, event=None, reason=waiting[2])
         return self._carry_out(release, plan, evidence, decision, event, key, now_us)
 
@@ -143,8 +145,30 @@ class Controller:
             return Look(release=release.id, event=None, reason=conflict.sentence())
         except Refused as refused:
             self._refused[release.id] = (key, now_us, refused.sentence())
+            self._held_up[release.id] = refused.sentence()
             return Look(release=release.id, event=None, reason=refused.sentence())
+        except Forbidden as forbidden:
+            return self._lost_its_ground(release, plan, evidence, decision, forbidden, key, now_us)
         return Look(release=release.id, event=event, reason=decision.reason)
+
+    def _lost_its_ground(
+        self, release: Release, plan: ReleasePlan, evidence: StageEvidence, decision: Decision, why: Forbidden, key: str, now_us: int
+    ) -> Look:
+        """What it started with (an approval, an exception) holds no more: it is put on hold, and a person is asked."""
+        reason = f"proven, but it may not climb: {why.sentence()}"
+        if why.where != release.id:
+            # Said by policy, which knows the rule and not the command that mends it.
+            reason += f" What it lacks and what to type: lever release show {short(plan.digest)}"
+        self._refused[release.id] = (key, now_us, reason)
+        self._held_up[release.id] = reason
+        if release.state != "running":
+            return Look(release=release.id, event=None, reason=reason)
+        held = msgspec.structs.replace(decision, reason=reason)
+        try:
+            self._journal.write(PLATFORM, _command(release, plan, evidence, held, "stalled"), key=f"{key}/held")
+        except (Conflict, Refused) as other:
+            return Look(release=release.id, event=None, reason=other.sentence())
+        return Look(release=release.id, event="stalled", reason=reason)
 
     def _note(self, release: Release, evidence: StageEvidence, decision: Decision, now_us: int) -> None:
         key = f"release/{release.id}/{release.stage}/note/{now_us // NOTE_EVERY_US}"

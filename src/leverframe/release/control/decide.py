@@ -2,6 +2,7 @@
 
 import msgspec
 
+from leverframe.core.clock import span_words
 from leverframe.core.verdict import Verdict
 from leverframe.release.evidence.evidence import StageEvidence
 from leverframe.release.machine import Event, Progress
@@ -17,11 +18,6 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...]
 
 
-def _duration(us: int) -> str:
-    minutes = max(us, 0) // 60_000_000
-    return f"{minutes / 1440:.1f} d" if minutes >= 2880 else f"{minutes / 60:.1f} h" if minutes >= 120 else f"{minutes} min"
-
-
 def shortfalls(evidence: StageEvidence, verdicts: tuple[Verdict, ...], now_us: int) -> tuple[str, ...]:
     """Everything that still keeps the stage from being proven, in sentences; none means proven.
 
@@ -33,7 +29,7 @@ def shortfalls(evidence: StageEvidence, verdicts: tuple[Verdict, ...], now_us: i
         found.append("the clock is before the start of the stage")
     held_us = min(now_us - evidence.started_us, evidence.observed_us)
     if held_us < stage.min_hold_us:
-        found.append(f"{_duration(stage.min_hold_us - held_us)} more traffic before the hold time is over")
+        found.append(f"{span_words(stage.min_hold_us - held_us)} more traffic before the hold time is over")
     if counts.scored_by_candidate < stage.rows_min:
         found.append(f"{stage.rows_min - counts.scored_by_candidate:,} more answers before the least number of rows")
     if counts.outcomes < stage.labels_min:
@@ -72,15 +68,17 @@ def _challenge(evidence: StageEvidence, verdicts: tuple[Verdict, ...], now_us: i
     name = evidence.plan.candidate.version
     worse = [v for v in verdicts if v.answer == "fail"]
     missing = shortfalls(evidence, verdicts, now_us)
+    promote = f"to promote it: {evidence.plan.promotion}"
     better = [v.rule for v in verdicts if v.rule.startswith("outcome_") and v.high is not None and v.high < 0.0]
     if worse:
         reason = f"{name} challenges, and is worse: " + "; ".join(v.reason for v in worse)
     elif missing:
         reason = f"{name} challenges, undecided: " + "; ".join(missing[:_SENTENCES_MAX])
     elif better:
-        reason = f"{name} challenges, and is better: proven in {', '.join(better)}, and within bounds in everything else"
+        reason = f"{name} challenges, and is better: proven in {', '.join(better)}, and within bounds in everything else; {promote}"
     else:
-        reason = f"{name} challenges, and is as good: every rule is proven to be within bounds, none shown to be better"
+        proven = "every rule is proven to be within bounds, none shown to be better"
+        reason = f"{name} challenges, and is as good: {proven}; {promote}"
     return Decision(event=None, reason=reason, verdicts=verdicts)
 
 
@@ -92,7 +90,7 @@ def _watch(evidence: StageEvidence, verdicts: tuple[Verdict, ...], now_us: int) 
         evidence.observed_us < plan.watch_us // 2 or evidence.counts.scored_by_candidate < evidence.stage.rows_min
     )
     if left_us > 0:
-        return Decision(event=None, reason=f"watching at 100 %: no harm seen, {_duration(left_us)} to go", verdicts=verdicts)
+        return Decision(event=None, reason=f"watching at 100 %: no harm seen, {span_words(left_us)} to go", verdicts=verdicts)
     if quiet:
         return Decision(event=None, reason="watching at 100 %: too little traffic to end the watch", verdicts=verdicts)
     return Decision(event="watched", reason="watched at 100 % for the planned time, no harm seen", verdicts=verdicts)

@@ -5,7 +5,7 @@ An account for people, made anew at every look and never decided by.
 
 import msgspec
 
-from leverframe.core.clock import MINUTE_US
+from leverframe.core.clock import MINUTE_US, span_words
 from leverframe.core.verdict import Verdict
 from leverframe.release.control.decide import Decision
 from leverframe.release.evidence.evidence import Counts, Point, StageEvidence
@@ -28,15 +28,15 @@ class LiveLook(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[Point, ...]
 
 
-def live_look(release: Release, evidence: StageEvidence, decision: Decision, now_us: int) -> LiveLook:
-    """The account of one look."""
+def live_look(release: Release, evidence: StageEvidence, decision: Decision, now_us: int, *, held_up: str = "") -> LiveLook:
+    """The account of one look; ``held_up``: why what was decided could not be carried out."""
     lines, eta_us = _lines(release, evidence, decision, now_us)
     return LiveLook(
         release=release.id,
         stage=evidence.stage.name,
         at_us=now_us,
         reason=decision.reason,
-        lines=lines,
+        lines=(*lines, held_up) if held_up else lines,
         eta_us=eta_us,
         verdicts=decision.verdicts,
         counts=evidence.counts,
@@ -61,7 +61,7 @@ def _lines(release: Release, evidence: StageEvidence, decision: Decision, now_us
     lines = [head, *(need.text for need in needs)]
     lines += [v.reason for v in decision.verdicts if v.answer == "fail"]
     if needs:
-        lines.append(f"about {duration(eta_us)} more at this pace" if eta_us is not None else "nobody can tell yet how long that takes")
+        lines.append(f"about {span_words(eta_us)} more at this pace" if eta_us is not None else "nobody can tell yet how long that takes")
     return tuple(lines), eta_us
 
 
@@ -81,7 +81,7 @@ def _need(evidence: StageEvidence, verdict: Verdict, now_us: int) -> _Need:
         seen_us = max(seen_us - evidence.plan.label_horizon_us, MINUTE_US)
     eta_us = round(missing * seen_us / verdict.n) if verdict.n else None
     text = f"need about {missing:,} more {observations_words(rule)} to rule out {margin_words(rule)}"
-    return _Need(f"{text}; ~{duration(eta_us)}" if eta_us is not None else text, eta_us)
+    return _Need(f"{text}; ~{span_words(eta_us)}" if eta_us is not None else text, eta_us)
 
 
 def _plain_needs(evidence: StageEvidence, now_us: int) -> list[tuple[str, int | None]]:
@@ -92,7 +92,7 @@ def _plain_needs(evidence: StageEvidence, now_us: int) -> list[tuple[str, int | 
     held_us = min(now_us - evidence.started_us, evidence.observed_us)
     if held_us < stage.min_hold_us:
         left_us = stage.min_hold_us - max(held_us, 0)
-        found.append((f"{duration(left_us)} of its hold time to go", left_us))
+        found.append((f"{span_words(left_us)} of its hold time to go", left_us))
     if counts.scored_by_candidate < stage.rows_min:
         more = stage.rows_min - counts.scored_by_candidate
         found.append((f"need {more:,} more answers", _pace(more, counts.scored_by_candidate, spent_us)))
@@ -108,13 +108,3 @@ def _pace(more: int, so_far: int, spent_us: int) -> int | None:
 
 def _listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def duration(us: int) -> str:
-    """A time in words.
-
-    >>> duration(40 * MINUTE_US), duration(300 * MINUTE_US), duration(4320 * MINUTE_US)
-    ('40 min', '5.0 h', '3.0 days')
-    """
-    minutes = max(us, 0) / MINUTE_US
-    return f"{minutes / 1440:.1f} days" if minutes >= 2880 else f"{minutes / 60:.1f} h" if minutes >= 120 else f"{max(minutes, 1):.0f} min"

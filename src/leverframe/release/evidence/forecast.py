@@ -4,6 +4,7 @@ import math
 
 import msgspec
 
+from leverframe.core.clock import HOUR_US, span_words
 from leverframe.core.errors import InvalidInput
 from leverframe.core.statistics.auc import NEGATIVES, POSITIVES
 from leverframe.core.statistics.power import mean_harm_rows, mean_proof_rows, rate_harm_rows, rate_proof_rows, time_to_detect
@@ -121,6 +122,4 @@ def about(hours: float | None) -> str:
     >>> about(0.5), about(5.25), about(None)
     ('about 30 min', 'about 5.2 h', 'no time at all')
     """
-    if hours is None:
-        return "no time at all"
-    return f"about {60.0 * hours:.0f} min" if hours < 2.0 else f"about {hours:.1f} h" if hours < 48.0 else f"about {hours / 24.0:.0f} days"
+    return "no time at all" if hours is None else f"about {span_words(round(hours * HOUR_US))}"

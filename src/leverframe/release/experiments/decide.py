@@ -2,11 +2,10 @@
 
 import msgspec
 
+from leverframe.core.clock import span_words
 from leverframe.release.experiments.plan import ExperimentPlan
 from leverframe.release.experiments.readout import ArmReadout, Readout
 from leverframe.release.experiments.records import Experiment, Outcome
-
-MINUTE_US = 60_000_000
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,16 +22,7 @@ def about(us: int | None) -> str:
     >>> about(None), about(3 * 3_600_000_000), about(90_000_000)
     ('nobody can tell how much longer', 'about 3 h more', 'about 2 min more')
     """
-    if us is None:
-        return "nobody can tell how much longer"
-    minutes = max(1, round(us / MINUTE_US))
-    return (
-        f"about {minutes} min more"
-        if minutes < 120
-        else f"about {minutes / 60:.0f} h more"
-        if minutes < 2880
-        else f"about {minutes / 1440:.0f} days more"
-    )
+    return "nobody can tell how much longer" if us is None else f"about {span_words(us)} more"
 
 
 def ending(plan: ExperimentPlan, experiment: Experiment, readout: Readout, now_us: int) -> Ending:

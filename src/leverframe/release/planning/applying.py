@@ -15,6 +15,7 @@ from leverframe.release.planning.planning import ApplyPlan, OnPlan, get_plan, li
 from leverframe.release.plans.plan import ReleasePlan
 from leverframe.release.plans.team_rules import rules_of
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release
+from leverframe.release.requirements.exceptions import excepted_now
 from leverframe.release.rollout.queue import enqueue, leave, waiting
 from leverframe.release.rollout.rollout import OnRelease, begin, get_release, require_team, start, transition
 
@@ -54,7 +55,7 @@ def apply_plan(command: ApplyPlan, tx: Transaction) -> dict[str, Any]:
     _require_ready(tx, plan, endpoint, broken=broken)
     _make_room(tx, plan, endpoint)
     _require_fresh(tx, plan)
-    release = begin(tx, plan, approvers)
+    release = begin(tx, plan, approvers, excepted_now(tx, plan))
     if broken:
         open_review(tx, release, command.break_glass)
     return {"release": release.id, "state": release.state, "generation": release.generation}
@@ -154,7 +155,8 @@ def start_queued(command: StartQueued, tx: Transaction) -> dict[str, Any]:
     _require_ready(tx, plan, endpoint)
     _make_room(tx, plan, endpoint)
     leave(tx, release)
-    started = start(tx, release, plan, tuple(approval.approver for approval in valid_approvals(tx, plan)))
+    approvers = tuple(approval.approver for approval in valid_approvals(tx, plan))
+    started = start(tx, release, plan, approvers, excepted_now(tx, plan))
     return {"release": started.id, "state": started.state, "generation": started.generation}
 
 

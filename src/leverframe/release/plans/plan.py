@@ -186,6 +186,13 @@ class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
         return self.strategy == "challenger"
 
     @property
+    def promotion(self) -> str:
+        """The command that plans a challenger's own way to callers; it scored unseen long enough, so that a canary is what is left."""
+        where = f" --environment {self.environment}" if self.environment != "prod" else ""
+        sticky = f" --hash-field {self.hash_field}" if self.hash_field else ""
+        return f"lever release plan {self.candidate.version} --endpoint {self.endpoint}{where} --strategy canary{sticky}"
+
+    @property
     def endpoint_id(self) -> str:
         """``<environment>/<endpoint>``."""
         return f"{self.environment}/{self.endpoint}"

@@ -81,7 +81,7 @@ def grant_exception(command: GrantException, tx: Transaction) -> dict[str, Any]:
 
     Raises
     ------
-    NotFound: no such plan.    Forbidden: the author, a service, or another team.    Conflict: the plan was applied already.
+    NotFound: no such plan.    Forbidden: the author, a service, or another team.    Conflict: its release has ended.
     InvalidInput: no rule that exceptions lift, no reason, or too long a time.
     """
     plan = _plan(command, tx)
@@ -89,8 +89,10 @@ def grant_exception(command: GrantException, tx: Transaction) -> dict[str, Any]:
         raise Forbidden("the author of a plan cannot grant it an exception", where=plan.id, expected="another person", got=tx.actor.subject)
     if tx.actor.kind != "human":
         raise Forbidden("only a person can grant an exception", where=plan.id, expected="human", got=tx.actor.kind)
-    if tx.get(KIND_RELEASE, plan.id, Release) is not None:
-        raise Conflict("the plan was applied already", where=plan.id, next_step=f"lever release status {plan.id}")
+    release = tx.get(KIND_RELEASE, plan.id, Release)
+    if release is not None and not release.active and release.state != "planned":
+        # One under way may need its exception again: it does not climb after the old one ended.
+        raise Conflict("the release of this plan has ended", where=plan.id, next_step=f"lever release status {plan.id}")
     if command.rule not in EXCEPTABLE:
         raise InvalidInput("no exception lifts this rule", where="rule", expected=", ".join(EXCEPTABLE), got=command.rule[:80])
     if not command.reason.strip():
@@ -145,6 +147,11 @@ def exceptions_in_force(records: Journal | Transaction, plan: Approvable, now_us
         and now_us < granted.expires_us
         and holds_role(records, granted.granter, APPROVER_ROLE, plan.team, now_us=now_us)
     )
+
+
+def excepted_now(tx: Transaction, plan: Approvable) -> tuple[str, ...]:
+    """The rules that exceptions lift for this plan now."""
+    return tuple(granted.rule for granted in exceptions_in_force(tx, plan, tx.now_us))
 
 
 def _plan(command: _OnRule, tx: Transaction) -> ReleasePlan:

@@ -13,7 +13,7 @@ from leverframe.core.model import ModelSpec
 from leverframe.release.approvals.approvals import Approvable
 from leverframe.release.plans.plan import VersionRef
 from leverframe.release.records import KIND_MODEL
-from leverframe.release.requirements.exceptions import exceptions_in_force
+from leverframe.release.requirements.exceptions import excepted_now
 from leverframe.release.requirements.observed import KIND_OBSERVED, ObservedBundle, stated
 
 # Kinds of the monitoring room, read here.
@@ -83,5 +83,5 @@ def evidence_facts(tx: Transaction, plan: Evidenced) -> dict[str, Any]:
         "incidents_open": len(incidents),
         "alerts_open": len(alerts),
         "error_budget_left_ppm": PPM if budget is None else round(budget.left * PPM),
-        "excepted": [granted.rule for granted in exceptions_in_force(tx, plan, tx.now_us)],
+        "excepted": list(excepted_now(tx, plan)),
     }

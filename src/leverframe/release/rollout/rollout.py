@@ -142,8 +142,15 @@ def get_release(tx: Transaction, id: str) -> tuple[Release, ReleasePlan]:
     return release, plan
 
 
-def begin(tx: Transaction, plan: ReleasePlan, approvals: tuple[str, ...], *, queue: bool = False) -> Release:
-    """Create the release of a plan, and set its first stage's route or (``queue``) leave it planned, to be started later."""
+def begin(
+    tx: Transaction, plan: ReleasePlan, approvals: tuple[str, ...], excepted: tuple[str, ...] = (), *, queue: bool = False
+) -> Release:
+    """Create the release of a plan, and set its first stage's route or (``queue``) leave it planned, to be started later.
+
+    Parameters
+    ----------
+    approvals, excepted: who approved it, and the rules that exceptions lift, as of now.
+    """
     release = Release(
         id=plan.id,
         plan=plan.digest,
@@ -154,6 +161,7 @@ def begin(tx: Transaction, plan: ReleasePlan, approvals: tuple[str, ...], *, que
         champion=plan.champion.version if plan.champion else "",
         author=plan.author,
         approvals=approvals,
+        excepted=excepted or UNSET,
         started_us=tx.now_us,
         stage_started_us=tx.now_us,
         generation=0,
@@ -163,9 +171,9 @@ def begin(tx: Transaction, plan: ReleasePlan, approvals: tuple[str, ...], *, que
     return transition(tx, release, plan, "apply", reason=plan.note or "plan applied")
 
 
-def start(tx: Transaction, release: Release, plan: ReleasePlan, approvals: tuple[str, ...]) -> Release:
+def start(tx: Transaction, release: Release, plan: ReleasePlan, approvals: tuple[str, ...], excepted: tuple[str, ...] = ()) -> Release:
     """Start a release that was planned and has waited."""
-    ready = msgspec.structs.replace(release, approvals=approvals, started_us=tx.now_us)
+    ready = msgspec.structs.replace(release, approvals=approvals, excepted=excepted or UNSET, started_us=tx.now_us)
     return transition(tx, ready, plan, "apply", reason="its turn in line")
 
 
@@ -281,14 +289,16 @@ def advance_release(command: AdvanceRelease, tx: Transaction) -> dict[str, Any]:
 
     Raises
     ------
-    Refused: without proof, while frozen, pinned or killed, outside the declared hours, or when approvals it started with no longer hold.
+    Refused: without proof, while frozen, pinned or killed, or outside the declared hours.
+    Forbidden: when approvals it started with no longer hold, or, by policy (``planning/advancing.py``), when an exception that it started
+        with has ended and its rule does not hold by itself.
     """
     release, plan = _at_stage(command, tx)
     if plan.endless:
         raise Refused(
             "a challenger does not climb; it is promoted by a plan of its own",
             where=release.id,
-            next_step=f"lever release plan {release.candidate} --endpoint {release.endpoint}",
+            next_step=plan.promotion,
         )
     _require_proof(release, plan, command.verdicts)
     freeze = frozen(tx, plan.environment, plan.endpoint)
@@ -299,10 +309,10 @@ def advance_release(command: AdvanceRelease, tx: Transaction) -> dict[str, Any]:
         raise Refused("the endpoint is pinned or switched off", where=plan.endpoint_id, next_step="lever unpin or lever unkill")
     require_open(tx, plan)
     if len(valid_approvals(tx, plan, running=True)) < len(release.approvals):
-        raise Refused(
+        raise Forbidden(
             "an approval this release started with was withdrawn, or its approver lost the role",
             where=release.id,
-            next_step="lever release abort, and plan again",
+            next_step=f"lever release abort {release.id}, then plan it and have it approved again",
         )
     note_stage(tx, release, plan, command)
     changed = transition(tx, release, plan, "proven", reason=command.reason, verdicts=command.verdicts)
