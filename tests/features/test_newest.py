@@ -100,7 +100,11 @@ def test_more_questions_than_a_tile_and_a_long_history(compiled: CompiledNewest,
     moments_us = np.sort(moments_us) if in_time else moments_us
     codes, from_us = rng.integers(-1, 2, 9_001), np.sort(rng.choice(1_000_000, 4_000, replace=False))
     newest = Newest(
-        np.array([0, 1_000, 4_000]), np.concatenate([from_us[::4], np.delete(from_us, slice(None, None, 4))]), from_us, np.arange(4_000)
+        np.array([0, 1_000, 4_000]),
+        np.concatenate([from_us[::4], np.delete(from_us, slice(None, None, 4))]),
+        from_us,
+        np.arange(4_000),
+        4_000,
     )
     values = [rng.normal(size=4_000)]
     blocks = np.empty((2, 1, 9_001))
@@ -116,7 +120,7 @@ def test_more_questions_than_a_tile_and_a_long_history(compiled: CompiledNewest,
 def test_ages_across_all_of_time_wrap_as_numpy_s_do(compiled: CompiledNewest) -> None:
     """Signed overflow would be undefined in C: an event at the beginning of time is as old as numpy says."""
     ends = np.iinfo(np.int64)
-    newest = Newest(np.array([0, 1]), np.array([0]), np.array([ends.min]), np.array([0]))
+    newest = Newest(np.array([0, 1]), np.array([0]), np.array([ends.min]), np.array([0]), 1)
     seen = [
         engine.answer(newest, np.array([0]), np.array([ends.max]), 5, [np.ones(1)], np.empty((1, 1)), slice(0, 1))
         for engine in (compiled, NumpyNewest())
@@ -125,7 +129,7 @@ def test_ages_across_all_of_time_wrap_as_numpy_s_do(compiled: CompiledNewest) ->
 
 
 def test_numbers_that_would_read_past_the_arrays_are_refused_before_the_call(compiled: CompiledNewest) -> None:
-    newest = Newest(np.array([0, 1]), np.array([0]), np.array([0]), np.array([0]))
+    newest = Newest(np.array([0, 1]), np.array([0]), np.array([0]), np.array([0]), 1)
     one = np.zeros(1, dtype=np.int64)
     block = np.empty((1, 1))
     with pytest.raises(AssertionError, match="keys are numbered"):
@@ -137,7 +141,9 @@ def test_numbers_that_would_read_past_the_arrays_are_refused_before_the_call(com
     with pytest.raises(AssertionError, match="rows are of known keys"):
         compiled.take_over(one + 1, 1, one, one, None)
     with pytest.raises(AssertionError, match="lie side by side"):
-        Newest(np.array([0, 2]), one, one, one)
+        Newest(np.array([0, 2]), one, one, one, 1)
+    with pytest.raises(AssertionError, match="among the places"):
+        Newest(np.array([0, 1]), one, one, one, 0)
 
 
 def test_a_training_set_is_the_same_without_a_compiler_and_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

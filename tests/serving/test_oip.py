@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.serving.installation import FLIGHT, PLAIN
 
+from leverframe.core.assemble import expression_column
 from leverframe.core.errors import Integrity, InvalidInput, LimitExceeded, SchemaMismatch
 from leverframe.core.schema import InputColumn, OutputField, RequestField, Signature
 from leverframe.serving.protocol import oip
@@ -235,6 +236,31 @@ def test_a_vector_comes_nested_flat_or_binary():
     inputs = [{"name": "e", "shape": [2, 3], "datatype": "FP32", "parameters": {"binary_data_size": len(packed)}}, tensor("x", [0, 0])]
     head = json.dumps({"inputs": inputs}).encode()
     assert read(head + packed, VECTOR, inference_header_content_length=len(head))[0]["e"].tolist() == wanted
+
+
+def test_a_number_is_used_as_it_was_sent_whatever_width_its_field_declares():
+    """JSON's 0.1 is the double that training rows hold; rounding it to the declared FP32 would part serving from training."""
+    column = InputColumn(name="low", source="expression", sql="x <= 0.1")
+    signature = Signature(
+        request=(RequestField(name="x", datatype="FP32"), RequestField(name="y", datatype="FP32")),
+        columns=(column,),
+        outputs=(OutputField(name="score"),),
+    )
+
+    def low(document: object, **headers: object) -> float:
+        columns, rows = read(document, signature, **headers)
+        return float(expression_column(signature, column, columns, {}, rows)[0])
+
+    packed = {sent: np.array([0.1], dtype=dtype).tobytes() for sent, dtype in (("FP32", "<f4"), ("FP64", "<f8"))}
+    in_binary = {
+        sent: json.dumps(
+            {"inputs": [{"name": "x", "shape": [1], "datatype": sent, "parameters": {"binary_data_size": len(data)}}, tensor("y", [0.0])]}
+        ).encode()
+        for sent, data in packed.items()
+    }
+    assert [low({"inputs": [tensor("x", [0.1], sent), tensor("y", [0.0])]}) for sent in ("FP32", "FP64")] == [1.0, 1.0]
+    found = {sent: low(head + packed[sent], inference_header_content_length=len(head)) for sent, head in in_binary.items()}
+    assert found == {"FP32": 0.0, "FP64": 1.0}
 
 
 @pytest.mark.parametrize("shape", [[3], [1, 2], [3, 1], [1, 3, 1]])

@@ -26,18 +26,20 @@ class Newest:
     ----------
     starts: int64 ``[keys + 1]``, where the rows of each key begin.
     from_us, event_us: int64 ``[rows]``, from when each holds, ascending within a key, and its event.
-    place: int64 ``[rows]``, its place in the columns of values.
+    place: int64 ``[rows]``, its place among the ``places`` that a column of values has.
     """
 
     starts: Ints
     from_us: Ints
     event_us: Ints
     place: Ints
+    places: int
 
     def __post_init__(self) -> None:
         assert len(self.from_us) == len(self.event_us) == len(self.place) == self.starts[-1], "a key's rows lie side by side"
         assert self.starts[0] == 0, "the first key's rows come first"
         assert bool((self.starts[1:] >= self.starts[:-1]).all()), "keys lie in order"
+        assert not len(self.place) or 0 <= self.place.min() <= self.place.max() < self.places, "rows lie among the places"
 
     @property
     def keys(self) -> int:

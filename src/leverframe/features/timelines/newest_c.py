@@ -71,7 +71,7 @@ class CompiledNewest:
         given = [None if each is None else _array(each, np.int64) for each in (codes, event_us, arrival_us, order)]
         self._calls["take_over"](*map(address, given), rows, keys, *map(address, (starts, ends, from_us, event_of_us, place)))
         kept = slice(int(starts[-1]))
-        return Newest(starts, from_us[kept], event_of_us[kept], place[kept])
+        return Newest(starts, from_us[kept], event_of_us[kept], place[kept], rows)
 
     def answer(
         self, newest: Newest, codes: Ints, moments_us: Ints, ttl_us: int, values: Sequence[Floats], block: Floats, part: slice
@@ -97,8 +97,7 @@ def _check(newest: Newest, codes: Ints, moments_us: Ints, values: Sequence[Float
     assert len(values) == len(block), "a column of answers for each of values"
     assert all((block.dtype == np.float64, block.flags.c_contiguous, block.flags.writeable)), "answers lie side by side"
     assert not len(codes) or codes.max() < newest.keys, "keys are numbered"
-    rows = newest.place
-    assert not len(rows) or all(0 <= rows.min() <= rows.max() < len(column) for column in values), "a value a place"
+    assert all(column.shape == (newest.places,) for column in values), "a value a place"
 
 
 def _addresses(columns: Sequence[Floats] | Floats) -> Any:

@@ -31,7 +31,7 @@ class NewestKnown:
         place = np.argsort(codes, kind="stable") if bool((codes[1:] < codes[:-1]).any()) else np.arange(len(codes))
         starts = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=entities.height))])
         from_us, event_us = line[VALID_FROM].to_numpy(), line[EVENT].fill_null(line[VALID_FROM]).to_numpy()
-        return cls(line, entities, Newest(starts, from_us[place], event_us[place], place))
+        return cls(line, entities, Newest(starts, from_us[place], event_us[place], place, line.height))
 
     def timeline(self) -> pl.DataFrame:
         """The rows that take over, with the moment they do (``valid_from_us``), in order of entity and that moment."""

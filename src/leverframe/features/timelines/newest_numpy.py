@@ -23,7 +23,7 @@ class NumpyNewest:
         place = order[numbers == np.maximum.accumulate(numbers)] if len(order) else order
         place = place[_last_of_its_moment(codes[place], from_us[place])]
         starts = np.concatenate([[0], np.cumsum(np.bincount(codes[place], minlength=keys))])
-        return Newest(starts, from_us[place], event_us[place], place)
+        return Newest(starts, from_us[place], event_us[place], place, len(codes))
 
     def answer(
         self, newest: Newest, codes: Ints, moments_us: Ints, ttl_us: int, values: Sequence[Floats], block: Floats, part: slice

@@ -18,7 +18,7 @@ from leverframe.features.rows.strides import strides
 from leverframe.features.timelines.sweep_c import sweep_engine
 
 NOTHING = -1
-"""The position of a row that does not exist; as an index it reads the last element, so arrays get one more."""
+"""The position of a row that does not exist; as an index it reads the last element, whose value nobody looks at."""
 NEVER_ASKED_US = np.iinfo(np.int64).min
 
 

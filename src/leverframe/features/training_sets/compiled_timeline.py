@@ -1,6 +1,6 @@
 """A view of row expressions, or a timeline, ready to be asked: its newest known rows, and its columns as arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import pairwise
 from operator import add
@@ -54,7 +54,7 @@ def compile_timeline(view: FeatureView, known: NewestKnown, keys: EntityKeys) ->
     if known.entities.height != keys.known.height:
         rows_of = np.zeros(keys.known.height, dtype=np.int64)
         rows_of[key_codes(known.entities, keys.known)] = np.diff(newest.starts)
-        newest = Newest(np.concatenate([[0], np.cumsum(rows_of)]), newest.from_us, newest.event_us, newest.place)
+        newest = replace(newest, starts=np.concatenate([[0], np.cumsum(rows_of)]))
     # Several columns at once, of which Polars then copies none: to turn what is missing into NaN on the way out takes twice as long.
     values = known.rows.select(pl.col(view.features).fill_null(np.nan))
     return CompiledTimeline(view=view, newest=newest, values=tuple(column.to_numpy() for column in values))
