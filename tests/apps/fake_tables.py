@@ -6,7 +6,7 @@ from leverframe.apps.platform.views.tables import TableEntry, TablePlanView, Tab
 from leverframe.core.actor import Actor
 from leverframe.core.errors import NotFound
 from leverframe.release.plans.plan import VersionRef
-from leverframe.release.tables.comparison import Comparison
+from leverframe.release.tables.comparison import Comparison, LossDifference
 from leverframe.release.tables.limits import Limits, judge
 from leverframe.release.tables.records import BatchTable, Output, TablePlan
 
@@ -29,9 +29,23 @@ def output(number: int) -> Output:
 
 
 SEEN = Comparison(
-    rows=900, missing=0, lost=0, gained=0, answered=900, shift_mean=0.01, shift_largest=0.2, shift_row=17, cut=0.5, crossed=0.01
+    rows=900,
+    missing=0,
+    lost=0,
+    gained=0,
+    answered=900,
+    shift_mean=0.01,
+    shift_largest=0.2,
+    shift_row=17,
+    cut=0.5,
+    crossed=0.01,
+    labelled=400,
+    losses=(
+        LossDifference(loss="brier", n=400, live=0.11, candidate=0.108, difference=-0.002, low=-0.0055, high=0.0015),
+        LossDifference(loss="log_loss", n=400, live=0.31, candidate=0.312, difference=0.002, low=-0.009, high=0.013),
+    ),
 )
-TABLE = BatchTable(name="nightly", environment="prod", team="delays", current=output(1))
+TABLE = BatchTable(name="nightly", environment="prod", team="delays", current=output(1), earlier=(output(3), output(4)))
 PLAN = TablePlan(
     id="nightly.t0001",
     table="nightly",

@@ -23,6 +23,8 @@ DONE = {
     "in-force": "Approved. The policy is in force from now on.",
     "experiment-started": "The experiment runs. The split of callers is checked first, then gains are shown.",
     "experiment-stopped": "Stopped. Everybody meets the control again; the report is made from the log within seconds.",
+    "table-switched": "Switched. Readers see the new answers; the old ones stay one step back.",
+    "table-back": "Done. Readers see the earlier answers again.",
     "aborted": "The release is aborted; the champion answers everyone.",
 }
 REASON_CHARS_MAX = 500

@@ -23,6 +23,7 @@ from leverframe.apps.console import (
     pages_policies,
     pages_promoting,
     pages_requirements,
+    pages_tables,
     pages_webhooks,
 )
 from leverframe.apps.console.door import Form, Page, Visit, check_origin, key_of, local_address, read_form, session_of
@@ -48,12 +49,13 @@ WITH_PAGES = (
     pages_lineage,
     pages_policies,
     pages_promoting,
+    pages_tables,
     pages_webhooks,
 )
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-WITH_FORMS = (actions, pages_experiments, pages_policies, pages_promoting, pages_requirements)
+WITH_FORMS = (actions, pages_experiments, pages_policies, pages_promoting, pages_requirements, pages_tables)
 
 
 class Console:

@@ -20,8 +20,8 @@ class Gain(msgspec.Struct, frozen=True, kw_only=True):
     stands: bool = False
 
 
-def gains_chart(gains: Sequence[Gain], effect: float, described: str) -> Markup:
-    """Each gain with its interval; to the right of zero is better, the dashed line is the gain that matters."""
+def gains_chart(gains: Sequence[Gain], effect: float, described: str, *, axis: str = "gain over the control: right is better") -> Markup:
+    """Each gain with its interval against zero; the dashed line is the gain that matters. ``axis`` says which side is better."""
     known = [gain for gain in gains if gain.gain is not None and gain.low is not None and gain.high is not None]
     if not known:
         return Markup('<p class="calm">No gain has an interval yet.</p>')
@@ -35,7 +35,7 @@ def gains_chart(gains: Sequence[Gain], effect: float, described: str) -> Markup:
 
     bottom = height - FOOT
     middle = LABEL + inner / 2
-    parts = [f'<text class="label" x="{middle}" y="{height - 6}" text-anchor="middle">gain over the control: right is better</text>']
+    parts = [f'<text class="label" x="{middle}" y="{height - 6}" text-anchor="middle">{escape(axis)}</text>']
     for tick in nice_ticks(-reach, reach):
         parts.append(f'<line class="grid" x1="{x(tick)}" x2="{x(tick)}" y1="4" y2="{bottom}"/>')
         parts.append(f'<text class="tick" x="{x(tick)}" y="{bottom + 15}" text-anchor="middle">{tick:g}</text>')
