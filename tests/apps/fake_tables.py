@@ -45,7 +45,7 @@ SEEN = Comparison(
         LossDifference(loss="log_loss", n=400, live=0.31, candidate=0.312, difference=0.002, low=-0.009, high=0.013),
     ),
 )
-TABLE = BatchTable(name="nightly", environment="prod", team="delays", current=output(1), earlier=(output(3), output(4)))
+TABLE = BatchTable(name="nightly", environment="prod", team="delays", current=output(1), earlier=(output(3),))
 PLAN = TablePlan(
     id="nightly.t0001",
     table="nightly",

@@ -18,6 +18,7 @@ from leverframe.apps.wiring import open_platform
 from leverframe.core.actor import Actor
 from leverframe.core.alert import Alert
 from leverframe.core.command import Command, Handles, Transaction
+from leverframe.core.descent import Descent
 from leverframe.core.feature import Expression, FeatureView
 from leverframe.core.feature_service import Entity, EntityKey
 from leverframe.core.model import ModelSpec, ModelVersion
@@ -156,6 +157,7 @@ RECORDS: tuple[tuple[str, str, Any], ...] = (
     ("model", f"{MARK}-model", fill(ModelSpec, name=f"{MARK}-model", team=MARK)),
     ("model_version", f"{MARK}-model/000001", fill(ModelVersion, model=f"{MARK}-model", number=1)),
     ("run", f"{MARK}-run", fill(RunRecord, id=f"{MARK}-run", team=MARK)),
+    ("descent", f"{VERSION}/{VERSION}", fill(Descent, child=VERSION)),
     ("reproduction", f"{VERSION}/1", fill(ReproductionRecord, version=VERSION, model=f"{MARK}-model")),
     ("registry", f"{MARK}-registry", fill(Registry, name=f"{MARK}-registry", team=MARK)),
     ("followed_version", f"{MARK}-registry/1", fill(Followed, registry=f"{MARK}-registry")),

@@ -21,7 +21,7 @@ def makers_of(parts: Parts, offered: Digest, stated: Iterable[str]) -> tuple[str
     said = {known_version(parts.ledger, name).name for name in stated}
     seen = {
         output.version
-        for table in parts.ledger.find(KIND_TABLE, BatchTable)
+        for table in parts.whole.ledger.find(KIND_TABLE, BatchTable)  # Whose table it was taken from does not matter here.
         for output in (table.current, *table.earlier)
         if output.digest == offered
     }
@@ -37,7 +37,7 @@ def made_from(parts: Parts, stated: Iterable[str], snapshots: Mapping[str, Diges
     """
     found = {MadeFrom(version=known_version(parts.ledger, name).name) for name in stated}
     for dataset, digest in snapshots.items():
-        snapshot = parts.ledger.get(KIND_SNAPSHOT, f"{dataset}/{digest}", Snapshot)
+        snapshot = parts.whole.ledger.get(KIND_SNAPSHOT, f"{dataset}/{digest}", Snapshot)
         for version in (snapshot.made_by or ()) if snapshot is not None else ():
             found.add(MadeFrom(version=version, how="rows", dataset=dataset))
     return tuple(sorted(found))

@@ -59,6 +59,11 @@ def _of_version(records: Records, id: str, body: Body) -> Teams:
     return records.teams("model", name.partition("@")[0]) if "@" in name else None
 
 
+def _child(records: Records, id: str, body: Body) -> Teams:
+    """What was made of another version is its own model's team's."""
+    return _of_version(records, id, {"version": body.get("child", "")})
+
+
 def _of_endpoint_name(records: Records, id: str, body: Body) -> Teams:
     """Of what names an endpoint, in this installation's environment where it says none; or a batch table."""
     name, environment = str(body.get("endpoint", "")), str(body.get("environment", records.environment))
@@ -117,6 +122,7 @@ OWNERS: Mapping[str, Owner] = {
     "erasure": Owner(teams=_of_dataset),
     "erasure-due": Owner(teams=_of("erasure", "id")),
     "doomed-blob": Owner(teams=_all, inside=True),
+    "collected-blob": Owner(teams=_all, inside=True),
     "source": Owner(teams=_field("team")),
     "source-mark": Owner(teams=_of_dataset),
     "fetch": Owner(teams=_of_dataset),
@@ -135,6 +141,7 @@ OWNERS: Mapping[str, Owner] = {
     "model": Owner(teams=_field("team")),
     "model_version": Owner(teams=_of("model", "model")),
     "run": Owner(teams=_field("team")),
+    "descent": Owner(teams=_child),
     "reproduction": Owner(teams=_of("model", "model")),
     "registry": Owner(teams=_field("team")),
     "followed_version": Owner(teams=_of("registry", "registry")),

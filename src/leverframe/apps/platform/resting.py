@@ -15,6 +15,7 @@ ANCESTORS_MAX = 200
 
 def resting_words(parts: Parts, release: Release) -> tuple[str, ...]:
     """By lineage: what would go back with ``release`` now, or, once it was taken back, what went or was flagged on its account."""
+    parts = parts.whole  # What goes back with it may be another team's; its name and state are told.
     if release.active or release.state == "completed":
         return tuple(
             f"{each.release.id} ({each.release.candidate}), {each.how}: "
@@ -33,6 +34,7 @@ def resting_words(parts: Parts, release: Release) -> tuple[str, ...]:
 
 def descending_words(parts: Parts, plan: ReleasePlan) -> tuple[str, ...]:
     """Who answers today with a version made from the plan's candidate: released before it, so none of them goes back with it."""
+    parts = parts.whole
     found = descendants(parts.ledger, plan.candidate.version)
     live = [(each.name, each.live.version) for each in (parts.ledger.find(KIND_ENDPOINT, Endpoint) if found else []) if each.live]
     return tuple(
@@ -44,6 +46,7 @@ def descending_words(parts: Parts, plan: ReleasePlan) -> tuple[str, ...]:
 
 def ancestry_words(parts: Parts, plan: ReleasePlan) -> tuple[str, ...]:
     """What the candidate was made from: which releases it goes back with, and which were taken back already."""
+    parts = parts.whole
     named = _ancestors(parts, plan.candidate.version)
     if not named:
         return ()
