@@ -24,6 +24,9 @@ from leverframe.core.schema import InputColumn, RequestField, Signature
 from leverframe.core.segment import DATA_OFFSET, unpack_header
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.policy import Policy
+from leverframe.monitoring.compaction import compact
+from leverframe.monitoring.log_archive import LogArchive
+from leverframe.monitoring.log_reader import Position, WorkerPosition
 from leverframe.release.records import KIND_MODEL
 from leverframe.serving.log_segments import SegmentLog
 
@@ -67,7 +70,7 @@ class Bench:
         self.folder = home / "log"
         self.writers = [SegmentLog(self.folder, name, self.rig.clock, segment_bytes=1 << 18) for name in ("gw-0", "gw-1")]
         self.written = 0
-        settings = SimpleNamespace(environment=ENV, log_folder=self.folder, home=home)
+        settings = SimpleNamespace(environment=ENV, log_folder=self.folder, log_archive=home / "log-archive", home=home)
         self.parts = SimpleNamespace(
             ledger=self.rig.journal,
             clock=self.rig.clock,
@@ -152,6 +155,15 @@ def test_from_plan_to_a_report_that_anybody_can_compute_again(bench: Bench):
     bench.close()
     assert bench.experiments.report(id, again=True).same is True, "what came later, or a segment that was sealed, changed the report"
     assert bench.experiments.report(id, again=False).same is None
+    everything = Position(workers={name: WorkerPosition(number=999) for name in ("gw-0", "gw-1")})
+    archive = LogArchive(bench.parts.settings.log_archive)
+    done = compact(bench.folder, archive, read_until=everything, sealed_before_us=2**62)
+    assert done.segments >= 2
+    assert not list(bench.folder.glob("*.sealed"))
+    assert bench.experiments.report(id, again=True).same is True, "what became Parquet does not give the report's bytes"
+    archived = next(path for _, path in archive.files())
+    archived.unlink()
+    assert bench.experiments.report(id, again=True).same is False, "the control: without a file of it"
 
 
 @pytest.mark.parametrize("damage", ["a rewritten answer", "a flipped bit", "a lost segment"])

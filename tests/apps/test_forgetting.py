@@ -23,6 +23,7 @@ from leverframe.core.feature import Aggregate, Expression, FeatureView
 from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord
 from leverframe.features.declared.bindings import binding
 from leverframe.features.online.online import entity_keys
+from leverframe.monitoring.log_archive import LogArchive
 from leverframe.monitoring.log_reader import LogReader
 from leverframe.training.commands import KIND_MODEL_VERSION
 from leverframe.training.runs import KIND_RUN, RunRecord
@@ -157,11 +158,15 @@ def test_the_prediction_log_names_nobody_and_still_adds_up(trained: Platform) ->
     label = LabelRecord(id="", endpoint="flight-delay", label=1.0, known_at_us=5_000, entities=about, asked_at_us=2_000)
     write_segment(folder, "gw-0", 1, [*records, label], sealed=True)
     write_segment(folder, "gw-1", 1, [logged(3, plane)], sealed=False, room=4096)
+    archive = LogArchive(trained.parts.settings.log_archive)
+    archive.put("gw-2-00000001", [(logged(4, plane), 700), (logged(5, "N00000"), 900)], sealed_at_us=1, used=900)
     before = LogReader(folder)
     first = drained(before)
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     done = trained.erasing.record(forget_plane(trained, plane))
-    assert done.predictions == 4
+    assert done.predictions == 5
+    asked, other = archive.read("gw-2-00000001", 900)
+    assert (asked.entities["tailnum"] in (plane, ""), other.entities["tailnum"]) == (False, "N00000"), "the archive still names her"
     assert not any(plane.encode() in path.read_bytes() for path in folder.iterdir())
     assert {path.name: path.stat().st_size for path in folder.iterdir()} == sizes
     assert drained(before) == [], "a reader's place was lost"

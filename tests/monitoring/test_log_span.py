@@ -8,6 +8,7 @@ from leverframe.core.errors import Integrity, LimitExceeded
 from leverframe.core.prediction import FRAME, PredictionRecord
 from leverframe.core.segment import DATA_OFFSET
 from leverframe.monitoring import log_span
+from leverframe.monitoring.log_archive import LogArchive
 from leverframe.monitoring.log_span import ends, newest, read_span
 from leverframe.serving.log_segments import SegmentLog
 
@@ -48,15 +49,15 @@ def ids(records) -> list[str]:
 def test_a_span_is_the_same_while_the_log_grows_and_after_it_was_sealed(log):
     folder, writers = log
     upto = ends(folder)
-    before = ids(read_span(folder, upto))
+    before = ids(read_span(folder, LogArchive(folder / "archive"), upto))
     assert sorted(before) == sorted(f"q{n}" for n in range(30))
     for number in range(30, 60):
         writers[0].answer(answer(number))
-    assert ids(read_span(folder, upto)) == before
+    assert ids(read_span(folder, LogArchive(folder / "archive"), upto)) == before
     while writers:
         writers.pop().close()
-    assert ids(read_span(folder, upto)) == before
-    assert len(ids(read_span(folder, ends(folder)))) == 60
+    assert ids(read_span(folder, LogArchive(folder / "archive"), upto)) == before
+    assert len(ids(read_span(folder, LogArchive(folder / "archive"), ends(folder)))) == 60
 
 
 @pytest.mark.parametrize("damage", ["bytes", "gone", "cut"])
@@ -73,24 +74,24 @@ def test_damage_is_refused(log, damage):
             data[DATA_OFFSET + FRAME.size + 40] ^= 1
         middle.write_bytes(data if damage == "bytes" else data[:-100])
     with pytest.raises(Integrity):
-        list(read_span(folder, upto))
+        list(read_span(folder, LogArchive(folder / "archive"), upto))
 
 
 def test_old_segments_that_are_gone_are_no_matter_and_those_before_the_start_are_not_opened(log):
     folder, _ = log
     upto = ends(folder)
     first = min(folder.glob("a-*.sealed"))
-    whole = len(ids(read_span(folder, upto)))
+    whole = len(ids(read_span(folder, LogArchive(folder / "archive"), upto)))
     first.unlink()
-    assert 0 < len(ids(read_span(folder, upto))) < whole
-    assert len(ids(read_span(folder, upto, from_us=CLOCK.now_us() + 1))) < whole
+    assert 0 < len(ids(read_span(folder, LogArchive(folder / "archive"), upto))) < whole
+    assert len(ids(read_span(folder, LogArchive(folder / "archive"), upto, from_us=CLOCK.now_us() + 1))) < whole
 
 
 def test_there_is_a_bound(log, monkeypatch):
     folder, _ = log
     monkeypatch.setattr(log_span, "SPAN_BYTES_MAX", 10_000)
     with pytest.raises(LimitExceeded):
-        list(read_span(folder, ends(folder)))
+        list(read_span(folder, LogArchive(folder / "archive"), ends(folder)))
 
 
 def test_the_newest_segments_are_enough_for_an_estimate(log):

@@ -117,14 +117,28 @@ def journal(clock: ManualClock) -> MemoryJournal:
 
 
 def write_segment(
-    folder: Path, worker: str, number: int, records: Sequence[LogRecord], *, before: Counts = NOTHING, sealed: bool = True, room: int = 0
+    folder: Path,
+    worker: str,
+    number: int,
+    records: Sequence[LogRecord],
+    *,
+    before: Counts = NOTHING,
+    sealed: bool = True,
+    room: int = 0,
+    sealed_at_us: int = 1,
 ) -> tuple[Path, Counts]:
     """A segment file as a gateway leaves it; returns its path and the counts in its header."""
     served = sum(map(is_served, records))
     counts = before.plus(Counts(served=served, logged=served, labels_logged=sum(isinstance(r, LabelRecord) for r in records)))
     frames = b"".join(map(encode_frame, records))
     header = SegmentHeader(
-        worker=worker, number=number, opened_at_us=1, sealed_at_us=int(sealed), used=DATA_OFFSET + len(frames), before=before, counts=counts
+        worker=worker,
+        number=number,
+        opened_at_us=1,
+        sealed_at_us=sealed_at_us if sealed else 0,
+        used=DATA_OFFSET + len(frames),
+        before=before,
+        counts=counts,
     )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / segment_name(worker, number, sealed=sealed)

@@ -1,14 +1,16 @@
-"""What the worker does for data: carries out deletions of persons, lets old snapshots go, thins streams', deletes bytes nobody names."""
+"""What the worker does for data: deletes persons, lets old snapshots go, thins streams', compacts the log, deletes bytes nobody names."""
 
 import logging
 import time
 from collections.abc import Callable
 
+from leverframe.apps.log_compaction import LogCompaction
 from leverframe.apps.platform.erasing import Erasing
 from leverframe.apps.platform.keeping import Keeping
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.thinning import Thinning
 from leverframe.core.clock import HOUR_US, SECOND_US
+from leverframe.monitoring.log_reader import Position
 
 RETENTION_EVERY_S = 600.0
 LOOK_EVERY_S = 1.0
@@ -23,10 +25,22 @@ class DataLoop:
 
     Snapshots are let go by their age, and bytes that are gone do not come back when a clock does. So a clock has to run evenly for
     ``RETENTION_EVERY_S`` before anything is let go by it.
+
+    Parameters
+    ----------
+    left_behind: up to where nobody reads the prediction log any more (None: not known).
     """
 
-    def __init__(self, parts: Parts, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        *,
+        left_behind: Callable[[], Position | None] = lambda: None,
+    ) -> None:
         self._erasing, self._keeping, self._thinning = Erasing(parts), Keeping(parts), Thinning(parts)
+        # In the same loop as deletions, so that no segment becomes a file while a person is looked for in both.
+        self._compaction = LogCompaction(parts, left_behind)
         self._clock, self._monotonic_s = parts.clock, monotonic_s
         self._retained_s = monotonic_s()
         self._seen: tuple[int, float] | None = None
@@ -38,9 +52,10 @@ class DataLoop:
         if self._jumped(now_s):
             self._retained_s = now_s
         if now_s - self._retained_s >= RETENTION_EVERY_S:
+            self._retained_s = now_s
             self._keeping.apply_all()
             self._thinning.apply_all()
-            self._retained_s = now_s
+            self._compaction.run()
         self._keeping.collect()
 
     def _jumped(self, now_s: float) -> bool:

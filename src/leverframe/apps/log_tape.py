@@ -51,7 +51,7 @@ class LogTape:
     def since(self, since: int) -> Iterator[tuple[int, LogRecord]]:
         """Records after position ``since`` (0: from the start), each with its own position."""
         if self._reader is None or since < self._first:
-            self._reader, self._first, self._records = LogReader(self._folder, self._start()), 0, []
+            self._reader, self._first, self._records = LogReader(self._folder, self.start()), 0, []
         del self._records[: since - self._first]
         self._first = since
         for _ in range(POLLS_PER_LOOK_MAX):
@@ -75,10 +75,11 @@ class LogTape:
         fresh.write_bytes(msgspec.json.encode([Mark(generation=g, position=p) for g, p in self._marks.items()]))
         fresh.replace(self._file)
 
-    def _start(self) -> Position | None:
-        needed = self._needed()
-        safe = [generation for generation in self._marks if needed is None or generation < needed]
-        return self._marks[max(safe)] if safe else None
+    def start(self) -> Position | None:
+        """Where a reader that starts over begins, and before which nothing is needed any more; None: at the beginning of the log."""
+        needed, marks = self._needed(), dict(self._marks)
+        safe = [generation for generation in marks if needed is None or generation < needed]
+        return marks[max(safe)] if safe else None
 
 
 def _read(file: Path) -> dict[int, Position]:

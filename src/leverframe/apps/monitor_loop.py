@@ -26,7 +26,7 @@ from leverframe.features.commands import KIND_VIEW
 from leverframe.governance.bundles import Bundle, open_bundle
 from leverframe.monitoring.budget import AlarmBudget
 from leverframe.monitoring.evidence import Evidence, RefusedFile, RouteChange
-from leverframe.monitoring.log_reader import LogReader
+from leverframe.monitoring.log_reader import LogReader, Position
 from leverframe.monitoring.monitor import Monitor, Watch
 from leverframe.monitoring.origins import Origins, disabled_columns, origins
 from leverframe.monitoring.windows import Shape
@@ -63,6 +63,11 @@ class MonitorLoop:
         self._reported_s = 0.0
         self._report_due = False
         self._specs: dict[str, ModelSpec] = {}
+
+    @property
+    def position(self) -> Position:
+        """How far the log was read."""
+        return self._reader.position
 
     def look(self) -> None:
         """Tick when it is time, and publish the report a moment later, once for many ticks."""

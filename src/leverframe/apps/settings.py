@@ -120,6 +120,11 @@ class Settings(BaseSettings):
         return self.home / "log"
 
     @property
+    def log_archive(self) -> Path:
+        """What of the prediction log is no segment any more, as Parquet."""
+        return self.home / "log-archive"
+
+    @property
     def outbox_file(self) -> Path:
         """What waits to be sent to other people's servers."""
         return self.home / "outbox.db"

@@ -33,6 +33,7 @@ from leverframe.apps.settings import Settings
 from leverframe.apps.training_workflow import TrainingWorkflow
 from leverframe.apps.wiring import open_parts
 from leverframe.core.errors import Conflict, LeverframeError
+from leverframe.monitoring.log_reader import Position, earlier
 from leverframe.release.control.controller import Controller
 from leverframe.release.records import KIND_RELEASE, Release
 
@@ -71,6 +72,11 @@ class LookLoop:
             self._await_gateway(table.generation)
         self._monitor.look()
         self._look.set(now_us)
+
+    def left_behind(self) -> Position | None:
+        """Up to where the log is read by releases and by the monitor, and is not read again; None: nobody knows yet."""
+        safe = self._tape.start()
+        return earlier(safe, self._monitor.position) if safe is not None else None
 
     def _tell(self) -> None:
         """Leave what this look saw where the control API reads it, at most once a second: an account, nothing is decided by it."""
@@ -112,14 +118,15 @@ class Worker:
         """Work until :meth:`stop`."""
         sample = ParitySample()
         pause_s = self._settings.look_interval_ms / 1000
+        looks = LookLoop(self._parts, sample)
         loops: list[tuple[str, Callable[[], None], float]] = [
-            ("look", LookLoop(self._parts, sample).look, pause_s),
+            ("look", looks.look, pause_s),
             ("experiments", ExperimentLoop(self._parts).look, pause_s),
             ("parity", ParityCheck(self._parts, sample).look, PARITY_LOOK_S),
             ("checkpoint", self._checkpoints().look, CHECKPOINT_EVERY_S),
             ("registries", RegistryLoop(self._parts).look, self._settings.registry_interval_s),
             ("egress", EgressLoop(self._parts).look, EGRESS_PAUSE_S),
-            ("data", DataLoop(self._parts).look, LOOK_EVERY_S),
+            ("data", DataLoop(self._parts, left_behind=looks.left_behind).look, LOOK_EVERY_S),
         ]
         threads = [threading.Thread(target=self._repeat, args=loop, name=loop[0], daemon=True) for loop in loops]
         for thread in threads:

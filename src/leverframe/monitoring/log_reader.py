@@ -52,6 +52,14 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     workers: dict[str, WorkerPosition] = {}
 
 
+def earlier(one: Position, other: Position) -> Position:
+    """Up to where two readers are both past: of each worker that both have read, the place that comes first."""
+    both = one.workers.keys() & other.workers.keys()
+    return Position(
+        workers={worker: min(one.workers[worker], other.workers[worker], key=lambda at: (at.number, at.offset)) for worker in both}
+    )
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Something in the log that is not as it should be; ``records`` is how many answers it concerns, as far as one can tell."""
 

@@ -2,7 +2,7 @@
 
 A record keeps its length, its place, its answer and its checksum, so that counts still add up, readers keep their positions, and what was
 computed from the log can be computed again. A sealed segment is written aside and renamed; in an open one the frame is overwritten, which
-its writer never looks back at. Segments with damaged frames are done up to the damage.
+its writer never looks back at. Segments with damaged frames are done up to the damage. Files of the archive are written anew.
 """
 
 import os
@@ -17,6 +17,7 @@ from leverframe.core.errors import Integrity, InvalidInput, Unavailable
 from leverframe.core.prediction import LogRecord, PredictionRecord, decode_frames, encode_frame
 from leverframe.core.segment import DATA_OFFSET, parse_segment_name, unpack_header
 from leverframe.governance.durable_files import write_durably
+from leverframe.monitoring.log_archive import LogArchive
 
 _MISSING = struct.pack("<d", float("nan"))
 
@@ -24,8 +25,8 @@ Whose = Callable[[str, str], bool]
 """Whether the value of an entity field (its name, its text) names the person."""
 
 
-def redact(folder: Path, whose: Whose, token: str) -> int:
-    """Overwrite every record of ``folder`` that names the person; doing it again changes nothing. How many there were.
+def redact(folder: Path, archive: LogArchive, whose: Whose, token: str) -> int:
+    """Overwrite every record of ``folder`` and ``archive`` that names the person; doing it again changes nothing. How many there were.
 
     Parameters
     ----------
@@ -33,9 +34,26 @@ def redact(folder: Path, whose: Whose, token: str) -> int:
 
     Raises
     ------
-    Unavailable: a segment cannot be written.
+    Unavailable: a segment cannot be written.    Integrity: a file of the archive cannot be read.
     """
-    return sum(_segment(path, whose, token) for path in sorted(folder.iterdir()) if _is_segment(path)) if folder.is_dir() else 0
+    # A segment that became files just now is looked for there afterwards.
+    live = sum(_segment(path, whose, token) for path in sorted(folder.iterdir()) if _is_segment(path)) if folder.is_dir() else 0
+    return live + sum(_archived(archive, segment, path, whose, token) for segment, path in archive.files())
+
+
+def _archived(archive: LogArchive, segment: str, path: Path, whose: Whose, token: str) -> int:
+    if not path.exists():
+        return 0  # Somebody let that hour go.
+    placed = archive.placed(path)
+    changed = 0
+    for index, (record, end) in enumerate(placed):
+        fields = [field for field, text in record.entities.items() if whose(field, text)]
+        if fields:
+            placed[index] = nobody(record, fields, token), end
+            changed += 1
+    if changed:
+        archive.write(path, segment, placed)
+    return changed
 
 
 def _is_segment(path: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from leverframe.core.errors import Integrity, LimitExceeded
 from leverframe.core.prediction import LogRecord, decode_frames
 from leverframe.core.segment import DATA_OFFSET, SegmentHeader, SegmentName, parse_segment_name, segment_name, unpack_header
+from leverframe.monitoring.log_archive import LogArchive
 from leverframe.monitoring.log_reader import Position, WorkerPosition
 
 SPAN_BYTES_MAX = 8 << 30
@@ -27,8 +28,8 @@ def ends(folder: Path) -> Position:
     return Position(workers=workers)
 
 
-def read_span(folder: Path, upto: Position, *, from_us: int = 0) -> Iterator[LogRecord]:
-    """Every record up to ``upto``, worker by worker, each in the order it was written.
+def read_span(folder: Path, archive: LogArchive, upto: Position, *, from_us: int = 0) -> Iterator[LogRecord]:
+    """Every record up to ``upto``, worker by worker, each in the order it was written; what is no segment any more, from the archive.
 
     Parameters
     ----------
@@ -40,22 +41,31 @@ def read_span(folder: Path, upto: Position, *, from_us: int = 0) -> Iterator[Log
     """
     left = SPAN_BYTES_MAX
     held = _segments(folder)
+    archived: dict[str, dict[int, str]] = {}
+    for stem, name in archive.names().items():
+        archived.setdefault(name.worker, {})[name.number] = stem
     for worker, end in sorted(upto.workers.items()):
-        names = held.get(worker, {})
-        kept = [number for number in names if number <= end.number]
+        names, stems = held.get(worker, {}), archived.get(worker, {})
         # Older segments may have been let go of; between the oldest that is there and the end none may be missing.
+        kept = [number for number in (*names, *stems) if number <= end.number]
         first = min(kept, default=end.number if end.offset > DATA_OFFSET else end.number + 1)
         for number in range(first, end.number + 1):
-            if number not in names:
+            last = number == end.number
+            if number in names:
+                header = _header(folder, names[number])
+                sealed_at_us, used = header.sealed_at_us, header.used
+            elif number in stems:
+                entry = archive.entry(stems[number])
+                sealed_at_us, used = entry.sealed_at_us, entry.used
+            else:
                 raise Integrity("a segment of the prediction log is gone", where=segment_name(worker, number, sealed=True))
-            header = _header(folder, names[number])
-            stop = end.offset if number == end.number else header.used
-            if number < end.number and header.sealed_at_us and header.sealed_at_us < from_us:
+            stop = end.offset if last else used
+            if not last and sealed_at_us and sealed_at_us < from_us:
                 continue
             left -= stop - DATA_OFFSET
             if left < 0:
                 raise LimitExceeded("more of the prediction log than is read at once", where=worker, expected=f"{SPAN_BYTES_MAX:,} bytes")
-            yield from _records(folder, names[number], stop)
+            yield from _records(folder, names[number], stop) if number in names else archive.read(stems[number], stop)
 
 
 def newest(folder: Path, bytes_max: int) -> Iterator[LogRecord]:

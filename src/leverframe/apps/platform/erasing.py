@@ -35,6 +35,7 @@ from leverframe.data.snapshots.snapshots import parquet_bytes, read_snapshot
 from leverframe.features.commands import KIND_VIEW
 from leverframe.features.materialization.recompute import recompute
 from leverframe.features.online.online import entity_key
+from leverframe.monitoring.log_archive import LogArchive
 from leverframe.monitoring.log_redaction import redact
 
 PARTS_A_COMMAND_MAX = 4_000
@@ -119,7 +120,8 @@ class Erasing:
         person = Person(asked.subject, columns, self._parts.pseudonyms)
         fields = {column.name for column in columns} & entity_fields(self._parts)
         whose = lru_cache(maxsize=TEXTS_KEPT)(lambda field, text: field in fields and person.named_by(field, text))
-        return redact(self._parts.settings.log_folder, whose, asked.id) if fields else 0
+        settings = self._parts.settings
+        return redact(settings.log_folder, LogArchive(settings.log_archive), whose, asked.id) if fields else 0
 
     def _one_dataset(self, asked: ErasureRecord, contract: Contract, person: Person) -> tuple[int, int]:
         """Rewrite one dataset; how many values went from the online store, and how many came again."""

@@ -7,6 +7,7 @@ from leverframe.apps.platform.views.experiments import ReportView
 from leverframe.core.digest import Digest, canonical_json, digest_bytes
 from leverframe.core.errors import Integrity, LeverframeError, NotFound
 from leverframe.monitoring.label_match import LabelMatcher
+from leverframe.monitoring.log_archive import LogArchive
 from leverframe.monitoring.log_reader import Position, WorkerPosition
 from leverframe.monitoring.log_span import ends, read_span
 from leverframe.release.experiments.plan import KIND_EXPERIMENT_PLAN, ExperimentPlan
@@ -53,7 +54,8 @@ class ExperimentReports:
 
     def _from_log(self, plan: ExperimentPlan, experiment: Experiment, upto: Position) -> Report:
         span = tuple(SpanEnd(worker=worker, number=end.number, offset=end.offset) for worker, end in sorted(upto.workers.items()))
-        records = read_span(self._parts.settings.log_folder, upto, from_us=experiment.started_us)
+        settings = self._parts.settings
+        records = read_span(settings.log_folder, LogArchive(settings.log_archive), upto, from_us=experiment.started_us)
         return final_report(plan, experiment, records, span, LabelMatcher().match)
 
     def _compare(self, plan: ExperimentPlan, experiment: Experiment, filed: Report, data: bytes) -> tuple[bool, str]:
