@@ -457,6 +457,20 @@ class FakeOperating:
         return (views.TenantQuotaView(tenant="acme", quota=quota, reason="a share for everyone", by="ana", at_us=records.NOW_US),)
 
 
+class FakeObjectives:
+    def __init__(self, calls: Calls, access: FakeAccess) -> None:
+        self._calls, self._access = calls, access
+
+    def objectives(self, endpoint: str) -> views.ObjectivesView:
+        if endpoint != "flight-delay":
+            raise NotFound("no such endpoint", where=endpoint)
+        return records.OBJECTIVES
+
+    def set_objectives(self, actor: Actor, endpoint: str, wanted: views.ObjectivesRequest, *, key: str) -> views.ObjectivesView:
+        self._calls.write(self._access, actor, "Monitoring.SetObjectives", key, endpoint, wanted)
+        return self.objectives(endpoint)
+
+
 class FakeMonitoring:
     def monitor(self, endpoint: str) -> views.MonitorView:
         if endpoint != "flight-delay":
@@ -575,6 +589,7 @@ class FakePlatform:
         self.rollouts = self.watching = FakeRollouts(self.calls, access)
         self.serving = FakeServing()
         self.monitoring = FakeMonitoring()
+        self.objectives = FakeObjectives(self.calls, access)
         self.audit = FakeAudit()
         self.policies = FakePolicies(self.calls, access)
 

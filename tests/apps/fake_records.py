@@ -345,6 +345,18 @@ def endpoint_view(**changes: object) -> views.EndpointView:
     )
 
 
+OBJECTIVES = views.ObjectivesView(
+    endpoint="flight-delay",
+    availability=0.9995,
+    latency_target=0.99,
+    latency_ms=50,
+    counted_ms=51.2,
+    declared=True,
+    reason="what the booking page was promised",
+    by="ana",
+    at_us=NOW_US,
+    left={"availability": 0.62, "latency": -0.1},
+)
 ALERT = Alert(
     id="alert-1",
     group="feed:weather",

@@ -10,7 +10,15 @@ from tests.apps.in_process import client_of
 import leverframe as lf
 from leverframe.apps.client import Client
 from leverframe.apps.gateway_view.client import datatype_of
-from leverframe.apps.platform.views import FallbackRequest, LimitsRequest, MaterializeRequest, PlanRequest, QuotaRequest, TrainRequest
+from leverframe.apps.platform.views import (
+    FallbackRequest,
+    LimitsRequest,
+    MaterializeRequest,
+    ObjectivesRequest,
+    PlanRequest,
+    QuotaRequest,
+    TrainRequest,
+)
 from leverframe.apps.transport import ATTEMPTS_MAX, WireError, error_from
 from leverframe.core import errors
 
@@ -72,6 +80,7 @@ def test_writes_reach_the_platform_with_the_arguments_given(client, platform):
     client.operating.fallback("prod", "flight-delay", value=0.2, last_good=True, reason="feed")
     client.operating.limits("prod", "flight-delay", deadline_ms=50, reason="page")
     client.operating.set_quota("acme", 5.0, reason="noisy")
+    client.monitoring.set_objectives("flight-delay", availability=0.9995, reason="promised")
     client.access.issue("bo", ["approver"], ["flights"], days=30)
     client.access.revoke("tok-1")
     assert [(action, arguments) for action, _, _, arguments in platform.calls.made] == [
@@ -89,6 +98,7 @@ def test_writes_reach_the_platform_with_the_arguments_given(client, platform):
         ("Release.Operate", ("prod", "flight-delay", FallbackRequest(value=0.2, last_good=True, reason="feed"))),
         ("Release.Operate", ("prod", "flight-delay", LimitsRequest(deadline_ms=50, reason="page"))),
         ("Tenants.SetQuota", ("acme", QuotaRequest(per_second=5.0, reason="noisy"))),
+        ("Monitoring.SetObjectives", ("flight-delay", ObjectivesRequest(availability=0.9995, reason="promised"))),
         ("Tokens.Issue", ("bo", ("approver",), ("flights",), 30)),
         ("Tokens.Revoke", ("tok-1",)),
     ]

@@ -74,6 +74,7 @@ ENGINEER = READS | {
     "Experiment.Plan",
     "Experiment.Start",
     "Experiment.Stop",
+    "Monitoring.SetObjectives",
     "Table.Write",
     "Serving.Score",
 }
@@ -84,6 +85,7 @@ MATRIX = {
     "operator": READS
     | {"Serving.Score", "Audit.Read", "Release.Rollback", "Release.Operate", "Release.Apply", "Monitoring.Alert", "Monitoring.Incident"}
     | {"Experiment.Stop"}
+    | {"Monitoring.SetObjectives"}
     | {"Data.Forget", "Features.Forget", "Webhooks.Read", "Webhooks.Manage", "Registries.Manage"},
     "auditor": READS | {"Audit.Read", "Tokens.Read", "Release.Review"},
     "service": READS | {"Data.Ingest", "Serving.Score", "Table.Write"},

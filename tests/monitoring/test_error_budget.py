@@ -12,18 +12,20 @@ from leverframe.governance.policy import Policy
 from leverframe.monitoring.error_budget import (
     HANDLERS,
     KIND_ERROR_BUDGET,
-    LATENCY_CELL,
     PERIOD_US,
     ErrorBudget,
     RecordErrorBudget,
     error_budget,
     worth_recording,
 )
+from leverframe.monitoring.objectives import Objectives
 from leverframe.monitoring.windows import LATENCY_EDGES_US, TALLIES, Window
 
 SHAPE = shape(days=2)
 NOW_HOUR = 400_000
 NOW_US = NOW_HOUR * HOUR_US
+USUAL = Objectives(endpoint=ENDPOINT)
+LATENCY_CELL = USUAL.latency_cell
 
 
 def hour(*, requests: int = 0, errors: int = 0, fallbacks: int = 0, refused: int = 0, slow: int = 0) -> Window:
@@ -37,7 +39,7 @@ def hour(*, requests: int = 0, errors: int = 0, fallbacks: int = 0, refused: int
 
 
 def left(*hours: tuple[int, Window]) -> float:
-    return error_budget(ENDPOINT, hours, NOW_US).left
+    return error_budget(USUAL, hours, NOW_US).left
 
 
 def test_the_share_that_is_left() -> None:
@@ -73,9 +75,22 @@ def test_it_is_written_down_when_it_moved_or_was_spent() -> None:
     assert seen == [False, True, False, True, True, False, True]
 
 
+def test_the_owner_s_targets_are_what_it_is_held_against() -> None:
+    hours = [(NOW_HOUR - 1, hour(requests=10_000, errors=5, slow=50))]
+    lax, strict = Objectives(endpoint=ENDPOINT, availability=0.99), Objectives(endpoint=ENDPOINT, availability=0.9999)
+    assert error_budget(USUAL, hours, NOW_US).left == pytest.approx(0.5)
+    assert {spent.name: spent.left for spent in error_budget(lax, hours, NOW_US).objectives} == pytest.approx(
+        {"availability": 0.95, "latency": 0.5}
+    )
+    assert error_budget(strict, hours, NOW_US).left == pytest.approx(-4.0)
+    quick = error_budget(Objectives(endpoint=ENDPOINT, latency_ms=50), hours, NOW_US)
+    assert quick.left == pytest.approx(-99.0), "answers of 51 to 102 ms are slow where 50 ms were promised"
+    assert worth_recording(error_budget(USUAL, [], NOW_US), error_budget(lax, [], NOW_US)), "a new target is not written down"
+
+
 def test_only_the_platform_counts() -> None:
     journal = MemoryJournal(ManualClock(0), Policy(), HANDLERS)
-    budget = error_budget(ENDPOINT, [(NOW_HOUR - 1, hour(requests=1_000, errors=100))], NOW_US)
+    budget = error_budget(USUAL, [(NOW_HOUR - 1, hour(requests=1_000, errors=100))], NOW_US)
     for roles in (("admin",), ("operator",), ("engineer",), ("service",)):
         with pytest.raises(Forbidden):
             journal.write(Actor(subject="x", roles=roles, teams=("*",)), RecordErrorBudget(budget=budget), key="k")

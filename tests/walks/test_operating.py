@@ -18,7 +18,7 @@ from tests.conftest import free_port
 from tests.whole_program import ENDPOINT, SPEC, TEAM, WholeProgram, copy_home, open_in_process
 
 from leverframe.apps.settings import Settings
-from leverframe.core.errors import Forbidden, InvalidInput
+from leverframe.core.errors import Forbidden, InvalidInput, NotFound
 from leverframe.core.model import GOLDEN, MODEL_LIGHTGBM, MODEL_ONNX, SIGNATURE, Golden, ModelVersion
 from leverframe.core.route import Condition, Rule
 from leverframe.core.schema import Signature
@@ -91,6 +91,18 @@ def test_who_may_not_sets_nothing(running: WholeProgram) -> None:
     with pytest.raises(Forbidden):
         running.person("ben").operating.limits(*AT, deadline_ms=5, reason="not an operator")
     assert running.person("ana").operating.quotas() == ()
+
+
+def test_an_owner_sets_what_the_endpoint_promises(running: WholeProgram) -> None:
+    usual = running.person("ben").monitoring.objectives(ENDPOINT)
+    assert (usual.availability, usual.latency_ms, usual.declared) == (0.999, 100, False)
+    said = running.person("ana").monitoring.set_objectives(ENDPOINT, availability=0.9995, latency_ms=50, reason="the booking page")
+    assert (said.availability, said.latency_target, said.latency_ms, said.counted_ms, said.by) == (0.9995, 0.99, 50, 51.2, "ana")
+    assert running.person("ben").monitoring.objectives(ENDPOINT) == said
+    with pytest.raises(NotFound):
+        running.person("ana").monitoring.set_objectives("no-such", availability=0.9, reason="x")
+    with pytest.raises(InvalidInput, match="a share from"):
+        running.person("ana").monitoring.set_objectives(ENDPOINT, availability=1.0, reason="x")
 
 
 # One installation of its own for what changes its route ----------------------------------------------------------------

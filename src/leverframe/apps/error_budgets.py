@@ -33,7 +33,7 @@ class ErrorBudgets:
         for watch in watches:
             versions = self._windows.versions(watch.endpoint)
             hours = [pair for version in versions for pair in self._windows.hours(watch.endpoint, version).items()]
-            budget = error_budget(watch.endpoint, hours, now_us)
+            budget = error_budget(watch.objectives, hours, now_us)
             if worth_recording(self._journal.get(KIND_ERROR_BUDGET, watch.endpoint, ErrorBudget), budget):
                 key = f"error-budget/{watch.endpoint}/{now_us}"
                 self._journal.write(PLATFORM, RecordErrorBudget(budget=budget, owning_team=watch.team), key=key)

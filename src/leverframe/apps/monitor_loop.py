@@ -28,6 +28,7 @@ from leverframe.monitoring.budget import AlarmBudget
 from leverframe.monitoring.evidence import Evidence, RefusedFile, RouteChange
 from leverframe.monitoring.log_reader import LogReader, Position
 from leverframe.monitoring.monitor import Monitor, Watch
+from leverframe.monitoring.objectives import KIND_OBJECTIVES, Objectives
 from leverframe.monitoring.origins import Origins, disabled_columns, origins
 from leverframe.monitoring.windows import Shape
 from leverframe.release.evidence.traffic import TrafficMeter
@@ -88,6 +89,8 @@ class MonitorLoop:
         """Fold what is new; False when more is left than one look may read: a tick on half a log sees alarms in what is missing."""
         deadline = time.monotonic() + CATCH_UP_S_MAX
         self._behind = True
+        for promised in self._parts.ledger.find(KIND_OBJECTIVES, Objectives):
+            self._monitor.windows.slow_beyond(promised.endpoint, promised.counted_us)
         while self._behind and time.monotonic() < deadline:
             batch = self._reader.poll()
             self._monitor.windows.fold(batch)
@@ -121,6 +124,7 @@ class MonitorLoop:
             origins=known,
             disabled=disabled_columns(known, endpoint.disabled_features),
             budget=AlarmBudget(alarms_per_month=self._parts.settings.alarms_per_month),
+            promised=self._parts.ledger.get(KIND_OBJECTIVES, endpoint.name, Objectives),
             known=(*parity_signals(self._parts, endpoint.name, live.version), *self._streams(known)),
             team=spec.team,
             runbook=spec.runbook,

@@ -28,6 +28,7 @@ from leverframe.governance.signing import TrustStore, load_or_create
 from leverframe.governance.webhooks import HANDLERS as WEBHOOKS
 from leverframe.monitoring.commands import HANDLERS as MONITORING
 from leverframe.monitoring.error_budget import HANDLERS as BUDGETS
+from leverframe.monitoring.objectives import HANDLERS as OBJECTIVES
 from leverframe.release.commands import HANDLERS as RELEASE
 from leverframe.serving.commands import HANDLERS as SERVING
 from leverframe.training.handlers import HANDLERS as TRAINING
@@ -45,6 +46,7 @@ HANDLERS: tuple[Handles, ...] = (
     *SERVING,
     *MONITORING,
     *BUDGETS,
+    *OBJECTIVES,
     *WEBHOOKS,
 )
 """Every command that any process carries out. A contract is put in force only where the lineage of columns is known: see open_parts."""

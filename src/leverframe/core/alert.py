@@ -6,7 +6,7 @@ import msgspec
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """One observation beyond its threshold."""
+    """One observation beyond its threshold; ``waits``: it can wait for working hours, whatever its kind."""
 
     kind: Literal["freshness", "missing", "drift", "score_drift", "performance", "errors", "latency", "log", "parity", "stream"]
     subject: str
@@ -14,6 +14,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     window: tuple[int, int]
     detail: str = ""
+    waits: bool = False
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

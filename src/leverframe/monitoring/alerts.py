@@ -81,7 +81,7 @@ def _upstream(found: dict[str, list[Signal]]) -> str:
 
 
 def _group(name: str, signals: tuple[Signal, ...]) -> Group:
-    severity: Literal["page", "ticket"] = "page" if any(signal.kind in _PAGING for signal in signals) else "ticket"
+    severity: Literal["page", "ticket"] = "page" if any(s.kind in _PAGING and not s.waits for s in signals) else "ticket"
     return Group(name=name, severity=severity, title=_title(name, signals), signals=signals)
 
 

@@ -11,19 +11,14 @@ import msgspec
 
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.command import Command, Handles, Transaction
+from leverframe.monitoring.objectives import Objectives
 from leverframe.monitoring.slo import BAD_MIN, budget_left
-from leverframe.monitoring.windows import LATENCY_EDGES_US, Window
+from leverframe.monitoring.windows import Window
 
 KIND_ERROR_BUDGET = "error_budget"
 
 PERIOD_US = 28 * DAY_US
 """Four whole weeks, so that every period has as many weekends."""
-
-AVAILABILITY_TARGET = 0.999
-LATENCY_TARGET = 0.99
-
-LATENCY_CELL = next(place for place, edge in enumerate(LATENCY_EDGES_US) if edge >= 100_000)
-"""The cell of the latency counts that the field's usual objective for online models, 100 ms, ends in."""
 
 STEP = 0.05
 """A budget is written down anew when it moved by so much of itself, or was spent or recovered: not at every failed answer."""
@@ -71,8 +66,10 @@ def record_error_budget(command: RecordErrorBudget, tx: Transaction) -> dict[str
     return {"endpoint": command.budget.endpoint, "left": command.budget.left}
 
 
-def error_budget(endpoint: str, hours: Iterable[tuple[int, Window]], now_us: int) -> ErrorBudget:
+def error_budget(objectives: Objectives, hours: Iterable[tuple[int, Window]], now_us: int) -> ErrorBudget:
     """The budget of the last four weeks out of an endpoint's windows of all versions, each with its hour since the epoch.
+
+    Four weeks are held against the objectives as they are now, also what was answered before they were set.
 
     A refused request is its caller's doing and is neither good nor bad. Fewer than :data:`leverframe.monitoring.slo.BAD_MIN` bad answers
     spend nothing: of few requests, one is a large share.
@@ -82,14 +79,13 @@ def error_budget(endpoint: str, hours: Iterable[tuple[int, Window]], now_us: int
     answered = sum(window.count("requests") - window.count("refused") for window in chosen)
     failed = sum(window.count("errors") + window.count("fallbacks") for window in chosen)
     timed = sum(int(window.latency.sum()) for window in chosen)
-    slow = sum(int(window.latency[LATENCY_CELL + 1 :].sum()) for window in chosen)
-    objectives = (
-        _spent("availability", AVAILABILITY_TARGET, answered - failed, failed),
-        _spent("latency", LATENCY_TARGET, timed - slow, slow),
+    slow = sum(int(window.latency[objectives.latency_cell + 1 :].sum()) for window in chosen)
+    spent = (
+        _spent("availability", objectives.availability, answered - failed, failed),
+        _spent("latency", objectives.latency_target, timed - slow, slow),
     )
-    return ErrorBudget(
-        endpoint=endpoint, at_us=now_us, period_us=PERIOD_US, left=min(each.left for each in objectives), objectives=objectives
-    )
+    left = min(each.left for each in spent)
+    return ErrorBudget(endpoint=objectives.endpoint, at_us=now_us, period_us=PERIOD_US, left=left, objectives=spent)
 
 
 def _spent(name: str, target: float, good: int, bad: int) -> Spent:
@@ -100,7 +96,8 @@ def _spent(name: str, target: float, good: int, bad: int) -> Spent:
 def worth_recording(before: ErrorBudget | None, now: ErrorBudget) -> bool:
     """Whether ``now`` says something that ``before`` does not."""
     was = 1.0 if before is None else before.left
-    return abs(now.left - was) >= STEP or (now.left > 0) != (was > 0)
+    promised = before is not None and [each.target for each in before.objectives] != [each.target for each in now.objectives]
+    return promised or abs(now.left - was) >= STEP or (now.left > 0) != (was > 0)
 
 
 HANDLERS: tuple[Handles, ...] = (Handles(command=RecordErrorBudget, run=record_error_budget),)

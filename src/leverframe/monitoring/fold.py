@@ -45,6 +45,8 @@ class Windows:
         self._off: dict[str, set[str]] = {}
         self.newest_us: dict[str, int] = {}
         self.minutes: dict[str, MinuteTally] = {}
+        self.in_time: dict[str, MinuteTally] = {}
+        self._slow_us: dict[str, int] = {}
         self.unlabelled = 0
         self.orphans = 0
         self.unknown = 0
@@ -52,6 +54,12 @@ class Windows:
     def switch_off(self, endpoint: str, columns: Iterable[str]) -> None:
         """Tell which input columns of ``endpoint`` an operator has switched off; remembered, since the log is read a little later."""
         self._off.setdefault(endpoint, set()).update(columns)
+
+    def slow_beyond(self, endpoint: str, slow_us: int) -> None:
+        """Tell which answers of ``endpoint`` are slow, µs; what was counted by another limit says nothing about this one."""
+        if self._slow_us.get(endpoint) != slow_us:
+            self._slow_us[endpoint] = slow_us
+            self.in_time.pop(endpoint, None)
 
     def fold(self, records: Iterable[LogRecord]) -> int:
         """Count records, in any order and any batches; returns how many there were."""
@@ -152,14 +160,21 @@ class Windows:
             self._into(key, count_rows(shape, _batch(whole, len(shape.columns)), off))
 
     def _count_minutes(self, endpoint: str, records: list[PredictionRecord]) -> None:
-        """Good and failed answers by minute; refusals are the caller's doing and are neither."""
-        tally = self.minutes.setdefault(endpoint, MinuteTally())
+        """Good and failed answers by minute, and which came in time where that is known; refusals, the caller's doing, are neither."""
+        minutes = self.minutes.setdefault(endpoint, MinuteTally())
+        slow_us = self._slow_us.get(endpoint)
+        in_time = None if slow_us is None else self.in_time.setdefault(endpoint, MinuteTally())
         counts: dict[int, list[int]] = {}
         for record in records:
             if record.role != "shadow" and record.status != "refused":
-                counts.setdefault(record.asked_at_us // MINUTE_US, [0, 0])[record.status != "ok"] += 1
-        for minute, (good, bad) in counts.items():
-            tally.add(minute * MINUTE_US, good, bad)
+                count = counts.setdefault(record.asked_at_us // MINUTE_US, [0, 0, 0])
+                count[0] += 1
+                count[1] += record.status != "ok"
+                count[2] += slow_us is not None and record.latency_us > slow_us
+        for minute, (answers, failed, slow) in counts.items():
+            minutes.add(minute * MINUTE_US, answers - failed, failed)
+            if in_time is not None:
+                in_time.add(minute * MINUTE_US, answers - slow, slow)
 
     def _await_label(self, record: PredictionRecord) -> None:
         """The first answer under an id is the one its label judges; a retry under the same id is not counted again."""

@@ -17,9 +17,10 @@ from leverframe.monitoring.evidence import Evidence, RefusedFile, RouteChange, S
 from leverframe.monitoring.feeds import FeedMemory, feed_signals
 from leverframe.monitoring.fold import Windows
 from leverframe.monitoring.log_reader import LogTotals
+from leverframe.monitoring.objectives import Objectives
 from leverframe.monitoring.origins import Origin, described
 from leverframe.monitoring.performance import Performance, estimated, measured, performance_signals
-from leverframe.monitoring.slo import Objective, slo_signals
+from leverframe.monitoring.slo import MinuteTally, Objective, slo_signals
 from leverframe.monitoring.windows import Shape, Window
 
 DAYS_KEPT = 62
@@ -40,7 +41,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
     ``version`` is the live one; ``origins`` of its looked-up columns; ``disabled`` the columns an operator switched off.
     ``known`` are signals that others found (served values that are skewed).
-    ``latency_us_max`` bounds the 99th percentile (0: not judged).
+    ``promised`` are the objectives that its owner set, None for the usual ones.
     """
 
     endpoint: str
@@ -48,11 +49,15 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     origins: dict[str, Origin] = {}
     disabled: tuple[str, ...] = ()
     budget: AlarmBudget = AlarmBudget()
-    objective: Objective = Objective(name="availability")
-    latency_us_max: int = 0
+    promised: Objectives | None = None
     known: tuple[Signal, ...] = ()
     team: str = ""
     runbook: str = ""
+
+    @property
+    def objectives(self) -> Objectives:
+        """What the endpoint promises."""
+        return self.promised or Objectives(endpoint=self.endpoint)
 
 
 class TickReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +106,8 @@ class Monitor:
         """
         for watch in watches:
             self.windows.switch_off(watch.endpoint, watch.disabled)
+            if watch.promised is not None:
+                self.windows.slow_beyond(watch.endpoint, watch.promised.counted_us)
         count = self.windows.fold(records)
         self._freshness, self._totals = tuple(freshness), totals
         feeds = feed_signals(freshness, self._feeds)
@@ -157,9 +164,8 @@ class Monitor:
     def _endpoint_signals(self, watch: Watch, now_us: int) -> list[Signal]:
         names = described(watch.origins)
         signals: list[Signal] = []
-        minutes = self.windows.minutes.get(watch.endpoint)
-        if minutes is not None:
-            signals.extend(slo_signals(minutes, watch.objective, now_us))
+        for objective, minutes in self._promises(watch):
+            signals.extend(slo_signals(minutes, objective, now_us))
         shape = self.windows.shape(watch.endpoint, watch.version)
         if shape is None:
             return signals
@@ -167,7 +173,6 @@ class Monitor:
         if recent is not None:
             window, from_us, to_us = recent
             signals.extend(missing_signals(window, from_us, to_us, watch.budget, names, disabled=watch.disabled))
-            signals.extend(_latency_signals(watch, window, from_us, to_us))
         signals.extend(
             signal for signal in drift_signals(self._last_judged(watch, shape, now_us), names) if signal.subject not in watch.disabled
         )
@@ -176,6 +181,15 @@ class Monitor:
         if week is not None:
             signals.extend(performance_signals([week], auc, watch.version))
         return signals
+
+    def _promises(self, watch: Watch) -> list[tuple[Objective, MinuteTally]]:
+        """Each objective with its minutes. Of slow answers nobody is told before the owner said what slow is."""
+        promised, windows = watch.objectives, self.windows
+        found = [(Objective(name="availability", target=promised.availability), windows.minutes.get(watch.endpoint))]
+        if watch.promised is not None:
+            slow = Objective(name=f"answers within {promised.latency_ms} ms", kind="latency", target=promised.latency_target)
+            found.append((slow, windows.in_time.get(watch.endpoint)))
+        return [(objective, minutes) for objective, minutes in found if minutes is not None]
 
     def _last_judged(self, watch: Watch, shape: Shape, now_us: int) -> tuple[ColumnDrift, ...]:
         """The newest judged window of the live version, as long as it is not older than two windows."""
@@ -313,7 +327,7 @@ class Monitor:
                 requests=window.count("requests") if window else 0,
                 failed=failed,
                 latency_us_p99=window.latency_us(0.99) if window else 0,
-                latency_us_max=watch.latency_us_max,
+                latency_us_max=watch.promised.latency_ms * 1000 if watch.promised else 0,
                 served=counts.served if counts else 0,
                 dropped=counts.dropped if counts else 0,
             ),
@@ -322,20 +336,3 @@ class Monitor:
             label_rate_reference=shape.profile.label_rate if shape else None,
             symptoms_since_us=self._since_us.get(watch.endpoint, 0),
         )
-
-
-def _latency_signals(watch: Watch, window: Window, from_us: int, to_us: int) -> list[Signal]:
-    slow_us = window.latency_us(0.99)
-    if not watch.latency_us_max or slow_us <= watch.latency_us_max or window.count("requests") < 100:
-        return []
-    detail = f"the slowest 1 % of answers take {slow_us / 1000:.1f} ms or more; the limit is {watch.latency_us_max / 1000:.1f} ms"
-    return [
-        Signal(
-            kind="latency",
-            subject=watch.endpoint,
-            observed=float(slow_us),
-            threshold=float(watch.latency_us_max),
-            window=(from_us, to_us),
-            detail=detail,
-        )
-    ]

@@ -13,9 +13,13 @@ from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
-    """A service level objective: this share of requests is good, over a rolling period (OpenSLO ``target``, ``timeWindow``)."""
+    """A service level objective: this share of requests is good, over a rolling period (OpenSLO ``target``, ``timeWindow``).
+
+    ``kind``: what bad requests are, failed ones or slow ones.
+    """
 
     name: str
+    kind: Literal["errors", "latency"] = "errors"
     target: float = 0.999
     period_us: int = 30 * DAY_US
 
@@ -121,13 +125,14 @@ def slo_signals(tally: MinuteTally, objective: Objective, now_us: int) -> list[S
             used = burn.long_rate * burn.rule.long_us / objective.period_us
             return [
                 Signal(
-                    kind="errors",
+                    kind=objective.kind,
                     subject=objective.name,
                     observed=burn.long_rate,
                     threshold=burn.rule.rate,
                     window=(now_us - burn.rule.long_us, now_us),
                     detail=f"the error budget of {objective.name} burns {burn.long_rate:.1f} times too fast: {used:.0%} of the period's "
                     f"in the last {burn.rule.long_us / HOUR_US:g} h",
+                    waits=burn.rule.severity == "ticket",
                 )
             ]
     return []

@@ -23,3 +23,21 @@ class MonitoringClient:
     def diagnose(self, endpoint: str) -> views.DiagnosisView:
         """Ranked causes for trouble at ``endpoint``."""
         return self._transport.get(path_of("diagnose", endpoint), views.DiagnosisView)
+
+    def objectives(self, endpoint: str) -> views.ObjectivesView:
+        """What ``endpoint`` promises, and what is left of its error budget."""
+        return self._transport.get(path_of("objectives", endpoint), views.ObjectivesView)
+
+    def set_objectives(
+        self,
+        endpoint: str,
+        *,
+        availability: float | None = None,
+        latency_target: float | None = None,
+        latency_ms: int | None = None,
+        reason: str,
+        key: str | None = None,
+    ) -> views.ObjectivesView:
+        """Set what ``endpoint`` promises, targets as shares; None leaves one as it is."""
+        wanted = views.ObjectivesRequest(availability=availability, latency_target=latency_target, latency_ms=latency_ms, reason=reason)
+        return self._transport.send("POST", path_of("objectives", endpoint), views.ObjectivesView, wanted, key=key)

@@ -23,6 +23,7 @@ from leverframe.apps.control import (
     routes_leakage,
     routes_lineage,
     routes_materializing,
+    routes_objectives,
     routes_online,
     routes_operating,
     routes_policies,
@@ -81,6 +82,7 @@ ROUTES: tuple[Route, ...] = (
     *routes_promoting.ROUTES,
     *routes_experiments.ROUTES,
     *routes_tables.ROUTES,
+    *routes_objectives.ROUTES,
     *routes_operating.ROUTES,
     *routes_webhooks.ROUTES,
 )

@@ -4,6 +4,7 @@ from difflib import get_close_matches
 
 import msgspec
 
+from leverframe.apps.platform.known import known_endpoint, owning_team
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.views import EndpointView, FallbackRequest, LimitsRequest, QuotaRequest, TenantQuotaView
@@ -15,7 +16,7 @@ from leverframe.core.schema import InputColumn, Signature
 from leverframe.governance.bundles import open_bundle
 from leverframe.release.levers.bounds import SetLimits, SetTenantQuota, tenant_quotas
 from leverframe.release.levers.operate import SetFallback
-from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release, TenantQuota
+from leverframe.release.records import TenantQuota
 
 MATCHES_MAX = 3
 
@@ -34,12 +35,12 @@ class Operating:
         ------
         InvalidInput: a rule names a column the live version does not have, or that is not a number.    NotFound: no such endpoint.
         """
-        record = self._endpoint(environment, endpoint)
+        record = known_endpoint(self._parts.ledger, environment, endpoint)
         command = SetFallback(
             environment=environment,
             endpoint=endpoint,
             reason=wanted.reason,
-            owner_team=self._team(record),
+            owner_team=owning_team(self._parts.ledger, record),
             value=wanted.value,
             rules=resolved(wanted.rules, self._columns(record)) if wanted.rules else (),
             last_good=wanted.last_good,
@@ -54,7 +55,7 @@ class Operating:
             environment=environment,
             endpoint=endpoint,
             reason=wanted.reason,
-            owner_team=self._team(self._endpoint(environment, endpoint)),
+            owner_team=owning_team(self._parts.ledger, known_endpoint(self._parts.ledger, environment, endpoint)),
             deadline_ms=wanted.deadline_ms,
             per_second=wanted.per_second,
             burst=wanted.burst,
@@ -79,16 +80,6 @@ class Operating:
     def tenant_quotas(self) -> tuple[TenantQuotaView, ...]:
         """Every tenant's quota in this installation's environment."""
         return tuple(_view(each) for each in tenant_quotas(self._parts.ledger, self._parts.settings.environment))
-
-    def _endpoint(self, environment: str, endpoint: str) -> Endpoint:
-        found = self._parts.ledger.get(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint)
-        if found is None:
-            raise NotFound("no such endpoint", where=f"{environment}/{endpoint}"[:200], next_step="lever status")
-        return found
-
-    def _team(self, endpoint: Endpoint) -> str:
-        release = self._parts.ledger.get(KIND_RELEASE, endpoint.release, Release)
-        return release.team if release is not None else ""
 
     def _columns(self, endpoint: Endpoint) -> tuple[InputColumn, ...]:
         if endpoint.live is None:

@@ -22,6 +22,7 @@ from leverframe.apps.platform.leakage import Leakage
 from leverframe.apps.platform.lineage import Lineage
 from leverframe.apps.platform.materializing import Materializing
 from leverframe.apps.platform.monitoring import Monitoring
+from leverframe.apps.platform.objectives import ServiceObjectives
 from leverframe.apps.platform.online_values import OnlineValues
 from leverframe.apps.platform.operating import Operating
 from leverframe.apps.platform.owners import OWNERS
@@ -85,6 +86,7 @@ class Platform:
         self.watching = Watching(parts)
         self.serving = Serving(parts, self.training)
         self.monitoring = Monitoring(parts)
+        self.objectives = ServiceObjectives(parts)
         self.audit = Audit(parts)
         self.access = Access(parts)
         self.policies = Policies(parts)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from leverframe.apps.platform.forecasting import dependants_of, plan_forecast
-from leverframe.apps.platform.known import known_release, known_version
+from leverframe.apps.platform.known import known_endpoint, known_release, known_version, owning_team
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.plan_overrides import command_fields, read_overrides
 from leverframe.apps.platform.requirements import APPROVALS_NEEDED, Requirements, sentences
@@ -357,16 +357,10 @@ class Releases:
         if lever in on_feature:
             return on_feature[lever](feature=argument, **where)
         if lever in on_release:
-            release = argument or self._endpoint(where["environment"], where["endpoint"]).release
+            release = argument or known_endpoint(self._parts.ledger, where["environment"], where["endpoint"]).release
             return on_release[lever](release=release, reason=where["reason"], owner_team=where["owner_team"])
         known = ", ".join((*plain, *on_feature, *on_release))
         raise InvalidInput("no such lever", where=lever[:40], expected=known)
-
-    def _endpoint(self, environment: str, endpoint: str) -> Endpoint:
-        found = self._parts.ledger.get(KIND_ENDPOINT, f"{environment}/{endpoint}", Endpoint)
-        if found is None:
-            raise NotFound("no such endpoint", where=f"{environment}/{endpoint}", next_step="lever status")
-        return found
 
     def team_of(self, environment: str, endpoint: str) -> str:
         """The team that owns the endpoint.
@@ -375,8 +369,7 @@ class Releases:
         ------
         NotFound: no such endpoint.
         """
-        release = self._parts.ledger.get(KIND_RELEASE, self._endpoint(environment, endpoint).release, Release)
-        return release.team if release is not None else ""
+        return owning_team(self._parts.ledger, known_endpoint(self._parts.ledger, environment, endpoint))
 
     def _write(self, actor: Actor, command: Command, key: str) -> dict[str, Any]:
         receipt = self._parts.ledger.write(actor, command, key=key)

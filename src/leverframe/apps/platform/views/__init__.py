@@ -16,7 +16,7 @@ from leverframe.apps.platform.views.features import (
 )
 from leverframe.apps.platform.views.history import CorrectionRequest, HistoryEntry
 from leverframe.apps.platform.views.lineage import ImpactView, LineageView, Served
-from leverframe.apps.platform.views.monitoring import DiagnosisView, MonitorView
+from leverframe.apps.platform.views.monitoring import DiagnosisView, MonitorView, ObjectivesRequest, ObjectivesView
 from leverframe.apps.platform.views.operating import (
     EndpointView,
     FallbackRequest,
@@ -66,6 +66,8 @@ __all__ = [
     "LineageView",
     "MaterializeRequest",
     "MonitorView",
+    "ObjectivesRequest",
+    "ObjectivesView",
     "ParityView",
     "PlanRequest",
     "PlanView",

@@ -31,3 +31,30 @@ class DiagnosisView(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
     causes: tuple[Cause, ...]
     sentence: str
+
+
+class ObjectivesRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Objectives of an endpoint, targets as shares; None leaves one as it is."""
+
+    availability: float | None = None
+    latency_target: float | None = None
+    latency_ms: int | None = None
+    reason: str = ""
+
+
+class ObjectivesView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint promises, and the share that is ``left`` of each objective's budget of four weeks (as last written down).
+
+    ``counted_ms``: where slow begins in the counts, the first cell's end from ``latency_ms`` on. ``declared``: an owner set them.
+    """
+
+    endpoint: str
+    availability: float
+    latency_target: float
+    latency_ms: int
+    counted_ms: float
+    declared: bool
+    reason: str
+    by: str
+    at_us: int
+    left: dict[str, float]
