@@ -175,6 +175,7 @@ OWNERS: Mapping[str, Owner] = {
     "alert": Owner(teams=_of_endpoint_name),
     "incident": Owner(teams=_of_endpoint_name),
     "error_budget": Owner(teams=_of_endpoint_name),
+    "objectives": Owner(teams=_of_endpoint_name),
     # Of the installation; who may read them is a permission of its own.
     "token": Owner(teams=_token),
     "policy": Owner(teams=_all),
