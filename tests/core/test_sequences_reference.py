@@ -7,11 +7,12 @@ import pytest
 from scipy import optimize, special, stats
 
 from leverframe.core.statistics.bernoulli import rate_log_evidence
+from leverframe.core.statistics.bounded import BoundedMean
 from leverframe.core.statistics.counts import CountsDifference, PairedCountsDifference
 from leverframe.core.statistics.empirical_bernstein import BernsteinSequence
 from leverframe.core.statistics.levels import split_level
 from leverframe.core.statistics.lift import lift_radius
-from leverframe.core.statistics.margins import average_log_evidence
+from leverframe.core.statistics.margins import MarginGrid, average_log_evidence
 from leverframe.core.statistics.means import normal_log_evidence
 from leverframe.core.statistics.power import mean_proof_rows, rate_harm_rows, rate_proof_rows, time_to_detect
 from leverframe.core.statistics.quantiles import BIN_RATIO, QuantileSequence
@@ -100,6 +101,26 @@ def test_bernstein_covers_at_every_look_and_narrows_as_the_variance_is_small() -
         missed += wrong
     assert missed / 200 <= 0.05
     assert high - low < 0.12
+
+
+def test_a_bounded_mean_is_shown_more_finely_than_its_grid_and_covers_at_every_look() -> None:
+    rng, missed = np.random.default_rng(12), 0
+    for _ in range(200):
+        mean, wrong = BoundedMean(margin=0.05), False
+        for _ in range(15):
+            mean.update(rng.choice([-0.28, 0.12, 0.22], size=60))
+            low, high = mean.interval(0.05)
+            coarse_low, coarse_high = MarginGrid.interval(mean, 0.05)
+            assert coarse_low <= low <= high <= coarse_high
+            assert (high <= mean.margin) == (coarse_high <= mean.margin), "the picture says nothing of the margin that the bets do not"
+            assert (low >= mean.margin) == (coarse_low >= mean.margin)
+            wrong |= not low <= 0.02 <= high
+        missed += wrong
+    assert missed / 200 <= 0.1, "either side errs with 1.1 times 5 % at most"
+    close = BoundedMean(margin=0.08)
+    close.update(rng.choice([-0.02, 0.02], size=2_000))
+    (low, high), (coarse_low, coarse_high) = close.interval(0.05), MarginGrid.interval(close, 0.05)
+    assert high - low < 0.3 * (coarse_high - coarse_low), "scores that hardly differ: the grid's cells are much wider than what is known"
 
 
 def test_equal_distributions_are_left_alone_and_different_ones_found() -> None:

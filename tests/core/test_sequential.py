@@ -7,7 +7,7 @@ import pytest
 
 from leverframe.core.errors import InvalidInput
 from leverframe.core.statistics.bernoulli import RateSequence
-from leverframe.core.statistics.betting import BettingSequence
+from leverframe.core.statistics.empirical_bernstein import BernsteinSequence
 from leverframe.core.statistics.lift import BURN_IN_KEYS, YOUNG, lift_radius
 from leverframe.core.statistics.multinomial import ShareSequence
 
@@ -53,9 +53,9 @@ def test_an_interval_of_a_mean_keeps_its_level_at_every_look_and_a_repeated_t_te
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_sequences_refuse_what_is_not_a_number(bad: float) -> None:
     with pytest.raises(InvalidInput):
-        BettingSequence(low=-1, high=1).update([0.1, bad])
+        BernsteinSequence(low=-1, high=1).update([0.1, bad])
     with pytest.raises(InvalidInput):
-        BettingSequence(low=-1, high=1).update([1.5])
+        BernsteinSequence(low=-1, high=1).update([1.5])
     with pytest.raises(InvalidInput):
         RateSequence().update(events=2, trials=1)
 
@@ -76,33 +76,6 @@ def test_rate_sequence_is_exact_from_the_first_row(p: float) -> None:
     low, high = rate.interval(ALPHA)
     for edge in (low, high):
         assert edge in (0.0, 1.0) or rate.log_evidence(edge) == pytest.approx(-math.log(ALPHA), abs=1e-6)
-
-
-def test_betting_sequence_keeps_its_level_at_every_look() -> None:
-    rng = np.random.default_rng(5)
-    grid = np.array([-1.0, -0.05, 0.0, 0.05, 1.0])
-    wrong = 0
-    for _ in range(400):
-        sequence = BettingSequence(low=-1.0, high=1.0, grid=grid, alpha_planned=ALPHA)
-        peak = -math.inf
-        for value in rng.choice([-0.3, 0.1, 0.2], size=300).reshape(30, 10):
-            sequence.update(value)
-            peak = max(peak, float(sequence.log_evidence()[2]))
-        wrong += peak >= -math.log(ALPHA)
-    assert wrong / 400 <= ALPHA
-
-
-def test_betting_sequence_does_not_depend_on_batches_and_narrows_around_the_mean() -> None:
-    rng = np.random.default_rng(6)
-    values = np.clip(rng.normal(0.2, 0.1, 3000), -1, 1)
-    one, many = BettingSequence(low=-1, high=1), BettingSequence(low=-1, high=1)
-    one.update(values)
-    for batch in np.array_split(values, 77):
-        many.update(batch)
-    assert one.log_evidence() == pytest.approx(many.log_evidence())
-    low, high = many.interval(0.01)
-    assert low < 0.2 < high
-    assert high - low < 0.05
 
 
 def test_share_sequence_keeps_its_level_and_finds_a_filter() -> None:

@@ -31,6 +31,16 @@ def test_rules_put_over_the_defaults_change_add_and_leave_out_and_spend_the_budg
     assert rules_asked((), STAGES) == default_rules(STAGES), "nothing asked changes nothing, not even a digest"
 
 
+def test_rules_share_the_budget_by_their_weights_and_evenly_without() -> None:
+    even = rules_asked((), STAGES)
+    assert even == default_rules(STAGES)
+    weighed = {rule.metric: rule.alpha for rule in rules_asked((RuleAsked(metric="errors", weight=4.0),), STAGES)}
+    assert weighed["errors"] == pytest.approx(4.0 * weighed["prediction_shift"])
+    assert len(STAGES) * sum(weighed.values()) == pytest.approx(FALSE_ABORT_BUDGET)
+    with pytest.raises(InvalidInput, match="out of range"):
+        rules_asked((RuleAsked(metric="errors", weight=0.0),), STAGES)
+
+
 def test_every_metric_there_is_can_be_asked_alone() -> None:
     for metric in Metric.__args__:  # type: ignore[attr-defined]
         (rule,) = rules_asked((RuleAsked(metric=metric, margin=0.1),), STAGES, only=True)

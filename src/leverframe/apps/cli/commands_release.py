@@ -104,6 +104,10 @@ def make_plan(
         str, typer.Option("--when-busy", help="refuse, supersede, queue, or follow (queue, against the version under way).")
     ] = "refuse",
     dependants: Annotated[str, typer.Option(help="roll_back or flag, when what it rests on is taken back; default: the team's.")] = "",
+    label_horizon: Annotated[
+        str, typer.Option("--label-horizon", help="Age at which a request's label counts as decided, such as 12h or 3d.")
+    ] = "",
+    watch: Annotated[str, typer.Option("--watch", help="How long it is watched at 100 %, such as 2d.")] = "",
     json_output: Json = False,
 ) -> None:
     """Show exactly what a release would do; nothing runs yet."""
@@ -119,7 +123,14 @@ def make_plan(
         "hash_field": hash_field,
         "note": note,
         "overrides": plan_overrides(
-            major=major, ladder=ladder, rules=rule or [], file=rule_file, when_busy=when_busy, dependants=dependants
+            major=major,
+            ladder=ladder,
+            rules=rule or [],
+            file=rule_file,
+            when_busy=when_busy,
+            dependants=dependants,
+            label_horizon=label_horizon,
+            watch=watch,
         ),
     }
     try:

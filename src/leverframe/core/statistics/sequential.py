@@ -3,7 +3,7 @@
 An ordinary 95 % interval is wrong one time in twenty *per look*; looked at after every request it is wrong almost surely. A confidence
 sequence is wrong one time in twenty over the whole infinite stream, so a release may be judged at any moment and stopped at any moment.
 
-The pages of this family: means against a margin (:mod:`.means`), lifts (:mod:`.lift`), bounded means by betting (:mod:`.betting`),
+The pages of this family: means against a margin (:mod:`.means`), lifts (:mod:`.lift`), bounded means by betting (:mod:`.bounded`),
 error and slow-answer rates (:mod:`.bernoulli`), traffic shares (:mod:`.multinomial`). What they share is here.
 """
 

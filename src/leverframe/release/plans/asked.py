@@ -4,6 +4,7 @@ import msgspec
 
 from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US
 from leverframe.core.errors import Fault, InvalidInput
+from leverframe.core.statistics.levels import split_level
 from leverframe.release.plans.plan import FALSE_ABORT_BUDGET, PROOF_ALPHA, Metric, MetricRule, Stage, Unit, default_rules
 
 ROWS_MIN = 300
@@ -15,7 +16,7 @@ _UNITS_US = {"m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
 
 
 class RuleAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rule as a person writes it. None: what the default rule of this metric has, and of ``alpha`` an equal share of what is left.
+    """A rule as a person writes it. None: what the default rule has, and of ``alpha`` the share, by ``weight``, of what is left.
 
     ``off``: the rule of this metric is not asked at all. ``bound_ms`` milliseconds; ``proof`` the level of the proof.
     """
@@ -23,6 +24,7 @@ class RuleAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     metric: Metric
     margin: float | None = None
     alpha: float | None = None
+    weight: float = 1.0
     proof: float | None = None
     bound_ms: float | None = None
     quantile: float | None = None
@@ -34,7 +36,7 @@ class RuleAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def rules_asked(asked: tuple[RuleAsked, ...], stages: tuple[Stage, ...], *, only: bool = False) -> tuple[MetricRule, ...]:
     """The rules of a plan: the default ones with ``asked`` put over them, or (``only``) those asked and no others.
 
-    The false-abort budget is shared evenly among all rules that do not say how much of it they take.
+    The false-abort budget is shared among all rules that do not say how much of it they take, by their weights.
 
     Raises
     ------
@@ -43,6 +45,8 @@ def rules_asked(asked: tuple[RuleAsked, ...], stages: tuple[Stage, ...], *, only
     >>> ladder = (Stage(name="all", role="full", weight=100.0),)
     >>> rules_asked((RuleAsked(metric="latency_quantile", margin=0.25, quantile=0.9),), ladder)[-1].quantile
     0.9
+    >>> [rule.alpha for rule in rules_asked((RuleAsked(metric="errors", margin=0.02, weight=4.0),), ladder)][-2:]
+    [0.00125, 0.005]
     """
     chosen = {} if only else {rule.metric: _unshared(rule) for rule in default_rules(stages)}
     faults = []
@@ -57,7 +61,7 @@ def rules_asked(asked: tuple[RuleAsked, ...], stages: tuple[Stage, ...], *, only
         chosen[rule.metric] = _over(rule, before)
     if faults:
         raise InvalidInput("these rules cannot be asked", where="rules", faults=faults, next_step="lever release plan --help")
-    return _shared(tuple(chosen.values()), len(stages))
+    return _shared(tuple(chosen.values()), {rule.metric: rule.weight for rule in asked}, len(stages))
 
 
 def _unshared(rule: MetricRule) -> MetricRule:
@@ -78,8 +82,8 @@ def _over(asked: RuleAsked, before: MetricRule | None) -> MetricRule:
     return msgspec.structs.replace(base, **{name: value for name, value in wished.items() if value is not None})
 
 
-def _shared(rules: tuple[MetricRule, ...], stages: int) -> tuple[MetricRule, ...]:
-    """Give every rule that took no share of the budget an equal part of the rest (a union bound over rules, stages and looks)."""
+def _shared(rules: tuple[MetricRule, ...], weights: dict[str, float], stages: int) -> tuple[MetricRule, ...]:
+    """Give every rule that took no share of the budget its part of the rest (a union bound over rules, stages and looks)."""
     open_rules = [rule for rule in rules if rule.alpha == 0.0]
     left = FALSE_ABORT_BUDGET - stages * sum(rule.alpha for rule in rules)
     if open_rules and left <= 0.0:
@@ -89,8 +93,8 @@ def _shared(rules: tuple[MetricRule, ...], stages: int) -> tuple[MetricRule, ...
             expected=f"less than {FALSE_ABORT_BUDGET:g} over all rules and {stages} stages, some of it left for {open_rules[0].metric}",
             got=f"{stages * sum(rule.alpha for rule in rules):g}",
         )
-    share = left / (len(open_rules) * stages) if open_rules else 0.0
-    return tuple(msgspec.structs.replace(rule, alpha=share) if rule.alpha == 0.0 else rule for rule in rules)
+    levels = split_level(left, {rule.metric: weights.get(rule.metric, 1.0) for rule in open_rules}, stages=stages) if open_rules else {}
+    return tuple(msgspec.structs.replace(rule, alpha=levels[rule.metric]) if rule.alpha == 0.0 else rule for rule in rules)
 
 
 def ladder_of(text: str) -> tuple[Stage, ...]:

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.digest import Digest, digest_record
+from leverframe.core.statistics.levels import split_level
 from leverframe.release.plans.team_rules import Dependants
 from leverframe.release.plans.windows import Calendar
 
@@ -230,8 +231,8 @@ def default_rules(stages: tuple[Stage, ...]) -> tuple[MetricRule, ...]:
         "outcome_brier": BRIER_MARGIN,
         "sample_ratio": 0.0,
     }
-    share = FALSE_ABORT_BUDGET / (len(margins) * len(stages))
-    return tuple(MetricRule(metric=metric, margin=margin, alpha=share) for metric, margin in margins.items())
+    levels = split_level(FALSE_ABORT_BUDGET, dict.fromkeys(margins, 1.0), stages=len(stages))
+    return tuple(MetricRule(metric=metric, margin=margin, alpha=levels[metric]) for metric, margin in margins.items())
 
 
 def applies(rule: MetricRule, stage: Stage) -> bool:
