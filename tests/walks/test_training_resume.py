@@ -1,5 +1,6 @@
 """A training run whose worker is killed goes on at the step where it died; finished steps are not run again. Real worker, real DBOS."""
 
+import math
 import time
 
 import pytest
@@ -68,13 +69,13 @@ def test_negative_control_without_the_workflow_database_finished_steps_run_again
     wait_for(running, run.id, "fit", "running")
     children = [child for child in running.supervisor.children if child.name in ("worker", "control")]
     for child in children:
-        child.quarantined = True
+        child.rests_until = math.inf
         running.kill(child.name)
         child.process.wait()
     for file in (*running.home.glob("workflows.db*"), *(running.home / "step-cache").iterdir()):
         file.unlink()
     for child in children:
-        child.quarantined = False
+        child.rests_until = 0.0
     for child in children:
         while child.process.poll() is not None:
             time.sleep(0.05)

@@ -18,7 +18,9 @@ from leverframe.core.errors import Refused, Unavailable
 
 RESTARTS_MAX = 5
 RESTART_WINDOW_S = 30.0
-"""More than RESTARTS_MAX deaths within this window is a crash loop: the child is left down and said to be."""
+"""More than RESTARTS_MAX deaths within this window is a crash loop: the child is left down for a while, and said to be."""
+REST_S = 60.0
+"""How long a child in a crash loop stays down before it is tried again: what made it die (a full disk, say) may have been put right."""
 STOP_GRACE_S = 15.0
 """Longer than a gateway lets its answers finish; then a child is killed."""
 READY_TIMEOUT_S = 60.0
@@ -44,7 +46,8 @@ class Child:
         self.ready = ready
         self.process: subprocess.Popen[bytes] | None = None
         self.deaths: deque[float] = deque(maxlen=RESTARTS_MAX + 1)
-        self.quarantined = False
+        self.rests_until = 0.0
+        """Monotonic seconds until which a child in a crash loop is left down; 0 while it is in none."""
 
     def start(self) -> None:
         """Start the process; its output goes to a log file under home."""
@@ -60,15 +63,20 @@ class Child:
             )
 
     def revive(self) -> bool:
-        """Restart the process if it died, unless it is in a crash loop; True when it was restarted."""
-        if self.process is None or self.quarantined or self.process.poll() is None:
-            return False
+        """Restart the process if it died, unless it rests after a crash loop; True when it was restarted or its rest began."""
         now = time.monotonic()
-        self.deaths.append(now)
-        if len(self.deaths) > RESTARTS_MAX and now - self.deaths[0] < RESTART_WINDOW_S:
-            self.quarantined = True
+        if self.process is None or self.process.poll() is None or now < self.rests_until:
             return False
-        self.start()
+        if self.rests_until:
+            self.rests_until = 0.0
+            self.deaths.clear()
+        else:
+            self.deaths.append(now)
+        if len(self.deaths) > RESTARTS_MAX and now - self.deaths[0] < RESTART_WINDOW_S:
+            self.rests_until = now + REST_S
+            _say_down(self)
+        else:
+            self.start()
         return True
 
     def wait_ready(self) -> None:
@@ -98,6 +106,13 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _say_down(child: Child) -> None:
+    print(
+        f"{child.name} died {len(child.deaths)} times within {RESTART_WINDOW_S:.0f} s: tried again in {REST_S:.0f} s; see {child.log}",
+        file=sys.stderr,
+    )
 
 
 class Supervisor:
@@ -153,7 +168,7 @@ class Supervisor:
             "control": f"http://{settings.host}:{settings.port}",
             "gateway": f"http://{settings.gateway_host}:{settings.gateway_port}",
             "children": {child.name: child.process.pid for child in self.children if child.process is not None},
-            "quarantined": [child.name for child in self.children if child.quarantined],
+            "resting": [child.name for child in self.children if child.rests_until],
         }
         target = settings.home / "run.json"
         fresh = target.with_suffix(".new")
@@ -163,8 +178,8 @@ class Supervisor:
     def watch(self) -> None:
         """Restart what dies until :meth:`request_stop` is called."""
         while not self._stopping:
-            restarted = [child.name for child in self.children if child.revive()]
-            if restarted:
+            changed = [child for child in self.children if child.revive()]
+            if changed:
                 self._write_state()
             time.sleep(0.05)
 

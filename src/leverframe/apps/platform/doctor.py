@@ -148,8 +148,9 @@ def _supervisor(home: Path) -> Iterator[Check]:
     running = json.loads(state.read_text())
     for name, pid in running["children"].items():
         alive = _alive(pid)
+        gone = "died again and again and is tried once a minute" if name in running.get("resting", ()) else "is gone"
         fix = "" if alive else f"see {home}/logs/{name}.log"
-        yield Check(name=f"process {name}", ok=alive, detail=f"pid {pid} {'runs' if alive else 'is gone'}", fix=fix)
+        yield Check(name=f"process {name}", ok=alive, detail=f"pid {pid} {'runs' if alive else gone}", fix=fix)
 
 
 def _alive(pid: int) -> bool:
