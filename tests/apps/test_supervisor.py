@@ -25,16 +25,16 @@ def die(child: Child) -> bool:
     return child.revive()
 
 
-@pytest.fixture
-def looping(tmp_path: Path) -> Child:
+def crash_loop(folder: Path) -> Child:
     """A child that just died once more than the supervisor accepts in a row."""
-    child = dying(tmp_path)
+    child = dying(folder)
     for _ in range(RESTARTS_MAX + 1):
         assert die(child), "a death was not noticed"
     return child
 
 
-def test_a_crash_loop_is_left_down_and_said_to_be(looping: Child, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_loop_is_left_down_and_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    looping = crash_loop(tmp_path)
     before = looping.process
     assert not looping.revive(), "a child in a crash loop was started again at once"
     assert looping.process is before
@@ -42,7 +42,8 @@ def test_a_crash_loop_is_left_down_and_said_to_be(looping: Child, capsys: pytest
     assert f"worker died {RESTARTS_MAX + 1} times" in capsys.readouterr().err
 
 
-def test_after_its_rest_it_is_tried_again_with_a_clean_slate(looping: Child) -> None:
+def test_after_its_rest_it_is_tried_again_with_a_clean_slate(tmp_path: Path) -> None:
+    looping = crash_loop(tmp_path)
     before = looping.process
     looping.rests_until = time.monotonic() - 0.001
     assert looping.revive()
@@ -53,7 +54,8 @@ def test_after_its_rest_it_is_tried_again_with_a_clean_slate(looping: Child) -> 
     looping.process.wait(20)
 
 
-def test_doctor_names_what_rests(looping: Child, tmp_path: Path) -> None:
+def test_doctor_names_what_rests(tmp_path: Path) -> None:
+    looping = crash_loop(tmp_path)
     supervisor = Supervisor(Settings(home=tmp_path))
     supervisor.children = [looping]
     supervisor._write_state()

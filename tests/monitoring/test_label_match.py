@@ -59,7 +59,8 @@ def test_what_is_remembered_and_what_waits_is_bounded(monkeypatch):
     monkeypatch.setattr(label_match, "WAITING_MAX", 20)
     matcher = LabelMatcher()
     matcher.match([asked(f"p{i}", i, tail=f"N{i % 7}") for i in range(500)])
-    assert sum(map(len, matcher._asked.values())) == len(matcher._order) == 50
+    assert sum(map(len, matcher._asked.values())) == len(matcher._order) <= 55
+    assert [at_us for (_, at_us, _) in matcher.kept().asked] == list(range(500 - len(matcher._order), 500)), "the oldest go first"
     assert found(matcher, [label(499, tail=f"N{499 % 7}")]) == ["p499"]
     matcher.match([label(1, tail="nobody") for _ in range(100)])
     assert len(matcher._waiting) == 20

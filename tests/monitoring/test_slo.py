@@ -62,4 +62,4 @@ def test_a_quiet_night_with_one_failure_is_no_outage() -> None:
 
 def test_memory_is_bounded() -> None:
     tally = _trace([(20_000, 0.0)], per_minute=1)
-    assert len(tally._minutes) <= 72 * 60 + 62
+    assert len(tally.minutes) <= 72 * 60 + 62

@@ -47,7 +47,7 @@ def test_a_label_finds_its_prediction_by_entity_and_time(running):
     read = [record for _ in range(8) for record in reader.poll()]
     got = sorted((record.id, record.label) for record in read if isinstance(record, LabelRecord))
     assert got == [("first", 0.0), ("other", 0.0), ("second", 1.0)]
-    assert reader.labels_unmatched == 2, "nobody asked about EWR, nor about JFK an hour ago"
+    assert reader.matcher.unmatched == 2, "nobody asked about EWR, nor about JFK an hour ago"
 
 
 @pytest.mark.parametrize(

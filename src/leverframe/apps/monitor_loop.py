@@ -1,10 +1,12 @@
 """The worker's watch: keeps the monitor fed, and leaves what it knows where the control API can read it."""
 
+import logging
 import time
 
 import msgspec
 
 from leverframe.apps.error_budgets import ErrorBudgets
+from leverframe.apps.monitor_memory import Memory, keep, recall
 from leverframe.apps.parity_check import ParitySample, parity_signals
 from leverframe.apps.platform.feature_health import FeatureHealth
 from leverframe.apps.platform.features import Features
@@ -14,7 +16,7 @@ from leverframe.apps.platform.stream_health import stream_signals
 from leverframe.apps.platform.views import MonitorView
 from leverframe.core.alert import Signal
 from leverframe.core.clock import DAY_US, HOUR_US
-from leverframe.core.errors import Integrity
+from leverframe.core.errors import Integrity, InvalidInput
 from leverframe.core.feature import FeatureView
 from leverframe.core.model import PROFILE, SIGNATURE, SPEC, ModelSpec, ModelVersion, version_id_of
 from leverframe.core.profile import ReferenceProfile
@@ -27,6 +29,7 @@ from leverframe.governance.bundles import Bundle, open_bundle
 from leverframe.monitoring.budget import AlarmBudget
 from leverframe.monitoring.evidence import Evidence, RefusedFile, RouteChange
 from leverframe.monitoring.log_reader import LogReader, Position
+from leverframe.monitoring.label_match import LabelMatcher
 from leverframe.monitoring.monitor import Monitor, Watch
 from leverframe.monitoring.objectives import KIND_OBJECTIVES, Objectives
 from leverframe.monitoring.origins import Origins, disabled_columns, origins
@@ -39,11 +42,18 @@ TICK_EVERY_US = HOUR_US
 """In a replay, event time between two ticks; with the machine's clock :data:`TICK_EVERY_S` comes first."""
 TICK_EVERY_S = 5.0
 REPORT_EVERY_S = 0.4
-CATCH_UP_S_MAX = 0.2
-"""How long one look reads what earlier looks left unread: after a restart that is the whole log, and releases must not wait for it."""
+CATCH_UP_S_MAX = 0.05
+"""How long one look reads what earlier looks left unread: it may be the whole log, and releases must not wait for it."""
+BYTES_PER_POLL_MAX = 1 << 20
+"""Read in one poll, some 2,500 records, so that a look ends about when it should."""
+KEEP_EVERY_S = 10.0
+KEEP_SHARE_MAX = 0.02
+"""What was counted is written down every ten seconds, or more seldom where it is so much that writing it takes a share of the time."""
 NEWS_RECORDS_MAX = 1_000
 """A poll with more than this is a backlog, not news."""
 CHANGES_LOOKBACK_US = 7 * DAY_US
+
+log = logging.getLogger("leverframe.monitor")
 
 
 class MonitorLoop:
@@ -55,9 +65,10 @@ class MonitorLoop:
         self._features = Features(parts)
         self._health = FeatureHealth(parts)
         self._monitor = Monitor(parts.ledger, self._shape)
+        self._memory = parts.settings.home / "monitor.memory"
+        self._reader, self._meter = self._go_on()
+        self._kept_s, self._keep_pause_s = time.monotonic(), KEEP_EVERY_S
         self._budgets = ErrorBudgets(parts.ledger, self._monitor.windows)
-        self._reader = LogReader(parts.settings.log_folder)
-        self._meter = TrafficMeter()
         self._behind = True
         self._ticked_us: int | None = None
         self._ticked_s = 0.0
@@ -73,6 +84,8 @@ class MonitorLoop:
     def look(self) -> None:
         """Tick when it is time, and publish the report a moment later, once for many ticks."""
         now_us, now_s = self._parts.clock.now_us(), time.monotonic()
+        if now_s - self._kept_s >= self._keep_pause_s:
+            self._keep()
         if self._behind and not self._read():
             return
         moved = self._ticked_us is None or not 0 <= now_us - self._ticked_us < TICK_EVERY_US
@@ -84,6 +97,33 @@ class MonitorLoop:
         if self._report_due and now_s - self._reported_s >= REPORT_EVERY_S:
             self._publish(now_us)
             self._reported_s, self._report_due = now_s, False
+
+    def _go_on(self) -> tuple[LogReader, TrafficMeter]:
+        """Reader and meter from where an earlier worker's stood; from the log's beginning when nothing of it is known."""
+        folder, memory = self._parts.settings.log_folder, recall(self._memory)
+        if memory is not None:
+            try:
+                self._monitor.take_up(memory.monitor)
+            except InvalidInput as error:
+                log.warning("the log is read from its beginning: %s", error)
+            else:
+                matcher = LabelMatcher(memory.matcher)
+                reader = LogReader(folder, memory.position, matcher=matcher, bytes_per_poll_max=BYTES_PER_POLL_MAX)
+                return reader, TrafficMeter(memory.meters)
+        return LogReader(folder, bytes_per_poll_max=BYTES_PER_POLL_MAX), TrafficMeter()
+
+    def _keep(self) -> None:
+        """Write down what was counted, and where the log was read up to."""
+        started_s = time.monotonic()
+        memory = Memory(
+            position=self._reader.position,
+            matcher=self._reader.matcher.kept(),
+            monitor=self._monitor.kept(),
+            meters=self._meter.meters,
+        )
+        keep(self._memory, memory)
+        self._kept_s = time.monotonic()
+        self._keep_pause_s = max(KEEP_EVERY_S, (self._kept_s - started_s) / KEEP_SHARE_MAX)
 
     def _read(self) -> bool:
         """Fold what is new; False when more is left than one look may read: a tick on half a log sees alarms in what is missing."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
 import numpy as np
 
 from leverframe.core.clock import HOUR_US, MINUTE_US
+from leverframe.core.errors import InvalidInput
 from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord
 from leverframe.monitoring.slo import MinuteTally
 from leverframe.monitoring.windows import LATENCY_EDGES_US, TALLIES, Batch, Shape, Window, count_labels, count_rows, hour_of, total
@@ -24,6 +26,31 @@ ShapeOf = Callable[[str, str], Shape | None]
 
 _Answer = tuple[str, int, dict[int, float]]
 """Version, hour of the question, and the score of each row that has no label yet."""
+
+
+class KeptVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A version's hourly windows: int64 ``counts`` of one window after the other, in the order of ``hours``."""
+
+    endpoint: str
+    version: str
+    hours: list[int]
+    counts: bytes
+
+
+class KeptWindows(msgspec.Struct, frozen=True, kw_only=True):
+    """What :class:`Windows` holds, as plain data."""
+
+    versions: list[KeptVersion]
+    answers: dict[tuple[str, str], _Answer]
+    labels: dict[tuple[str, str], list[LabelRecord]]
+    off: dict[str, set[str]]
+    newest_us: dict[str, int]
+    minutes: dict[str, dict[int, list[int]]]
+    slow_us: dict[str, int]
+    in_time: dict[str, dict[int, list[int]]]
+    unlabelled: int
+    orphans: int
+    unknown: int
 
 
 class Windows:
@@ -60,6 +87,51 @@ class Windows:
         if self._slow_us.get(endpoint) != slow_us:
             self._slow_us[endpoint] = slow_us
             self.in_time.pop(endpoint, None)
+
+    def kept(self) -> KeptWindows:
+        """Everything held, to go on from after a restart; to be written down before the next record is folded."""
+        return KeptWindows(
+            versions=[
+                KeptVersion(
+                    endpoint=endpoint,
+                    version=version,
+                    hours=list(hours),
+                    counts=b"".join(window.numbers().astype("<i8").tobytes() for window in hours.values()),
+                )
+                for (endpoint, version), hours in self._hours.items()
+            ],
+            answers=self._answers,
+            labels=self._labels,
+            off=self._off,
+            newest_us=self.newest_us,
+            minutes={endpoint: tally.minutes for endpoint, tally in self.minutes.items()},
+            slow_us=self._slow_us,
+            in_time={endpoint: tally.minutes for endpoint, tally in self.in_time.items()},
+            unlabelled=self.unlabelled,
+            orphans=self.orphans,
+            unknown=self.unknown,
+        )
+
+    def take_up(self, kept: KeptWindows) -> None:
+        """Go on from what earlier windows held.
+
+        Raises
+        ------
+        InvalidInput: a version is not known any more, or has another shape than when it was counted; nothing was taken up.
+        """
+        hours: dict[tuple[str, str], dict[int, Window]] = {}
+        for each in kept.versions:
+            shape = self.shape(each.endpoint, each.version)
+            if shape is None:
+                raise InvalidInput("windows of a version that cannot be opened", where=f"{each.endpoint}: {each.version}")
+            rows = np.frombuffer(each.counts, dtype="<i8").reshape(len(each.hours), -1)
+            counted = {hour: Window.of(shape, row) for hour, row in zip(each.hours, rows, strict=True)}
+            hours[each.endpoint, each.version] = counted
+        self._hours, self._answers, self._labels, self._off = hours, kept.answers, kept.labels, kept.off
+        self.newest_us = kept.newest_us
+        self.minutes = {endpoint: MinuteTally(minutes) for endpoint, minutes in kept.minutes.items()}
+        self._slow_us, self.in_time = kept.slow_us, {endpoint: MinuteTally(minutes) for endpoint, minutes in kept.in_time.items()}
+        self.unlabelled, self.orphans, self.unknown = kept.unlabelled, kept.orphans, kept.unknown
 
     def fold(self, records: Iterable[LogRecord]) -> int:
         """Count records, in any order and any batches; returns how many there were."""

@@ -4,16 +4,19 @@ Such a label belongs to the newest prediction for that entity that was asked at 
 one order, so a label that finds nothing waits for a few reads.
 """
 
+import os
 from bisect import bisect_right
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from itertools import islice
 
 import msgspec
 
 from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord
 
 REMEMBERED_MAX = 200_000
-"""Predictions that can be found by entity; the oldest are forgotten, and labels of theirs count as unmatched."""
+"""Predictions that can be found by entity, at times a tenth more; the oldest are forgotten, and labels of theirs count as unmatched."""
 WITHIN_US = 7 * 86_400_000_000
 """A prediction asked longer than this before the label's moment is not what it is about."""
 WAITING_MAX = 20_000
@@ -21,11 +24,20 @@ WAITING_MAX = 20_000
 READS_MAX = 5
 """Reads that a label waits for."""
 
-Key = tuple[str, tuple[tuple[str, str], ...]]
+SALT_BYTES = 16
 
 
-def _key(endpoint: str, entities: Mapping[str, str]) -> Key:
-    return endpoint, tuple(sorted(entities.items()))
+class KeptMatcher(msgspec.Struct, frozen=True, kw_only=True):
+    """What a matcher remembers, as plain data. Entities are digests under ``salt``: who was asked about is in the log and nowhere else.
+
+    ``asked``: (entity, moment, id) of each prediction, oldest first; ``waiting``: (read, entity, label) without its entities.
+    """
+
+    salt: bytes
+    asked: list[tuple[bytes, int, str]]
+    waiting: list[tuple[int, bytes, LabelRecord]]
+    reads: int
+    unmatched: int
 
 
 class LabelMatcher:
@@ -41,58 +53,81 @@ class LabelMatcher:
     ['p1', 'p1']
     """
 
-    def __init__(self) -> None:
-        self._asked: dict[Key, list[tuple[int, str]]] = {}
-        self._order: OrderedDict[tuple[Key, str], None] = OrderedDict()
-        self._waiting: deque[tuple[int, LabelRecord]] = deque()
-        self._reads = 0
-        self.unmatched = 0
+    def __init__(self, kept: KeptMatcher | None = None) -> None:
+        self._salt = kept.salt if kept else os.urandom(SALT_BYTES)
+        self._asked: dict[bytes, list[tuple[int, str]]] = {}
+        self._order: dict[tuple[bytes, str], int] = {}
+        self._waiting: deque[tuple[int, bytes, LabelRecord]] = deque(kept.waiting if kept else ())
+        self._reads = kept.reads if kept else 0
+        self.unmatched = kept.unmatched if kept else 0
         """Labels that found no prediction."""
+        for entity, at_us, id in kept.asked if kept else ():
+            self._remember(entity, at_us, id)
+
+    def kept(self) -> KeptMatcher:
+        """What must be known to go on from here after a restart."""
+        return KeptMatcher(
+            salt=self._salt,
+            asked=[(entity, at_us, id) for (entity, id), at_us in self._order.items()],
+            waiting=list(self._waiting),
+            reads=self._reads,
+            unmatched=self.unmatched,
+        )
 
     def match(self, records: Iterable[LogRecord]) -> list[LogRecord]:
         """``records`` with labels by entity given their prediction's id; those that find none yet come with a later read, or never."""
         self._reads += 1
         given: list[LogRecord] = []
-        labels: list[tuple[int, LabelRecord]] = []
+        labels: list[tuple[int, bytes, LabelRecord]] = []
         for record in records:
             if isinstance(record, LabelRecord) and record.entities:
-                labels.append((self._reads, record))
+                about = self._entity(record.endpoint, record.entities)
+                labels.append((self._reads, about, msgspec.structs.replace(record, entities={})))
                 continue
             if isinstance(record, PredictionRecord) and record.entities and record.role != "shadow":
-                self._remember(record)
+                self._remember(self._entity(record.endpoint, record.entities), record.asked_at_us, record.id)
             given.append(record)
         waiting, self._waiting = self._waiting, deque()
-        for came, label in (*waiting, *labels):
-            id = self._find(label)
+        for came, entity, label in (*waiting, *labels):
+            id = self._find(entity, label.asked_at_us)
             if id is not None:
                 given.append(msgspec.structs.replace(label, id=id))
             elif self._reads - came >= READS_MAX:
                 self.unmatched += 1
             else:
-                self._waiting.append((came, label))
+                self._waiting.append((came, entity, label))
         while len(self._waiting) > WAITING_MAX:
             self._waiting.popleft()
             self.unmatched += 1
         return given
 
-    def _remember(self, record: PredictionRecord) -> None:
-        key = _key(record.endpoint, record.entities)
-        if (key, record.id) in self._order:
-            return  # another arm's answer to the same request, or a retry
-        asked = self._asked.setdefault(key, [])
-        asked.insert(bisect_right(asked, (record.asked_at_us, record.id)), (record.asked_at_us, record.id))
-        self._order[key, record.id] = None
-        if len(self._order) > REMEMBERED_MAX:
-            (oldest, id), _ = self._order.popitem(last=False)
-            kept = [each for each in self._asked[oldest] if each[1] != id]
-            if kept:
-                self._asked[oldest] = kept
-            else:
-                del self._asked[oldest]
+    def _entity(self, endpoint: str, entities: Mapping[str, str]) -> bytes:
+        named = msgspec.json.encode((endpoint, sorted(entities.items())))
+        return blake2b(named, digest_size=16, key=self._salt).digest()
 
-    def _find(self, label: LabelRecord) -> str | None:
-        asked = self._asked.get(_key(label.endpoint, label.entities), ())
-        place = bisect_right(asked, (label.asked_at_us, "\U0010ffff"))
-        if not place or label.asked_at_us - asked[place - 1][0] > WITHIN_US:
+    def _remember(self, entity: bytes, at_us: int, id: str) -> None:
+        if (entity, id) in self._order:
+            return  # another arm's answer to the same request, or a retry
+        asked = self._asked.setdefault(entity, [])
+        asked.insert(bisect_right(asked, (at_us, id)), (at_us, id))
+        self._order[entity, id] = at_us
+        if len(self._order) > REMEMBERED_MAX + REMEMBERED_MAX // 10:
+            self._forget_oldest(len(self._order) - REMEMBERED_MAX)
+
+    def _forget_oldest(self, count: int) -> None:
+        """Many at once: what a busy entity was asked is a long list, which is gone through for all of them together."""
+        gone: dict[bytes, set[str]] = {}
+        for entity, id in list(islice(self._order, count)):
+            del self._order[entity, id]
+            gone.setdefault(entity, set()).add(id)
+        for entity, ids in gone.items():
+            kept = [each for each in self._asked.pop(entity) if each[1] not in ids]
+            if kept:
+                self._asked[entity] = kept
+
+    def _find(self, entity: bytes, at_us: int) -> str | None:
+        asked = self._asked.get(entity, ())
+        place = bisect_right(asked, (at_us, "\U0010ffff"))
+        if not place or at_us - asked[place - 1][0] > WITHIN_US:
             return None
         return asked[place - 1][1]

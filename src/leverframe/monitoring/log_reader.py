@@ -98,12 +98,20 @@ class LogReader:
     ----------
     folder: where gateway workers write their segments; need not exist yet.
     position: where an earlier reader stood; the default starts at the beginning.
+    matcher: what an earlier reader's labels were matched with; by default nothing was asked before.
     bytes_per_poll_max: committed bytes read in one poll; one frame larger than that is still read.
 
     A record whose bytes are damaged is left out, counted, and named in :attr:`findings`; the records after it are still given.
     """
 
-    def __init__(self, folder: Path, position: Position | None = None, *, bytes_per_poll_max: int = BYTES_PER_POLL_MAX) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        position: Position | None = None,
+        *,
+        matcher: LabelMatcher | None = None,
+        bytes_per_poll_max: int = BYTES_PER_POLL_MAX,
+    ) -> None:
         if bytes_per_poll_max < 1:
             raise InvalidInput("a poll must be allowed to read something", where="bytes_per_poll_max", expected=">= 1")
         self._folder = folder
@@ -115,12 +123,7 @@ class LogReader:
         self._findings_total = 0
         self._turn = 0
         self._unreadable: set[str] = set()
-        self._matcher = LabelMatcher()
-
-    @property
-    def labels_unmatched(self) -> int:
-        """Labels by entity and time that no prediction was found for."""
-        return self._matcher.unmatched
+        self.matcher = matcher or LabelMatcher()
 
     @property
     def position(self) -> Position:
@@ -174,7 +177,7 @@ class LogReader:
                 budget -= used
                 if worker not in self._workers or self._workers[worker].number <= name.number:
                     break  # not at its end yet: what comes after must wait
-        return self._matcher.match(records)
+        return self.matcher.match(records)
 
     def _list(self) -> dict[str, list[SegmentName]]:
         """Segments still to be read, by worker, in order; the workers' counts are taken on the way."""

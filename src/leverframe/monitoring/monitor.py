@@ -15,7 +15,7 @@ from leverframe.monitoring.budget import AlarmBudget
 from leverframe.monitoring.drift import ColumnDrift, drift_signals, judge_window, missing_signals, thresholds
 from leverframe.monitoring.evidence import Evidence, RefusedFile, RouteChange, Service
 from leverframe.monitoring.feeds import FeedMemory, feed_signals
-from leverframe.monitoring.fold import Windows
+from leverframe.monitoring.fold import KeptWindows, Windows
 from leverframe.monitoring.log_reader import LogTotals
 from leverframe.monitoring.objectives import Objectives
 from leverframe.monitoring.origins import Origin, described
@@ -69,6 +69,14 @@ class TickReport(msgspec.Struct, frozen=True, kw_only=True):
     alerts: tuple[Alert, ...]
 
 
+class KeptMonitor(msgspec.Struct, frozen=True, kw_only=True):
+    """What a monitor knows that it cannot see again: its counts, what it saw of each feed, and since when endpoints have symptoms."""
+
+    windows: KeptWindows
+    feeds: dict[str, FeedMemory]
+    since_us: dict[str, int]
+
+
 class Monitor:
     """Watches every endpoint. One instance, one caller at a time.
 
@@ -88,6 +96,20 @@ class Monitor:
         self._totals: LogTotals | None = None
         self._signals: dict[str, tuple[Signal, ...]] = {}
         self._since_us: dict[str, int] = {}
+
+    def kept(self) -> KeptMonitor:
+        """What to go on from after a restart; to be written down before anything else is asked of the monitor."""
+        return KeptMonitor(windows=self.windows.kept(), feeds=self._feeds, since_us=self._since_us)
+
+    def take_up(self, kept: KeptMonitor) -> None:
+        """Go on from what an earlier monitor knew.
+
+        Raises
+        ------
+        InvalidInput: it counted a version that is not known as it was; nothing was taken up.
+        """
+        self.windows.take_up(kept.windows)
+        self._feeds, self._since_us = kept.feeds, kept.since_us
 
     def tick(
         self,

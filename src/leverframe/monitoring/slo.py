@@ -97,24 +97,25 @@ def budget_left(good: int, bad: int, target: float) -> float:
 class MinuteTally:
     """Good and bad requests by minute, as far back as the longest rule needs."""
 
-    def __init__(self, *, keep_us: int = WORKBOOK_RULES[-1].long_us) -> None:
+    def __init__(self, minutes: dict[int, list[int]] | None = None, *, keep_us: int = WORKBOOK_RULES[-1].long_us) -> None:
         self._keep = keep_us // MINUTE_US
-        self._minutes: dict[int, list[int]] = {}
+        self.minutes: dict[int, list[int]] = minutes or {}
+        """Good and bad requests by minute since the epoch."""
 
     def add(self, at_us: int, good: int, bad: int) -> None:
         """Count requests of one minute; minutes too old to matter are let go."""
         minute = at_us // MINUTE_US
-        held = self._minutes.setdefault(minute, [0, 0])
+        held = self.minutes.setdefault(minute, [0, 0])
         held[0] += good
         held[1] += bad
-        if len(self._minutes) > self._keep + 60:
-            for old in [each for each in self._minutes if each < minute - self._keep]:
-                del self._minutes[old]
+        if len(self.minutes) > self._keep + 60:
+            for old in [each for each in self.minutes if each < minute - self._keep]:
+                del self.minutes[old]
 
     def between(self, from_us: int, to_us: int) -> tuple[int, int]:
         """Good and bad requests of the minutes that begin in ``[from_us, to_us)``."""
         first, last = -(-from_us // MINUTE_US), -(-to_us // MINUTE_US)
-        chosen = [counts for minute, counts in self._minutes.items() if first <= minute < last]
+        chosen = [counts for minute, counts in self.minutes.items() if first <= minute < last]
         return sum(c[0] for c in chosen), sum(c[1] for c in chosen)
 
 

@@ -71,6 +71,27 @@ class Window:
         self.losses: Ints = np.zeros(4, dtype=np.int64)
         self.tally: Ints = np.zeros(len(TALLIES), dtype=np.int64)
 
+    @classmethod
+    def of(cls, shape: Shape, numbers: Ints) -> "Window":
+        """A window from what :meth:`numbers` gave.
+
+        Raises
+        ------
+        InvalidInput: another count of numbers than a window of this shape has.
+        """
+        window = cls(shape)
+        parts = [getattr(window, name) for name in _COUNTED]
+        sizes = [part.size for part in parts]
+        if numbers.size != sum(sizes):
+            raise InvalidInput("numbers of another window", where=shape.version, expected=str(sum(sizes)), got=str(numbers.size))
+        for part, held in zip(parts, np.split(numbers, np.cumsum(sizes)[:-1]), strict=True):
+            part[...] = held.reshape(part.shape)
+        return window
+
+    def numbers(self) -> Ints:
+        """Every count, one after the other: int64 ``[numbers of the shape]``."""
+        return np.concatenate([getattr(self, name).ravel() for name in _COUNTED])
+
     def add(self, other: "Window") -> None:
         """Add another window of the same version to this one.
 
@@ -82,9 +103,8 @@ class Window:
             raise InvalidInput(
                 "windows of two versions have different bins", where="window", expected=self.shape.version, got=other.shape.version
             )
-        for name in self.__slots__:
-            if name != "shape":
-                getattr(self, name).__iadd__(getattr(other, name))
+        for name in _COUNTED:
+            getattr(self, name).__iadd__(getattr(other, name))
 
     def count(self, name: str) -> int:
         """One of :data:`TALLIES`."""
@@ -103,6 +123,9 @@ class Window:
             return 0
         cell = int(np.searchsorted(np.cumsum(self.latency), share * total))
         return LATENCY_EDGES_US[min(cell, len(LATENCY_EDGES_US) - 1)]
+
+
+_COUNTED = tuple(name for name in Window.__slots__ if name != "shape")
 
 
 def total(shape: Shape, windows: Iterable[Window]) -> Window:

@@ -92,11 +92,12 @@ def _bound_us(slot: int) -> float:
     return float(2.0 ** ((slot + 1) / LATENCY_BINS_PER_OCTAVE))
 
 
-class _Moments:
+class _Moments(msgspec.Struct):
     """Mean and scatter of a stream of numbers. Source: Welford, 1962."""
 
-    def __init__(self) -> None:
-        self.n, self.mean, self.squares = 0, 0.0, 0.0
+    n: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
 
     def add(self, value: float) -> None:
         self.n += 1
@@ -109,25 +110,24 @@ class _Moments:
         return math.sqrt(self.squares / (self.n - 1)) if self.n > 1 else 0.0
 
 
-class _Seen:
+class _Seen(msgspec.Struct):
     """A request's scores by version, and whether its label was used."""
 
-    __slots__ = ("labels", "scores")
-
-    def __init__(self) -> None:
-        self.scores: dict[str, tuple[float, ...]] = {}
-        self.labels: dict[int, float] = {}
+    scores: dict[str, tuple[float, ...]] = {}
+    labels: dict[int, float] = {}
 
 
-class _Meter:
-    def __init__(self) -> None:
-        self.hours: dict[int, list[int]] = {}
-        self.latency: dict[int, int] = {}
-        self.moments: dict[str, _Moments] = {}
-        self.requests: dict[str, _Seen] = {}
-        self.newest_us = 0
+class Meter(msgspec.Struct):
+    """One endpoint's counts; plain data, so that they can be kept."""
+
+    hours: dict[int, list[int]] = {}
+    latency: dict[int, int] = {}
+    moments: dict[str, _Moments] = {}
+    requests: dict[str, _Seen] = {}
+    newest_us: int = 0
 
     def answer(self, record: PredictionRecord) -> None:
+        """Count an answer; a second version's answer to the same request makes a pair."""
         failed = record.status != "ok" or not record.outputs or not all(map(math.isfinite, record.outputs))
         if record.role != "shadow":
             self._count(record, failed)
@@ -155,6 +155,7 @@ class _Meter:
             self.hours.pop(min(self.hours))
 
     def label(self, record: LabelRecord) -> None:
+        """Count what turned out to be true, where its request is still known."""
         seen = self.requests.get(record.id)
         if seen is None or record.row in seen.labels:
             return
@@ -173,6 +174,7 @@ class _Meter:
         self.moments.setdefault(metric, _Moments()).add(value)
 
     def traffic(self, endpoint: str) -> Traffic:
+        """The counts as a plan's forecast reads them."""
         hours = tuple(HourOfTraffic(from_us=hour, served=counts[0], failed=counts[1]) for hour, counts in sorted(self.hours.items()))
         known = {metric: moments for metric, moments in self.moments.items() if moments.n >= PAIRS_MIN and moments.sd > 0.0}
         return Traffic(
@@ -188,17 +190,18 @@ class _Meter:
 class TrafficMeter:
     """Counts every endpoint's traffic; what it knows can be read off at any time."""
 
-    def __init__(self) -> None:
-        self._meters: dict[str, _Meter] = {}
+    def __init__(self, meters: dict[str, Meter] | None = None) -> None:
+        self.meters: dict[str, Meter] = meters or {}
+        """What was counted of each endpoint: keep it, and a later meter goes on from there."""
 
     def take(self, records: Iterable[LogRecord]) -> None:
         """Count records of the log, in its order."""
         for record in records:
-            meter = self._meters.get(record.endpoint)
+            meter = self.meters.get(record.endpoint)
             if meter is None:
-                if len(self._meters) >= ENDPOINTS_MAX:
+                if len(self.meters) >= ENDPOINTS_MAX:
                     continue
-                meter = self._meters[record.endpoint] = _Meter()
+                meter = self.meters[record.endpoint] = Meter()
             if isinstance(record, LabelRecord):
                 meter.label(record)
             elif record.routed and record.status != "refused":
@@ -206,4 +209,4 @@ class TrafficMeter:
 
     def traffic(self) -> tuple[Traffic, ...]:
         """Every endpoint's traffic as counted so far."""
-        return tuple(meter.traffic(endpoint) for endpoint, meter in sorted(self._meters.items()))
+        return tuple(meter.traffic(endpoint) for endpoint, meter in sorted(self.meters.items()))
