@@ -28,8 +28,8 @@ from leverframe.features.commands import KIND_VIEW
 from leverframe.governance.bundles import Bundle, open_bundle
 from leverframe.monitoring.budget import AlarmBudget
 from leverframe.monitoring.evidence import Evidence, RefusedFile, RouteChange
-from leverframe.monitoring.log_reader import LogReader, Position
 from leverframe.monitoring.label_match import LabelMatcher
+from leverframe.monitoring.log_reader import LogReader, Position
 from leverframe.monitoring.monitor import Monitor, Watch
 from leverframe.monitoring.objectives import KIND_OBJECTIVES, Objectives
 from leverframe.monitoring.origins import Origins, disabled_columns, origins
