@@ -36,6 +36,7 @@ from leverframe.governance.ledger.store import Ledger, MachineClock
 from leverframe.monitoring.commands import Incident
 from leverframe.monitoring.error_budget import ErrorBudget
 from leverframe.monitoring.evidence import Evidence
+from leverframe.monitoring.objectives import Objectives
 from leverframe.release.experiments.plan import ExperimentPlan
 from leverframe.release.experiments.records import Experiment, OpenExperiment
 from leverframe.release.levers.corrections import Correction
@@ -190,6 +191,7 @@ RECORDS: tuple[tuple[str, str, Any], ...] = (
     ("alert", f"{ENDPOINT}/{MARK}", fill(Alert, id=f"{ENDPOINT}/{MARK}", endpoint=ENDPOINT)),
     ("incident", f"{MARK}-incident", fill(Incident, id=f"{MARK}-incident", endpoint=ENDPOINT)),
     ("error_budget", ENDPOINT, fill(ErrorBudget, endpoint=ENDPOINT)),
+    ("objectives", ENDPOINT, fill(Objectives, endpoint=ENDPOINT)),
 )
 """What lies in bravo's part of the ledger besides what they declared and delivered."""
 
