@@ -9,7 +9,6 @@ from leverframe.core.feature import Aggregate, Expression, FeatureView
 from leverframe.features.declared.bindings import binding
 from leverframe.features.online.online import entity_keys
 from leverframe.features.online.online_lmdb import LmdbOnlineStore
-from leverframe.features.parity import compare
 from leverframe.features.parity_verdicts import judge
 from leverframe.features.timelines.stream import ViewStream
 from leverframe.features.timelines.timeline import timeline
@@ -69,31 +68,28 @@ def served(view: FeatureView, source: pl.DataFrame, path: Path, shift_us: int = 
     return pl.concat(frames)
 
 
+def questions(view: FeatureView, source: pl.DataFrame, path: Path, shift_us: int = 0) -> pl.DataFrame:
+    """What was served, as the log has it."""
+    found = served(view, source, path, shift_us).rename({"t": "asked_us"})
+    return found.with_columns(pl.format("p-{}", pl.int_range(pl.len())).alias("prediction"))
+
+
 def test_ten_thousand_rows_served_online_equal_the_offline_timeline_bit_for_bit(tmp_path: Path) -> None:
     source = feed(3)
     for view in (DELAYS, WEATHER):
-        report = compare(view, timeline(view, source.lazy()), served(view, source, tmp_path / view.name), "t")
-        assert report.equal, report.features
-        assert report.cells == 850 * 13 * len(view.features)
+        verdicts = judge(view, timeline(view, source.lazy()), questions(view, source, tmp_path / view.name), lag_us=0)
+        assert [verdict.feature for verdict in verdicts] == [*view.features]
+        assert {(verdict.answer, verdict.cells, verdict.equal) for verdict in verdicts} == {("pass", 850 * 13, 850 * 13)}
 
 
 def test_a_feed_five_minutes_late_is_found_with_examples(tmp_path: Path) -> None:
     """The negative control: parity must be able to fail."""
     source = feed(3)
-    report = compare(DELAYS, timeline(DELAYS, source.lazy()), served(DELAYS, source, tmp_path / "late", 5 * MINUTE), "t")
-    assert not report.equal
-    wrong = report.features[0]
+    wrong = judge(DELAYS, timeline(DELAYS, source.lazy()), questions(DELAYS, source, tmp_path / "late", 5 * MINUTE), lag_us=0)[0]
+    assert wrong.answer == "fail"
     assert wrong.cells - wrong.equal > 1_000
-    row, moment, ours, theirs = wrong.examples[0]
-    assert ours != theirs
-    assert 0 <= row < wrong.cells
-    assert moment % MINUTE == 0
-
-
-def questions(view: FeatureView, source: pl.DataFrame, path: Path, shift_us: int = 0) -> pl.DataFrame:
-    """What was served, as the log has it."""
-    found = served(view, source, path, shift_us).rename({"t": "asked_us"})
-    return found.with_columns(pl.format("p-{}", pl.int_range(pl.len())).alias("prediction"))
+    assert wrong.examples[0].served != wrong.examples[0].offline
+    assert wrong.examples[0].asked_at_us % MINUTE == 0
 
 
 def test_a_value_that_held_a_moment_ago_is_late_and_one_that_never_did_is_wrong(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class FeastRows(Protocol):
 
 
 class FeastSqliteRows:
-    """Feast's SQLite online store: a table a view, a row a feature. Opened read-only at each thread's first use."""
+    """Feast's SQLite online store: a table a view, a row a feature. Opened read-only at its first use, and again after a failure."""
 
     def __init__(self, path: Path, project: str) -> None:
         self._path, self._project = path, project

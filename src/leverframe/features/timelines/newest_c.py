@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from leverframe.features.rows.libraries import address, load_library, structure
 from leverframe.features.rows.numbering import Ints
@@ -68,7 +67,7 @@ class CompiledNewest:
         starts = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=keys))])
         ends = np.empty(keys, dtype=np.int64)
         from_us, event_of_us, place = block_of(3, rows)
-        given = [None if each is None else _array(each, np.int64) for each in (codes, event_us, arrival_us, order)]
+        given = [None if each is None else np.ascontiguousarray(each, dtype=np.int64) for each in (codes, event_us, arrival_us, order)]
         self._calls["take_over"](*map(address, given), rows, keys, *map(address, (starts, ends, from_us, event_of_us, place)))
         kept = slice(int(starts[-1]))
         return Newest(starts, from_us[kept], event_of_us[kept], place[kept], rows)
@@ -78,11 +77,11 @@ class CompiledNewest:
     ) -> Seen:
         """Fill ``block[:, part]`` with what is known at each question's moment."""
         first, end, _ = part.indices(len(codes))
-        codes, moments_us = _array(codes, np.int64), _array(moments_us, np.int64)
-        values = [_array(column, np.float64) for column in values]
+        codes, moments_us = np.ascontiguousarray(codes, dtype=np.int64), np.ascontiguousarray(moments_us, dtype=np.int64)
+        values = [np.ascontiguousarray(column, dtype=np.float64) for column in values]
         _check(newest, codes, moments_us, values, block)
         reached, seen = np.array(newest.starts[:-1], dtype=np.int64), _Seen(0, 0, 0, np.iinfo(np.int64).max, np.iinfo(np.int64).min)
-        rows = structure(_Newest, **{name: _array(getattr(newest, name), np.int64) for name in _OF_ROWS})
+        rows = structure(_Newest, **{name: np.ascontiguousarray(getattr(newest, name), dtype=np.int64) for name in _OF_ROWS})
         asked = structure(_Asked, codes=codes, moments_us=moments_us, ttl_us=ttl_us)
         columns, answers = _addresses(values), _addresses(block)
         self._calls["answer"](
@@ -102,7 +101,3 @@ def _check(newest: Newest, codes: Ints, moments_us: Ints, values: Sequence[Float
 
 def _addresses(columns: Sequence[Floats] | Floats) -> Any:
     return (_POINTER * len(columns))(*map(address, columns))
-
-
-def _array(values: npt.NDArray[Any], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    return np.ascontiguousarray(values, dtype=dtype)

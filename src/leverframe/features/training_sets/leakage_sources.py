@@ -6,6 +6,7 @@ import polars as pl
 
 from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import Leak
+from leverframe.features.declared.lineage import view_columns
 from leverframe.features.rows.source_rows import moment
 
 
@@ -101,9 +102,8 @@ def _label_leak(view: FeatureView, feature: str, columns: Labelled, rows: int, e
 
 def _columns_read(view: FeatureView) -> dict[str, set[str]]:
     """The source columns behind each feature; the filter's columns are behind all of them."""
-    behind_all = set(pl.sql_expr(view.where).meta.root_names()) if view.where else set()
-    read = {e.name: set(pl.sql_expr(e.sql).meta.root_names()) for e in view.expressions}
-    for aggregate in view.aggregates:
-        condition = set(pl.sql_expr(aggregate.condition).meta.root_names()) if aggregate.condition else set()
-        read[aggregate.name] = condition | ({aggregate.column} if aggregate.column else set())
-    return {name: columns | behind_all for name, columns in read.items()}
+    read: dict[str, set[str]] = {}
+    for use in view_columns(view):
+        if use.role in ("expression", "aggregate", "filter"):
+            read.setdefault(use.feature, set()).add(use.column)
+    return read
