@@ -14,7 +14,7 @@ class FakeStreams:
         self._calls, self._access = calls, access
 
     def streams(self, dataset: str = "") -> tuple[StreamView, ...]:
-        return (StreamView(stream=TRIPS, contract_version="1.0.0", keyed=True, retained=False),)
+        return (StreamView(stream=TRIPS, contract_version="1.0.0", keyed=True),)
 
     def metrics(self) -> bytes:
         return b""

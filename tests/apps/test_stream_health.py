@@ -19,6 +19,9 @@ def test_a_stream_that_waits_is_seen_everywhere(tmp_path: Path) -> None:
     batch = StreamBatch(after={}, upto={"0": "1"}, messages=(StreamMessage("0:1", "", trip(1).decode()),), behind=7)
     platform.streams.take(ANA, "trips", "rows", batch, key="1")
     assert [each.ok for each in stream_check(platform.parts)] == [True]
+    bad = tuple(StreamMessage(f"0:{n}", "", "{") for n in range(2, 32))
+    platform.streams.take(ANA, "trips", "rows", StreamBatch(after={"0": "1"}, upto={"0": "31"}, messages=bad, behind=7), key="2")
+    assert "30 of 30 messages of its last batch were set aside" in next(stream_check(platform.parts)).detail, "nobody is told of it"
     platform.streams.pause(ANA, "trips", "rows", "the producer is being mended", key="pause")
     (check,) = stream_check(platform.parts)
     assert not check.ok

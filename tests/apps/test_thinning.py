@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+import polars as pl
 import pytest
 from tests.apps.data_streams import ANA, UNKEYED, ids, opened, trip
 
@@ -12,11 +14,11 @@ from leverframe.apps.platform.thinning import Thinning
 from leverframe.apps.platform.views.streams import OpenStreamRequest, StreamBatch
 from leverframe.core.actor import PLATFORM
 from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US, ManualClock
-from leverframe.core.dataset import Snapshot
+from leverframe.core.dataset import ContractReport, Snapshot
 from leverframe.core.errors import Conflict, NotFound, Refused
-from leverframe.data.commands import KIND_SNAPSHOT
+from leverframe.data.commands import KIND_QUARANTINE, KIND_SNAPSHOT, Quarantine
 from leverframe.data.snapshots.snapshot_names import KIND_COLLECTED, KIND_DOOMED, Collected, Doomed
-from leverframe.data.streams.commands_thin import ThinBatches
+from leverframe.data.streams.commands_thin import GatherAside, ThinBatches
 from leverframe.data.streams.messages import StreamMessage
 from leverframe.data.streams.thin import Thinned
 
@@ -82,6 +84,29 @@ def test_a_day_of_batches_thinned_as_they_come_leaves_an_hour_of_them_and_one_fo
     assert first.rows == 11, "11 batches ended before the first full hour"
     reports = {each.snapshot.digest: each.report for each in platform.data.reports("trips") if each.snapshot is not None}
     assert reports[first.digest].rows == 12, "thinned twice, its report still speaks of every message, the unreadable one too"
+
+
+def test_what_was_set_aside_becomes_one_blob_with_every_row_and_a_report_of_all(platform: Platform) -> None:
+    for first in range(0, 20, 5):
+        take(platform, first, 5, MINUTE_US)
+    before = platform.parts.ledger.find(KIND_QUARANTINE, Quarantine)
+    assert [each.stream for each in before] == ["rows"] * 4
+    platform.parts.clock.advance(HOUR_US)  # type: ignore[attr-defined]
+    assert Thinning(platform.parts).apply_all() == 19 + 3
+    (after,) = platform.parts.ledger.find(KIND_QUARANTINE, Quarantine)
+    assert (after.rows, after.reasons) == (4, before[0].reasons)
+    Keeping(platform.parts).collect()
+    rows = pl.read_parquet(platform.parts.artifacts.get(after.digest))
+    assert sorted(rows["stream:place"]) == ["0:0b", "0:10b", "0:15b", "0:5b"]
+    report = msgspec.json.decode(platform.parts.artifacts.get(after.report_digest), type=ContractReport)
+    assert (report.rows, report.quarantined_rows) == (8, 4)
+    with pytest.raises(NotFound):
+        platform.parts.artifacts.get(before[0].digest)
+    again = GatherAside(
+        dataset="trips", old=(before[0].digest,), digest=after.digest, report_digest=after.report_digest, owner_team="rides"
+    )
+    with pytest.raises(Conflict, match="has changed"):
+        platform.parts.ledger.write(PLATFORM, again, key="again")
 
 
 def test_a_moment_between_is_answered_with_the_next_that_is_kept(platform: Platform) -> None:

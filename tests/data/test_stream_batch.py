@@ -140,6 +140,14 @@ def test_a_schema_that_breaks_is_told_from_a_bad_row(blobs, broken):
     assert "in 30 of 40 rows" in going_on.broken
 
 
+def test_a_batch_most_of_which_was_set_aside_says_so(blobs):
+    few = take(blobs, messages(*(row(f"r{n}", miles=-1.0) for n in range(19))))
+    assert few.broken == "", "19 rows are bad rows"
+    many = take(blobs, messages(*(row(f"r{n}", miles=-1.0) for n in range(30)), *(row(f"g{n}") for n in range(30))))
+    assert many.broken == "30 of 60 messages of its last batch were set aside, 30 of them by minimum miles"
+    assert take(blobs, messages(*(row(f"r{n}", miles=-1.0) for n in range(30)), *(row(f"g{n}") for n in range(31)))).broken == ""
+
+
 def test_a_contract_that_gained_a_column_takes_the_next_batch_beside_the_old_rows(blobs):
     first = take(blobs, messages(row("a", colour="red")))
     added = Column(name="colour", logical_type="string", physical_type="string")

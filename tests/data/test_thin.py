@@ -4,7 +4,8 @@ import msgspec
 
 from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US
 from leverframe.core.dataset import Erasure, Snapshot
-from leverframe.data.streams.thin import thin
+from leverframe.data.commands import Quarantine
+from leverframe.data.streams.thin import ROWS_ASIDE_MAX, gather, thin
 
 NOW_US = 100 * DAY_US + 12 * HOUR_US
 
@@ -67,3 +68,26 @@ def test_after_a_deletion_hours_are_those_in_which_rows_came_and_the_sign_posts_
     remains = [batch(name, gone_us) for name in "ABC"]
     assert windows(*posts, *remains) == [("B", "a A")], "a and b came in one hour, c in the next"
     assert windows(*posts, *remains, used=("a", "A")) == []
+
+
+def test_what_was_set_aside_is_gathered_by_hour_stream_and_version_up_to_a_size() -> None:
+    def aside(name: str, at_us: int, *, stream: str = "s", version: str = "1.0.0", rows: int = 1) -> Quarantine:
+        return Quarantine(
+            dataset="d",
+            contract="d",
+            contract_version=version,
+            digest=name,
+            report_digest="r",
+            rows=rows,
+            reasons=(),
+            recorded_at_us=at_us,
+            stream=stream,
+        )
+
+    at = 100 * DAY_US
+    hour = [aside(name, at + n * MINUTE_US) for n, name in enumerate("abc")]
+    others = [aside("file", at, stream=""), aside("t", at, stream="t"), aside("v", at, version="2.0.0"), aside("later", at + HOUR_US)]
+    young = aside("young", NOW_US - 1)
+    assert [[each.digest for each in run] for run in gather([young, *others, *reversed(hour)], NOW_US)] == [["a", "b", "c"]]
+    large = [msgspec.structs.replace(each, rows=ROWS_ASIDE_MAX // 2) for each in hour]
+    assert [[each.digest for each in run] for run in gather(large, NOW_US)] == [["a", "b"]]

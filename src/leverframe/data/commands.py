@@ -38,7 +38,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes set aside: a whole refused file (``rows`` 0: none of it was used), or the bad rows of an accepted one."""
+    """Bytes set aside: a whole refused file (``rows`` 0: none of it was used), or the bad rows of an accepted one, or of ``stream``."""
 
     dataset: str
     contract: str
@@ -48,6 +48,7 @@ class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     reasons: tuple[str, ...]
     recorded_at_us: int
+    stream: str = ""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +118,7 @@ class RecordQuarantine(Command, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     owner_team: str
     delivery: Digest = ""
+    stream: str = ""
 
     def resource(self) -> str:
         """``dataset/<name>``."""
@@ -256,6 +258,7 @@ def record_quarantine(command: RecordQuarantine, tx: Transaction) -> dict[str, A
         rows=command.rows,
         reasons=command.reasons,
         recorded_at_us=tx.now_us,
+        stream=command.stream,
     )
     tx.put(KIND_QUARANTINE, f"{command.dataset}/{command.digest}", record)
     if command.delivery:

@@ -26,11 +26,14 @@ def stream_check(parts: Parts) -> Iterator[Check]:
     if not found:
         return
     waiting = [each for each in found if each.state == "paused"]
+    broken = [each for each in found if each.state == "running" and each.broken]
+    said = [*(f"{each.id} waits: {each.reason}" for each in waiting), *(f"{each.id}: {each.broken}" for each in broken)]
+    then = f", then lever data streams resume {waiting[0].dataset} {waiting[0].name}" if waiting else ""
     yield Check(
         name="streams",
-        ok=not waiting,
-        detail="; ".join(f"{each.id} waits: {each.reason}" for each in waiting[:3]) or f"{len(found)} streams go on",
-        fix=f"mend the producer or the contract, then lever data streams resume {waiting[0].dataset} {waiting[0].name}" if waiting else "",
+        ok=not said,
+        detail="; ".join(said[:3]) or f"all go on: {len(found)}",
+        fix=f"mend the producer or the contract{then}" if said else "",
     )
 
 
@@ -56,7 +59,7 @@ def stream_metrics(parts: Parts) -> bytes:
 
 
 def stream_signals(streams: Iterable[Stream], origins: Origins, now_us: int) -> tuple[Signal, ...]:
-    """A signal for each view whose source has a stream that waits or whose schema changed.
+    """A signal for each view whose source has a stream that waits, whose schema changed, or most of which was set aside.
 
     Parameters
     ----------
@@ -73,7 +76,7 @@ def stream_signals(streams: Iterable[Stream], origins: Origins, now_us: int) -> 
             observed=1.0,
             threshold=0.0,
             window=(each.taken_at_us or now_us, now_us),
-            detail=f"stream {each.id} {f'waits: {each.reason}' if each.state == 'paused' else f'changed its schema: {each.broken}'}",
+            detail=f"stream {each.id}: {f'it waits: {each.reason}' if each.state == 'paused' else each.broken}",
         )
         for each in streams
         if each.state == "paused" or each.broken

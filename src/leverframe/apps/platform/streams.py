@@ -15,7 +15,6 @@ from leverframe.core.dataset import Snapshot
 from leverframe.core.errors import Conflict, Integrity, InvalidInput, LimitExceeded, NotFound, Refused
 from leverframe.data.commands import RecordQuarantine
 from leverframe.data.contract.contracts import Contract
-from leverframe.data.retention.retention import KIND_RETENTION, Retention
 from leverframe.data.streams.batch import Batch, Taken, take_batch
 from leverframe.data.streams.commands_streams import REASON_CHARACTERS_MAX, OpenStream, PauseStream, ResumeStream, TakeBatch
 from leverframe.data.streams.messages import MESSAGES_MAX
@@ -137,7 +136,7 @@ class Streams:
             stream=after,
             base=base.digest if base is not None else "",
             snapshot=taken.snapshot,
-            quarantine=_quarantine(taken, contract, held.dataset),
+            quarantine=_quarantine(taken, contract, held),
         )
         self._parts.ledger.write(actor, command, key=key)
         return StreamTaken(
@@ -207,8 +206,7 @@ class Streams:
         return found
 
     def _view(self, held: Stream, contract: Contract) -> StreamView:
-        retained = self._parts.ledger.get(KIND_RETENTION, held.dataset, Retention) is not None
-        return StreamView(stream=held, contract_version=contract.version, keyed=bool(contract.primary_key), retained=retained)
+        return StreamView(stream=held, contract_version=contract.version, keyed=bool(contract.primary_key))
 
 
 def _elsewhere(held: Stream, after: Position) -> Conflict:
@@ -221,15 +219,16 @@ def _elsewhere(held: Stream, after: Position) -> Conflict:
     )
 
 
-def _quarantine(taken: Taken, contract: Contract, dataset: str) -> RecordQuarantine | None:
+def _quarantine(taken: Taken, contract: Contract, held: Stream) -> RecordQuarantine | None:
     if not taken.quarantine:
         return None
     return RecordQuarantine(
-        dataset=dataset,
+        dataset=held.dataset,
         contract=contract.name,
         digest=taken.quarantine,
         report_digest=taken.report_digest,
         rows=taken.quarantined,
         reasons=taken.reasons,
         owner_team=contract.team,
+        stream=held.name,
     )

@@ -4,6 +4,7 @@ A file is refused whole; a stream cannot be, so here every rule about rows sets 
 freshness) only say so or do not apply.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -51,8 +52,8 @@ class Batch:
 class Taken:
     """What became of a batch: ``rows + quarantined + repeated`` are its messages.
 
-    ``pause`` says why the stream has to wait, and then nothing of the batch was kept. ``snapshot`` is None when no row was new; ``fresh``
-    names its part that has the new rows (and perhaps older ones), which are ``new``.
+    ``pause`` says why the stream has to wait, and then nothing of the batch was kept; ``broken`` what is wrong with it all the same.
+    ``snapshot`` is None when no row was new; ``fresh`` names its part that has the new rows (and perhaps older ones), which are ``new``.
     """
 
     report: ContractReport
@@ -112,8 +113,9 @@ def take_batch(batch: Batch, messages: Sequence[StreamMessage]) -> Taken:
     offered, doubled = _without_doubles(offered, contract)
     parents = as_offered(batch.parents, offered.rows, contract, batch.pseudonyms)
     checked = check(offered.rows, row_by_row(contract), batch.now_us, parents)
-    broken = _schema_break(checked)
-    pause = broken if broken and batch.rules.on_break == "pause" else ""
+    changed_schema = _schema_break(checked)
+    broken = f"its schema changed: {changed_schema}" if changed_schema else ""
+    pause = changed_schema if batch.rules.on_break == "pause" else ""
     if offered.strange and batch.rules.new_columns == "pause":
         pause = f"columns that the contract does not name: {', '.join(offered.strange[:5])}"
     report = msgspec.structs.replace(checked.report, dataset=batch.dataset)
@@ -134,7 +136,7 @@ def take_batch(batch: Batch, messages: Sequence[StreamMessage]) -> Taken:
         repeated=again + doubled + offered.repeated,
         late=_late(fresh, batch),
         strange=offered.strange,
-        broken=broken,
+        broken=broken or _mostly_aside(aside, len(messages)),
         snapshot=snapshot,
         fresh=part,
         new=canonical_rows(fresh, contract),
@@ -159,6 +161,14 @@ def _schema_break(checked: Checked) -> str:
         if result.rule in ("type", "required") and result.failing_rows >= least
     ]
     return "; ".join(found)[:500]
+
+
+def _mostly_aside(aside: Sequence[Unread], messages: int) -> str:
+    """That most of a batch was set aside, and by which rule, if it was; empty: it was not."""
+    if len(aside) < max(BREAK_ROWS_MIN, BREAK_SHARE * messages):
+        return ""
+    (rule, count), *_ = Counter(each.rule for each in aside).most_common(1)
+    return f"{len(aside):,} of {messages:,} messages of its last batch were set aside, {count:,} of them by {rule}"[:500]
 
 
 def _split(rows: pl.DataFrame, batch: Batch) -> tuple[pl.DataFrame, int, list[int]]:

@@ -1,4 +1,4 @@
-"""What can be asked of the snapshots that a stream's batches left: let the last of a window stand for the others."""
+"""What can be asked of what a stream's batches left: let a window's last snapshot stand for the others, gather what was set aside."""
 
 from typing import Any, ClassVar
 
@@ -8,7 +8,7 @@ from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest, check_digest
 from leverframe.core.errors import Conflict, NotFound, Refused
-from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_SNAPSHOT, Dataset
+from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_QUARANTINE, KIND_SNAPSHOT, Dataset, Quarantine
 from leverframe.data.contract.contracts import Contract
 from leverframe.data.retention.doomed import doom
 from leverframe.data.retention.retention import SETTLE_US
@@ -16,12 +16,11 @@ from leverframe.data.snapshots.snapshot_names import names_of
 from leverframe.data.streams.thin import Thinned
 
 
-class ThinBatches(Command, frozen=True, kw_only=True):
-    """In each of ``windows`` one batch's snapshot stands for those before it. ``owner_team`` is the contract's team."""
+class _OfBatches(Command, frozen=True, kw_only=True):
+    """About what a stream's batches left in a dataset; ``owner_team`` is the contract's team."""
 
     action: ClassVar[str] = "Data.Retain"
     dataset: str
-    windows: tuple[Thinned, ...]
     owner_team: str
 
     def resource(self) -> str:
@@ -33,6 +32,20 @@ class ThinBatches(Command, frozen=True, kw_only=True):
         return self.owner_team
 
 
+class ThinBatches(_OfBatches, frozen=True, kw_only=True):
+    """In each of ``windows`` one batch's snapshot stands for those before it."""
+
+    windows: tuple[Thinned, ...]
+
+
+class GatherAside(_OfBatches, frozen=True, kw_only=True):
+    """What batches set aside as ``old`` is one blob from now on, ``digest``, with one report; all of it is there."""
+
+    old: tuple[Digest, ...]
+    digest: Digest
+    report_digest: Digest
+
+
 def thin_batches(command: ThinBatches, tx: Transaction) -> dict[str, Any]:
     """End the records, give those that stay the report of all, and mark the blobs that nothing names any more.
 
@@ -41,11 +54,7 @@ def thin_batches(command: ThinBatches, tx: Transaction) -> dict[str, Any]:
     Refused: rows of another team; a snapshot that no batch made, the newest, or one younger than an hour.
     Conflict: a snapshot went, or lost rows to a deletion, since the windows were looked at.
     """
-    contract = next((each for each in tx.find(KIND_CONTRACT, Contract) if each.dataset == command.dataset), None)
-    if contract is None:
-        raise NotFound("no contract is in force for this dataset", where=command.dataset[:120])
-    if contract.team != command.owner_team:
-        raise Refused("the dataset belongs to another team", where=command.dataset, expected=contract.team, got=command.owner_team)
+    _check_team(command, tx)
     pointer = tx.get(KIND_DATASET, command.dataset, Dataset)
     names: set[Digest] = set()
     for window in command.windows:
@@ -70,6 +79,42 @@ def thin_batches(command: ThinBatches, tx: Transaction) -> dict[str, Any]:
     return {"dataset": command.dataset, "snapshots": sum(len(window.going) for window in command.windows), "blobs": len(blobs)}
 
 
+def gather_aside(command: GatherAside, tx: Transaction) -> dict[str, Any]:
+    """Put one record in the place of several, and mark the blobs that nothing names any more.
+
+    Raises
+    ------
+    Refused: rows of another team; what no stream set aside, or two of them.    Conflict: one of them went, or was cleaned of a person.
+    """
+    _check_team(command, tx)
+    held = [tx.get(KIND_QUARANTINE, f"{command.dataset}/{digest}", Quarantine) for digest in command.old]
+    found = [each for each in held if each is not None]
+    if len(found) != len(held) or not found:
+        raise Conflict("what was set aside has changed", where=f"quarantine of {command.dataset}", next_step="the worker looks again")
+    if len({(each.stream, each.contract_version) for each in found}) != 1 or not found[0].stream:
+        raise Refused("only what one stream set aside is gathered", where=f"quarantine of {command.dataset}")
+    for each in found:
+        tx.delete(KIND_QUARANTINE, f"{command.dataset}/{each.digest}")
+    gathered = msgspec.structs.replace(
+        found[-1],
+        digest=check_digest(command.digest),
+        report_digest=check_digest(command.report_digest),
+        rows=sum(each.rows for each in found),
+        reasons=tuple(sorted({reason for each in found for reason in each.reasons})),
+    )
+    tx.put(KIND_QUARANTINE, f"{command.dataset}/{gathered.digest}", gathered)
+    blobs = doom({name for each in found for name in (each.digest, each.report_digest)}, f"thinning of {command.dataset}", tx)
+    return {"dataset": command.dataset, "gathered": len(found), "rows": gathered.rows, "blobs": len(blobs)}
+
+
+def _check_team(command: _OfBatches, tx: Transaction) -> None:
+    contract = next((each for each in tx.find(KIND_CONTRACT, Contract) if each.dataset == command.dataset), None)
+    if contract is None:
+        raise NotFound("no contract is in force for this dataset", where=command.dataset[:120])
+    if contract.team != command.owner_team:
+        raise Refused("the dataset belongs to another team", where=command.dataset, expected=contract.team, got=command.owner_team)
+
+
 def _of_batch(dataset: str, digest: Digest, tx: Transaction) -> Snapshot:
     found = tx.get(KIND_SNAPSHOT, f"{dataset}/{digest}", Snapshot)
     if found is None:
@@ -79,4 +124,7 @@ def _of_batch(dataset: str, digest: Digest, tx: Transaction) -> Snapshot:
     return found
 
 
-HANDLERS: tuple[Handles, ...] = (Handles(command=ThinBatches, run=thin_batches),)
+HANDLERS: tuple[Handles, ...] = (
+    Handles(command=ThinBatches, run=thin_batches),
+    Handles(command=GatherAside, run=gather_aside),
+)

@@ -11,10 +11,15 @@ import msgspec
 from leverframe.core.clock import DAY_US, HOUR_US
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest
+from leverframe.data.commands import Quarantine
 from leverframe.data.retention.retention import SETTLE_US
 
 HOURLY_DAYS = 2
 """For so many days the last snapshot of an hour stays, before that the last of a day."""
+
+
+ROWS_ASIDE_MAX = 100_000
+"""Rows that are set aside are gathered up to so many in one blob."""
 
 
 class Thinned(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +54,18 @@ def thin(snapshots: Collection[Snapshot], used: Collection[Digest], latest: Dige
             posts = [post for digest in going for post in _posts(digest, leading_to)]
             found.append(Thinned(kept=run[-1].digest, going=(*posts, *going)))
     return tuple(found)
+
+
+def gather(aside: Collection[Quarantine], now_us: int) -> tuple[tuple[Quarantine, ...], ...]:
+    """What batches set aside that belongs together, oldest first: of one stream, under one contract version, in one window."""
+    runs: dict[tuple[str, str, tuple[int, int]], list[list[Quarantine]]] = {}
+    settled = [each for each in aside if each.stream and now_us - each.recorded_at_us >= SETTLE_US]
+    for each in sorted(settled, key=lambda each: (each.recorded_at_us, each.digest)):
+        run = runs.setdefault((each.stream, each.contract_version, _window(each.recorded_at_us, now_us)), [[]])
+        if sum(held.rows for held in run[-1]) + each.rows > ROWS_ASIDE_MAX:
+            run.append([])
+        run[-1].append(each)
+    return tuple(tuple(some) for run in runs.values() for some in run if len(some) > 1)
 
 
 def _came_us(snapshots: Collection[Snapshot]) -> dict[Digest, int]:

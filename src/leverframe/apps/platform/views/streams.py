@@ -35,7 +35,6 @@ class StreamView(msgspec.Struct, frozen=True, kw_only=True):
     stream: Stream
     contract_version: str
     keyed: bool
-    retained: bool
 
     @property
     def concerns(self) -> tuple[str, ...]:
@@ -43,11 +42,8 @@ class StreamView(msgspec.Struct, frozen=True, kw_only=True):
         stream = self.stream
         lines = [f"waits: {stream.reason}. next: lever data streams resume {stream.dataset} {stream.name}"] if stream.reason else []
         lines += [f"messages were lost: {gap}" for gap in stream.gaps]
-        lines += [f"its schema changed: {stream.broken}"] if stream.broken else []
+        lines += [stream.broken] if stream.broken else []
         lines += [f"columns that the contract does not name: {', '.join(stream.strange)}"] if stream.strange else []
-        if not self.retained:
-            step = f"next: lever data retention set {stream.dataset}"
-            lines.append(f"every batch leaves a snapshot, and nobody said how long they are kept. {step}")
         return tuple(lines)
 
 
