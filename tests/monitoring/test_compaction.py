@@ -198,6 +198,8 @@ def test_a_person_is_found_in_the_archive_and_everything_else_stays(tmp_path: Pa
     assert redact(folder, LogArchive(into), lambda field, text: (field, text) == ("rider", "ann"), "token") == 3
     files = [path for path in (*into.rglob("*"), *folder.rglob("*")) if path.is_file()]
     assert len(files) == 4
+    rows = [path for path in files if path.suffix != ".json"]
+    assert {path.stat().st_mode & 0o777 for path in rows} == {0o600}, "what callers asked is written where others can read it"
     assert [path for path in into.rglob("*.parquet") if "ann" in str(pl.read_parquet(path)["entities"].to_list())] == []
     first, second, third = _read(into)
     assert isinstance(first, PredictionRecord)

@@ -1,9 +1,10 @@
 import time
 
 import pytest
+from tests.training.local_runner import LocalRunner
 
 from leverframe.core.errors import DeadlineExceeded, InvalidInput, Unavailable
-from leverframe.training.pipeline import LocalRunner, Pipeline, Step, StepOutcome, is_transient, outputs_of, run_step, within
+from leverframe.training.pipeline import Pipeline, Step, StepOutcome, is_transient, outputs_of, run_step, within
 from leverframe.training.step_memory import FolderSteps, InMemorySteps
 
 CODE = "sha256:" + "0" * 64

@@ -5,6 +5,7 @@ import json
 import msgspec
 import numpy as np
 import pytest
+from tests.training.local_runner import LocalRunner
 
 from leverframe.core import model as names
 from leverframe.core.clock import DAY_US
@@ -16,7 +17,7 @@ from leverframe.core.profile import ReferenceProfile
 from leverframe.core.schema import Signature
 from leverframe.training.packaging import GOLDEN_ROWS, golden_rows
 from leverframe.training.parity import score_onnx
-from leverframe.training.pipeline import LocalRunner, outputs_of
+from leverframe.training.pipeline import outputs_of
 from leverframe.training.recipe import training_pipeline
 from leverframe.training.reproduce import reproduce
 from leverframe.training.step_memory import InMemorySteps

@@ -1,7 +1,7 @@
 """What a policy answers, and the shape of whoever answers."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -39,6 +39,7 @@ class Decides(Protocol):
         ...
 
 
+@runtime_checkable
 class Extends(Decides, Protocol):
     """A policy set that an installation's own policies can be added to."""
 

@@ -25,6 +25,8 @@ from leverframe.core.prediction import Exposure, LabelRecord, LogRecord, Predict
 from leverframe.core.segment import DATA_OFFSET, SEALED, SegmentName, parse_segment_name
 from leverframe.governance.durable_files import make_folder, write_durably
 
+OWNER_ONLY = 0o600
+"""As segments are: what callers asked is nobody else's to read."""
 PREDICTIONS, LABELS, SEGMENTS = "predictions", "labels", "segments"
 
 _Schema = Mapping[str, type[pl.DataType] | pl.DataType]
@@ -136,7 +138,7 @@ class LogArchive:
         rows = [{**_row(record), "segment": segment, "end": end} for record, end in part]
         pl.DataFrame(rows, schema=schema, orient="row").write_parquet(buffer, compression="zstd", statistics=True)
         make_folder(path.parent)
-        write_durably(path, buffer.getvalue())
+        write_durably(path, buffer.getvalue(), mode=OWNER_ONLY)
 
     def read(self, segment: str, stop: int) -> Iterator[LogRecord]:
         """The records of a segment up to the offset ``stop``, in the order they were written.

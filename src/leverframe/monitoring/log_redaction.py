@@ -17,7 +17,7 @@ from leverframe.core.errors import Integrity, InvalidInput, Unavailable
 from leverframe.core.prediction import LogRecord, PredictionRecord, decode_frames, encode_frame
 from leverframe.core.segment import DATA_OFFSET, parse_segment_name, unpack_header
 from leverframe.governance.durable_files import write_durably
-from leverframe.monitoring.log_archive import LogArchive
+from leverframe.monitoring.log_archive import OWNER_ONLY, LogArchive
 
 _MISSING = struct.pack("<d", float("nan"))
 
@@ -110,7 +110,7 @@ def _overwrite(path: Path, data: bytes, changed: list[tuple[int, bytes]]) -> Non
             whole = bytearray(data)
             for at, frame in changed:
                 whole[at : at + len(frame)] = frame
-            write_durably(path, bytes(whole))
+            write_durably(path, bytes(whole), mode=OWNER_ONLY)
             return
         handle = os.open(path, os.O_WRONLY)
         try:

@@ -7,7 +7,7 @@ calls :func:`run_step`, and hands back nothing but its :class:`StepOutcome`, whi
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -192,37 +192,6 @@ def within(timeout_s: float, work: Callable[[], bytes], *, where: str) -> bytes:
     if not result:
         raise DeadlineExceeded("the step ran out of time", where=where, expected=f"<= {timeout_s:g} s", next_step="train on fewer rows")
     return result[0]
-
-
-class Runner(Protocol):
-    """Runs the steps of a pipeline in order."""
-
-    def run(self, pipeline: Pipeline) -> tuple[StepOutcome, ...]:
-        """Every step's outcome; a run that failed or died continues at the step where it stopped when it is run again."""
-        ...
-
-
-@dataclass(frozen=True)
-class LocalRunner:
-    """Runs a pipeline in this process; what is finished stays in ``memory`` and ``blobs``, so running again continues.
-
-    ``observe(name, None)`` is called when a step starts and ``observe(name, outcome)`` when it is done.
-    """
-
-    blobs: Blobs
-    memory: StepMemory
-    observe: Callable[[str, StepOutcome | None], None] = field(default=lambda name, outcome: None)
-    pause: Callable[[float], None] = time.sleep
-
-    def run(self, pipeline: Pipeline) -> tuple[StepOutcome, ...]:
-        """Every step's outcome, in order."""
-        outcomes: list[StepOutcome] = []
-        for step in pipeline.steps:
-            self.observe(step.name, None)
-            outputs = outputs_of(outcomes)
-            outcomes.append(run_step(pipeline, step, outputs, blobs=self.blobs, memory=self.memory, pause=self.pause))
-            self.observe(step.name, outcomes[-1])
-        return tuple(outcomes)
 
 
 def outputs_of(outcomes: Sequence[StepOutcome]) -> dict[str, Digest]:

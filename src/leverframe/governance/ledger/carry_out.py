@@ -9,7 +9,7 @@ from leverframe.core.actor import Actor
 from leverframe.core.command import Command, Handles, Receipt
 from leverframe.core.digest import canonical_json, digest_bytes
 from leverframe.core.errors import Conflict, InvalidInput, LimitExceeded
-from leverframe.governance.decision import OWN_POLICY, Decides, OwnPolicy, require
+from leverframe.governance.decision import OWN_POLICY, Decides, Extends, OwnPolicy, require
 from leverframe.governance.ledger.buffer import Buffer, Row, Rows
 from leverframe.governance.ledger.chain import GENESIS, AuditEntry, Change, seal
 
@@ -173,11 +173,9 @@ def carry_out(
 def _in_force(policy: Decides, rows: Rows) -> Decides:
     """The policies as of this transaction: the shipped ones, and the installation's own."""
     own = [row.body for row in rows.current_all(OWN_POLICY, "") if row.body is not None]
-    extend = getattr(policy, "with_own", None)
-    if not own or extend is None:
+    if not own or not isinstance(policy, Extends):
         return policy
-    extended: Decides = extend(tuple(msgspec.json.decode(body, type=OwnPolicy).text for body in own))
-    return extended
+    return policy.with_own(tuple(msgspec.json.decode(body, type=OwnPolicy).text for body in own))
 
 
 def _revised(rows: Rows, kind: str, id: str, body: bytes | None, at_us: int, seq: int) -> Row:
