@@ -4,11 +4,12 @@ from typing import Any
 
 from leverframe.apps.platform.views.tables import TableEntry, TablePlanView, TableView
 from leverframe.core.actor import Actor
+from leverframe.core.clock import DAY_US
 from leverframe.core.errors import NotFound
 from leverframe.release.plans.plan import VersionRef
 from leverframe.release.tables.comparison import Comparison, LossDifference
 from leverframe.release.tables.limits import Limits, judge
-from leverframe.release.tables.records import BatchTable, Output, TablePlan
+from leverframe.release.tables.records import BatchTable, Output, TablePlan, TableWatch
 
 AT_US = 1_370_000_000_000_000
 
@@ -73,12 +74,24 @@ WAITING = TablePlanView(
     stale=False,
     switched=False,
 )
+WATCH = TableWatch(
+    plan=f"sha256:{8:064x}",
+    table="nightly",
+    team="delays",
+    version="flight-delay@v1",
+    before="flight-delay@v3",
+    from_us=AT_US,
+    until_us=AT_US + 14 * DAY_US,
+    at_us=AT_US,
+)
 VIEW = TableView(
     table=TABLE,
     history=(
         TableEntry(at_us=AT_US, actor="ana", event="written", reason="", version="flight-delay@v1", digest=TABLE.current.digest, rows=900),
     ),
     plans=(WAITING,),
+    watch=WATCH,
+    watched="flight-delay@v1 is watched until 2013-06-14T11:33:20Z: no row's label became known yet",
 )
 
 

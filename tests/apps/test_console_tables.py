@@ -18,6 +18,7 @@ def test_the_page_says_what_readers_see_and_what_waits(pages):  # noqa: F811
     assert "flight-delay@v2 in place of flight-delay@v1" in html
     assert "1 more approval by someone other than ana" in html
     assert "Switch the table" not in html, "what is not approved cannot be switched"
+    assert "flight-delay@v1 is watched until" in html
     assert "nightly" in pages.get("/tables").text
 
 

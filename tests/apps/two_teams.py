@@ -4,6 +4,8 @@ Data and features are made as people make them; what takes a training or traffic
 Every text of bravo's carries the word ``bravo``, every digest of theirs the same few digits, so that a leak can be read.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,7 +47,7 @@ from leverframe.release.plans.plan import ReleasePlan
 from leverframe.release.plans.team_rules import TeamRules
 from leverframe.release.records import Approval, EvidenceNote, Freeze, Lever, Queue, Release, Review, TenantQuota, Waiting
 from leverframe.release.requirements.exceptions import RuleException
-from leverframe.release.tables.records import BatchTable, Switched, TablePlan
+from leverframe.release.tables.records import BatchTable, Switched, TablePlan, TableWatch
 from leverframe.serving.commands import Scoring
 from leverframe.training.registries import AliasSet, Followed, Registry
 from leverframe.training.reproduction_commands import ReproductionRecord
@@ -186,6 +188,7 @@ RECORDS: tuple[tuple[str, str, Any], ...] = (
     ("experiment_open", EXPERIMENT, fill(OpenExperiment, experiment=EXPERIMENT)),
     ("batch_table", f"{MARK}-table", fill(BatchTable, name=f"{MARK}-table", team=MARK, environment="prod")),
     ("batch_table_plan", TPLAN.digest, TPLAN),
+    ("batch_table_watch", TPLAN.digest, fill(TableWatch, plan=TPLAN.digest, table=f"{MARK}-table", team=MARK)),
     ("batch_table_switched", TPLAN.digest, fill(Switched, plan=TPLAN.digest)),
     ("scoring", DIGEST, fill(Scoring, version=VERSION)),
     ("alert", f"{ENDPOINT}/{MARK}", fill(Alert, id=f"{ENDPOINT}/{MARK}", endpoint=ENDPOINT)),
@@ -194,6 +197,16 @@ RECORDS: tuple[tuple[str, str, Any], ...] = (
     ("objectives", ENDPOINT, fill(Objectives, endpoint=ENDPOINT)),
 )
 """What lies in bravo's part of the ledger besides what they declared and delivered."""
+
+
+@contextmanager
+def putting(settings: Settings) -> Iterator[Ledger]:
+    """The installation's ledger with the one command that puts records as they are."""
+    ledger = Ledger(settings.ledger_url, MachineClock(), AllowEverything(), (Handles(command=Put, run=_put),))
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def two_teams(home: Path) -> Platform:
@@ -206,10 +219,9 @@ def two_teams(home: Path) -> Platform:
     entity = Entity(name=f"{MARK}_rider", keys=(EntityKey(name="rider", type="text"),), team=MARK)
     platform.services.apply_entity(owner, entity, key="entity")
     platform.features.apply_view(owner, VIEW, key="view")
-    ledger = Ledger(platform.parts.settings.ledger_url, MachineClock(), AllowEverything(), (Handles(command=Put, run=_put),))
-    for kind, id, record in RECORDS:
-        ledger.write(owner, Put(kind=kind, id=id, body=msgspec.to_builtins(record)), key=f"{kind}/{id}")
-    ledger.close()
+    with putting(platform.parts.settings) as ledger:
+        for kind, id, record in RECORDS:
+            ledger.write(owner, Put(kind=kind, id=id, body=msgspec.to_builtins(record)), key=f"{kind}/{id}")
     report = MonitorReport(at_us=1, views=(fill(MonitorView, endpoint=ENDPOINT),), evidence=(fill(Evidence, endpoint=ENDPOINT),))
     platform.parts.publisher.publish_monitor(msgspec.msgpack.encode(report))
     return platform

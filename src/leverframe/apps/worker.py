@@ -30,6 +30,8 @@ from leverframe.apps.platform.training import WORKFLOW
 from leverframe.apps.registry_loop import RegistryLoop
 from leverframe.apps.reproduce_workflow import ReproduceWorkflow
 from leverframe.apps.settings import Settings
+from leverframe.apps.table_loop import LOOK_EVERY_S as TABLES_LOOK_S
+from leverframe.apps.table_loop import TableLoop
 from leverframe.apps.training_workflow import TrainingWorkflow
 from leverframe.apps.wiring import open_parts
 from leverframe.core.errors import Conflict, LeverframeError
@@ -122,6 +124,7 @@ class Worker:
         loops: list[tuple[str, Callable[[], None], float]] = [
             ("look", looks.look, pause_s),
             ("experiments", ExperimentLoop(self._parts).look, pause_s),
+            ("tables", TableLoop(self._parts).look, TABLES_LOOK_S),
             ("parity", ParityCheck(self._parts, sample).look, PARITY_LOOK_S),
             ("checkpoint", self._checkpoints().look, CHECKPOINT_EVERY_S),
             ("registries", RegistryLoop(self._parts).look, self._settings.registry_interval_s),

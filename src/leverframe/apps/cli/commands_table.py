@@ -11,6 +11,7 @@ import typer
 from leverframe.apps.cli.connection import connect, home_folder, load
 from leverframe.apps.cli.exit_codes import REFUSED
 from leverframe.apps.cli.output import Json, print_json, print_table, say, write_file
+from leverframe.core.clock import DAY_US
 from leverframe.core.digest import short
 from leverframe.core.errors import NotFound
 
@@ -110,6 +111,7 @@ def make_plan(
     confidence: Annotated[float, typer.Option(help="Of the losses' intervals.")] = 0.95,
     rows_min: Annotated[int, typer.Option(help="Fewer answered rows prove nothing.")] = 100,
     labels_min: Annotated[int, typer.Option(help="Fewer labels prove nothing.")] = 100,
+    watch_days: Annotated[float, typer.Option(help="How long labels that come after the switch may take it back.")] = 14.0,
     note: Annotated[str, typer.Option(help="Kept with the plan.")] = "",
     json_output: Json = False,
 ) -> None:
@@ -130,7 +132,9 @@ def make_plan(
         labels_min=labels_min,
     )
     with _opened() as (tables, actor):
-        plan = tables.plan(actor, name, candidate, _batch(file, as_of, now, id_, keep, workers), limits, note=note)
+        plan = tables.plan(
+            actor, name, candidate, _batch(file, as_of, now, id_, keep, workers), limits, note=note, watch_us=round(watch_days * DAY_US)
+        )
     if json_output:
         print_json({"digest": plan.digest, "answer": plan.answer, "compared": plan.compared, "plan": plan})
     else:
@@ -173,6 +177,8 @@ def _print_show(found: "TableView") -> None:
 
     current = found.table.current
     say(f"{found.table.name}: readers see {current.rows:,} rows by {current.version}", f"digest {current.digest}")
+    if found.watched:
+        say(found.watched)
     rows = [
         (moment(e.at_us), e.event, e.version, short(e.digest), e.actor, e.reason or (f"plan {short(e.plan)}" if e.plan else ""))
         for e in found.history

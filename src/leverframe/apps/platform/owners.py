@@ -169,6 +169,7 @@ OWNERS: Mapping[str, Owner] = {
     "experiment_readout": Owner(teams=_of("experiment", "experiment")),
     "batch_table": Owner(teams=_field("team")),
     "batch_table_plan": Owner(teams=_field("team")),
+    "batch_table_watch": Owner(teams=_field("team")),
     "batch_table_switched": Owner(teams=_of_plan),
     # Serving and monitoring.
     "scoring": Owner(teams=_of_version),

@@ -5,6 +5,7 @@ from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.requirements import APPROVALS_NEEDED, Requirements
 from leverframe.apps.platform.views.tables import TableEntry, TablePlanView, TableView
 from leverframe.core.actor import Actor
+from leverframe.core.clock import iso_from_us
 from leverframe.core.command import Command
 from leverframe.core.errors import NotFound
 from leverframe.core.model import ModelVersion, version_id_of
@@ -12,11 +13,35 @@ from leverframe.governance.decision import OWN_POLICY, OwnPolicy, require
 from leverframe.release.approvals.approvals import valid_approvals
 from leverframe.release.records import KIND_MODEL_VERSION
 from leverframe.release.tables.planning import ApproveTable, table_plan_facts
-from leverframe.release.tables.records import KIND_TABLE, KIND_TABLE_PLAN, KIND_TABLE_SWITCHED, BatchTable, Switched, TablePlan
+from leverframe.release.tables.records import (
+    KIND_TABLE,
+    KIND_TABLE_PLAN,
+    KIND_TABLE_SWITCHED,
+    KIND_TABLE_WATCH,
+    BatchTable,
+    Switched,
+    TablePlan,
+    TableWatch,
+)
 from leverframe.release.tables.switching import RollbackTable, SwitchTable
 
 ENTRIES_MAX = 200
 PLANS_MAX = 50
+
+
+def watch_words(watch: TableWatch) -> str:
+    """Where the watch of a switch stands, in a sentence."""
+    until = iso_from_us(watch.until_us)
+    if watch.state == "watching":
+        seen = next((verdict.reason for verdict in watch.verdicts if verdict.answer != "pass"), "no row's label became known yet")
+        return f"{watch.version} is watched until {until}: {seen}"
+    ended = {
+        "proven": f"{watch.version} is no worse than {watch.before}",
+        "harmed": f"{watch.version} was taken back",
+        "over": f"{watch.version} was watched to the end",
+        "left": f"{watch.version} is not watched any more",
+    }[watch.state]
+    return f"{ended}: {watch.reason}"
 
 
 class Tables:
@@ -55,7 +80,14 @@ class Tables:
             for revision in reversed(ledger.history(KIND_TABLE, name, BatchTable))
             if revision.record is not None
         ]
-        return TableView(table=table, history=tuple(past[:ENTRIES_MAX]), plans=tuple(self._plan_view(plan) for plan in plans[:PLANS_MAX]))
+        watch = max((w for w in ledger.find(KIND_TABLE_WATCH, TableWatch) if w.table == name), key=lambda w: w.from_us, default=None)
+        return TableView(
+            table=table,
+            history=tuple(past[:ENTRIES_MAX]),
+            plans=tuple(self._plan_view(plan) for plan in plans[:PLANS_MAX]),
+            watch=watch,
+            watched=watch_words(watch) if watch is not None else "",
+        )
 
     def rows(self, actor: Actor, name: str) -> bytes:
         """What readers see: the Parquet file that the pointer names, checked against its digest.

@@ -65,7 +65,16 @@ class TableScoring:
         return self._table(name)
 
     def plan(
-        self, actor: Actor, name: str, candidate: str, batch: Batch, limits: Limits, *, note: str = "", show: Show = lambda _: None
+        self,
+        actor: Actor,
+        name: str,
+        candidate: str,
+        batch: Batch,
+        limits: Limits,
+        *,
+        note: str = "",
+        watch_us: int | msgspec.UnsetType = msgspec.UNSET,
+        show: Show = lambda _: None,
     ) -> TablePlan:
         """Score a batch with the table's version and with ``candidate``, compare both, and write down the switch.
 
@@ -88,7 +97,9 @@ class TableScoring:
             confidence=limits.confidence,
         )
         self._observe(candidate)
-        command = PlanTable(table=name, live=live, answers=answers, comparison=seen, limits=limits, owner_team=table.team, note=note)
+        command = PlanTable(
+            table=name, live=live, answers=answers, comparison=seen, limits=limits, owner_team=table.team, note=note, watch_us=watch_us
+        )
         receipt = self._scoring.ledger.write(actor, command, key=f"table/{uuid.uuid4().hex}")
         plan = self._scoring.ledger.get(KIND_TABLE_PLAN, receipt.result["plan"], TablePlan)
         assert plan is not None, "what was just written is there"

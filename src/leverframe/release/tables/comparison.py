@@ -100,7 +100,7 @@ def _losses(live: Float, candidate: Float, labels: Float, confidence: float) -> 
     found = []
     costs: tuple[tuple[Loss, Float, Float], ...] = (
         ("brier", (live - labels) ** 2, (candidate - labels) ** 2),
-        ("log_loss", _log_loss(live, labels), _log_loss(candidate, labels)),
+        ("log_loss", log_losses(live, labels), log_losses(candidate, labels)),
     )
     for loss, before, after in costs:
         gap = mean_interval(after - before, confidence)
@@ -118,7 +118,8 @@ def _losses(live: Float, candidate: Float, labels: Float, confidence: float) -> 
     return tuple(found)
 
 
-def _log_loss(scores: Float, labels: Float) -> Float:
+def log_losses(scores: Float, labels: Float) -> Float:
+    """The log loss of each row; a score of exactly 0 or 1 costs as much as ``SCORE_FLOOR`` from it."""
     clipped = np.clip(scores, SCORE_FLOOR, 1.0 - SCORE_FLOOR)
     cost: Float = -(labels * np.log(clipped) + (1.0 - labels) * np.log1p(-clipped))
     return cost

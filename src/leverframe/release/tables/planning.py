@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from leverframe.core.clock import DAY_US
 from leverframe.core.command import Command, Transaction
 from leverframe.core.digest import Digest, canonical_json
 from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
@@ -22,6 +23,7 @@ from leverframe.release.tables.records import (
     KIND_TABLE,
     KIND_TABLE_PLAN,
     KIND_TABLE_SWITCHED,
+    WATCH_US_MAX,
     BatchTable,
     Output,
     Switched,
@@ -56,6 +58,7 @@ class PlanTable(Command, frozen=True, kw_only=True):
     limits: Limits
     owner_team: str = ""
     note: str = ""
+    watch_us: int | msgspec.UnsetType = msgspec.UNSET
 
     def resource(self) -> str:
         """``batch_table/<name>``."""
@@ -134,6 +137,9 @@ def plan_table(command: PlanTable, tx: Transaction) -> dict[str, str]:
     paired = (seen.rows, seen.missing, seen.cut)
     if not 0 <= seen.rows <= min(live.rows, answers.rows) or paired[1:] != (live.rows + answers.rows - 2 * seen.rows, command.limits.cut):
         raise InvalidInput("the comparison is not one of these outputs", where=table.name, got=str(paired), next_step="lever table plan")
+    if command.watch_us is not msgspec.UNSET and not 0 < command.watch_us <= WATCH_US_MAX:
+        days = f"{command.watch_us / DAY_US:g}"
+        raise InvalidInput("a switch is watched for at most 90 days", where="watch", expected="more than 0, at most 90", got=days)
     plan = TablePlan(
         id=f"{table.name}.t{next_value(tx, f'batch_tables/{table.name}'):04d}",
         table=table.name,
@@ -150,6 +156,7 @@ def plan_table(command: PlanTable, tx: Transaction) -> dict[str, str]:
         author=tx.actor.subject,
         created_at_us=tx.now_us,
         note=command.note[:NOTE_CHARS_MAX],
+        watch_us=command.watch_us,
     )
     # Numbers take the type their field declares before the plan is named, so that a plan read back has the same digest.
     plan = msgspec.json.decode(canonical_json(plan), type=TablePlan)

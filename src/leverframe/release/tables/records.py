@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from leverframe.core.clock import DAY_US
 from leverframe.core.digest import Digest, digest_record
 from leverframe.core.verdict import Answer, Verdict, combine
 from leverframe.release.plans.plan import VersionRef
@@ -13,11 +14,19 @@ from leverframe.release.tables.limits import Limits
 KIND_TABLE = "batch_table"
 KIND_TABLE_PLAN = "batch_table_plan"
 KIND_TABLE_SWITCHED = "batch_table_switched"
+KIND_TABLE_WATCH = "batch_table_watch"
 
 EARLIER_MAX = 50
 """Outputs a table remembers to go back to; older ones go (the ledger's history names them still)."""
 
+REASON_CHARS_MAX = 2000
+WATCH_US = 14 * DAY_US
+"""How long labels may take to judge a switch, unless its plan says otherwise."""
+WATCH_US_MAX = 90 * DAY_US
+
 Event = Literal["written", "switched", "rolled back"]
+WatchState = Literal["watching", "proven", "harmed", "over", "left"]
+"""``proven``: within the margins; ``harmed``: and taken back; ``over``: time ran out first; ``left``: readers see another version."""
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +80,12 @@ class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
     author: str
     created_at_us: int
     note: str = ""
+    watch_us: int | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def watched_us(self) -> int:
+        """How long the switch is watched."""
+        return WATCH_US if self.watch_us is msgspec.UNSET else self.watch_us
 
     @property
     def digest(self) -> Digest:
@@ -99,3 +114,30 @@ class Switched(msgspec.Struct, frozen=True, kw_only=True):
     plan: Digest
     at_us: int
     by: str
+
+
+class TableWatch(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a switch: ``version`` in place of ``before``, judged by labels from ``from_us`` to ``until_us``.
+
+    ``labelled`` rows of the compared batch have a label that became known after the comparison; ``verdicts`` are what they said at
+    ``at_us``.
+    """
+
+    plan: Digest
+    table: str
+    team: str
+    version: str
+    before: str
+    from_us: int
+    until_us: int
+    at_us: int
+    state: WatchState = "watching"
+    labelled: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+    reason: str = ""
+
+
+def moved(table: BatchTable, current: Output, earlier: tuple[Output, ...], *, event: Event, reason: str = "", plan: str = "") -> BatchTable:
+    """``table`` with its pointer on ``current``."""
+    why = {"event": event, "reason": reason[:REASON_CHARS_MAX], "plan": plan}
+    return msgspec.structs.replace(table, current=current, earlier=earlier[:EARLIER_MAX], **why)

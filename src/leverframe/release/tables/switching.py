@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import msgspec
-
 from leverframe.core.clock import DAY_US
 from leverframe.core.command import Command, Transaction
 from leverframe.core.digest import check_digest
@@ -14,8 +12,9 @@ from leverframe.core.model import ModelVersion, version_id_of
 from leverframe.release.approvals.approvals import frozen
 from leverframe.release.records import KIND_MODEL_VERSION
 from leverframe.release.rollout.rollout import require_team
-from leverframe.release.tables.planning import NOTE_CHARS_MAX, OnTablePlan, get_table, get_table_plan, require_scored
-from leverframe.release.tables.records import EARLIER_MAX, KIND_TABLE, KIND_TABLE_SWITCHED, BatchTable, Output, Switched
+from leverframe.release.tables.planning import OnTablePlan, get_table, get_table_plan, require_scored
+from leverframe.release.tables.records import KIND_TABLE, KIND_TABLE_SWITCHED, BatchTable, Output, Switched, moved
+from leverframe.release.tables.watching import begin_watch, require_table_calm
 
 SWITCH_WITHIN_US = 30 * DAY_US
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -122,9 +121,11 @@ def switch_table(command: SwitchTable, tx: Transaction) -> dict[str, str]:
             got=table.current.digest,
             next_step=again,
         )
+    require_table_calm(tx, plan)
     # The way back leads to the old version's answers on this very batch, and only then to what readers saw before.
     before = (table.current,) if plan.live.digest == table.current.digest else (plan.live, table.current)
     _move(tx, table, plan.answers, (*before, *table.earlier), event="switched", reason=plan.note, plan=plan.digest)
+    begin_watch(tx, plan)
     tx.put(KIND_TABLE_SWITCHED, plan.digest, Switched(plan=plan.digest, at_us=tx.now_us, by=tx.actor.subject))
     return {"table": table.name, "digest": plan.answers.digest}
 
@@ -149,6 +150,4 @@ def rollback_table(command: RollbackTable, tx: Transaction) -> dict[str, str]:
 
 
 def _move(tx: Transaction, table: BatchTable, current: Output, earlier: tuple[Output, ...], **why: Any) -> None:
-    facts = {"reason": "", "plan": ""} | why
-    facts["reason"] = facts["reason"][:NOTE_CHARS_MAX]
-    tx.put(KIND_TABLE, table.name, msgspec.structs.replace(table, current=current, earlier=earlier[:EARLIER_MAX], **facts))
+    tx.put(KIND_TABLE, table.name, moved(table, current, earlier, **why))

@@ -4,7 +4,7 @@ import msgspec
 
 from leverframe.core.digest import Digest
 from leverframe.core.verdict import Answer
-from leverframe.release.tables.records import BatchTable, Event, TablePlan
+from leverframe.release.tables.records import BatchTable, Event, TablePlan, TableWatch
 
 
 class TableEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +35,10 @@ class TablePlanView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableView(msgspec.Struct, frozen=True, kw_only=True):
-    """A table: its pointer, its past newest first, and its newest plans."""
+    """A table: its pointer, its past newest first, its newest plans, and the watch of its last switch with what it says, in words."""
 
     table: BatchTable
     history: tuple[TableEntry, ...]
     plans: tuple[TablePlanView, ...]
+    watch: TableWatch | None = None
+    watched: str = ""

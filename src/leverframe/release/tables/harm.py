@@ -1,0 +1,59 @@
+"""What labels that came after a switch say of it: the paired losses of both versions on the batch, judged by the sequences of a release."""
+
+import numpy as np
+
+from leverframe.core.statistics.margins import more_needed
+from leverframe.core.verdict import Verdict
+from leverframe.release.evidence.judge import Reading, judge
+from leverframe.release.evidence.sequences import judged_by
+from leverframe.release.plans.plan import FALSE_ABORT_BUDGET, Metric, MetricRule, Stage
+from leverframe.release.tables.comparison import Float, log_losses
+from leverframe.release.tables.limits import Limits
+
+WATCH = Stage(name="the watch", role="full", weight=100.0)
+"""Both versions answered every row of the batch: what a promoted release shows beside its shadow."""
+
+
+def rules_watched(limits: Limits) -> tuple[MetricRule, ...]:
+    """The rules by which a switched table is judged: its limits as margins, the false-alarm budget of a release shared between both."""
+    margins: tuple[tuple[Metric, float], ...] = (("outcome_brier", limits.brier), ("outcome_log_loss", limits.log_loss))
+    return tuple(MetricRule(metric=metric, margin=margin, alpha=FALSE_ABORT_BUDGET / len(margins)) for metric, margin in margins)
+
+
+def judge_labels(before: Float, after: Float, labels: Float, limits: Limits, *, at_us: int) -> tuple[Verdict, ...]:
+    """A verdict a rule; may be asked as often as labels come, and holds at every look.
+
+    Parameters
+    ----------
+    before, after: float64 ``[n]``, finite: both versions' scores of the labelled rows.
+    labels: float64 ``[n]``, 0 or 1; all three in the order in which the labels became known, which later looks continue.
+    """
+    costs = {
+        "outcome_brier": (after - labels) ** 2 - (before - labels) ** 2,
+        "outcome_log_loss": log_losses(after, labels) - log_losses(before, labels),
+    }
+    return tuple(_verdict(rule, costs[rule.metric], at_us) for rule in rules_watched(limits))
+
+
+def _verdict(rule: MetricRule, differences: Float, at_us: int) -> Verdict:
+    judged = judged_by(rule, WATCH)
+    assert judged is not None, "losses are paired in the watch"
+    assert judged.pairs is not None, "losses are paired in the watch"
+    for difference in differences.tolist():
+        judged.pairs.add(difference, None)
+    judged.flush()
+    test = judged.test
+    if not test.n:
+        everything = (-np.inf, np.inf)
+        reading = Reading(n=0, estimate=None, log_harm=0.0, log_proof=0.0, harm=everything, proof=everything)
+    else:
+        reading = Reading(
+            n=test.n,
+            estimate=test.estimate,
+            log_harm=test.log_harm,
+            log_proof=test.log_proof,
+            harm=test.interval(rule.alpha),
+            proof=test.interval(rule.alpha_proof),
+            missing=more_needed(test, rule.alpha_proof),
+        )
+    return judge(rule, reading, where=WATCH.name, at_us=at_us)
