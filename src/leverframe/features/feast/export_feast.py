@@ -77,9 +77,7 @@ def _view(view: Any, kind: str) -> dict[str, Any]:
         "entities": [name for name in view.entities if name != "__dummy"],
         "ttl_s": view.ttl.total_seconds() if view.ttl else 0.0,
         "online": bool(view.online),
-        "features": [
-            {"name": field.name, "dtype": str(field.dtype), "description": field.description or ""} for field in _by_name(view.schema)
-        ],
+        "features": [_field(field) for field in _by_name(view.schema)],
         "source": {
             "name": source.name or view.name,
             "kind": type(source).__name__,

@@ -1,4 +1,4 @@
-"""What a view had for the questions, counted by Spark: the figures of ``training_sets/match_report.py``, question for question."""
+"""What a view had for the questions, counted by Spark: the figures of ``timelines/newest.py``, question for question."""
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -7,7 +7,7 @@ from leverframe.core.feature import FeatureView
 from leverframe.core.training_set_report import ViewMatch
 from leverframe.features.declared.definitions import EVENT, VALID_FROM
 from leverframe.features.rows.source_rows import COUNTS
-from leverframe.features.spark.spark_rows import key_column, moment_column, prepared_rows
+from leverframe.features.spark.spark_rows import key_column, moment_column, prepared_rows, quoted
 from leverframe.features.spark.spark_training_set import ASKED
 
 _ASKS = "__asks"
@@ -30,7 +30,7 @@ def spark_view_match(questions: DataFrame, asked_at: str, view: FeatureView, sou
         moment_column(questions, asked_at).alias(ASKED),
         F.lit(1).alias(_ASKS),
     )
-    named = (F.col(key).alias(name) for key, name in zip(view.entity, keys, strict=True))
+    named = (F.col(quoted(key)).alias(name) for key, name in zip(view.entity, keys, strict=True))
     happened = rows.select(*named, F.col(VALID_FROM).alias(ASKED), F.lit(0).alias(_ASKS), F.col(EVENT))
     of_entity = Window.partitionBy(*keys)
     # What becomes known at the very moment comes before the question.

@@ -22,8 +22,6 @@ TWO_64 = 18446744073709551616.0
 _MICROS = 1_000_000.0
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFF_FFFF)
-LIMBS = 3
-"""A square is kept as three numbers that add up over rows: units, multiples of 2³² and of 2⁶⁴."""
 
 
 def deviation(n: int, total: int, squares: int) -> float:
@@ -41,7 +39,7 @@ def deviation(n: int, total: int, squares: int) -> float:
 
 
 def square_limbs(values: Int) -> tuple[Int, Int, Int]:
-    """``values²`` as limbs whose sums over any rows stay exact."""
+    """``values²`` as limbs whose sums over any rows stay exact: units, multiples of 2³² and of 2⁶⁴."""
     size = np.abs(values).astype(np.uint64)
     high, low = size >> _HALF, size & _LOW
     low_square, cross = low * low, np.uint64(2) * high * low
