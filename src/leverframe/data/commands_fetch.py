@@ -4,9 +4,10 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from leverframe.core.command import Command, Handles, Transaction
+from leverframe.core.command import Handles, Transaction
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Conflict
+from leverframe.data.of_dataset import OfDataset
 from leverframe.data.retention.doomed import doom
 from leverframe.data.sources.fetch_jobs import KIND_FETCH, KIND_FETCH_LEASE, FetchJob, FetchLease, fetch_key, running_fetch
 
@@ -14,22 +15,11 @@ FETCHES_KEPT = 50
 """Finished fetches of a dataset that stay in the list; older ones remain in the ledger's history."""
 
 
-class _OfFetch(Command, frozen=True, kw_only=True):
-    """About one fetch into ``dataset``; ``owner_team`` is the contract's team."""
+class _OfFetch(OfDataset, frozen=True, kw_only=True):
+    """About one fetch into a dataset."""
 
     action: ClassVar[str] = "Data.Ingest"
-
     job_id: str
-    dataset: str
-    owner_team: str
-
-    def resource(self) -> str:
-        """``dataset/<name>``."""
-        return f"dataset/{self.dataset}"
-
-    def team(self) -> str:
-        """The contract's team."""
-        return self.owner_team
 
 
 class StartFetch(_OfFetch, frozen=True, kw_only=True):

@@ -13,13 +13,26 @@ JOBS_KEPT = 50
 """Finished jobs of a version of a view that stay in the list; older ones remain in the ledger's history."""
 
 
-class StartMaterialization(Command, frozen=True, kw_only=True):
-    """Record that a job fills a version of a view; ``take_over`` ends a job that is under way."""
+class _OfJob(Command, frozen=True, kw_only=True):
+    """About one job of a view."""
 
     action: ClassVar[str] = "Features.Materialize"
-
     job_id: str
     view: str
+    owning_team: str = ""
+
+    def resource(self) -> str:
+        """``view/<name>``."""
+        return f"view/{self.view}"
+
+    def team(self) -> str:
+        """The owning team."""
+        return self.owning_team
+
+
+class StartMaterialization(_OfJob, frozen=True, kw_only=True):
+    """Record that a job fills a version of a view; ``take_over`` ends a job that is under way."""
+
     view_version: Digest
     source: str
     mode: Mode
@@ -27,48 +40,22 @@ class StartMaterialization(Command, frozen=True, kw_only=True):
     from_us: int
     to_us: int
     take_over: bool = False
-    owning_team: str = ""
-
-    def resource(self) -> str:
-        """``view/<name>``."""
-        return f"view/{self.view}"
-
-    def team(self) -> str:
-        """The owning team."""
-        return self.owning_team
 
 
-class RecordPartition(Command, frozen=True, kw_only=True):
+class RecordPartition(_OfJob, frozen=True, kw_only=True):
     """Record that a partition is computed: ``rows`` of the source read, ``bytes`` kept for the end, and what it took."""
 
-    action: ClassVar[str] = "Features.Materialize"
-
-    job_id: str
-    view: str
     partition: str
     partitions: int
     rows: int
     bytes: int
     seconds: float
     cpu_seconds: float
-    owning_team: str = ""
-
-    def resource(self) -> str:
-        """``view/<name>``."""
-        return f"view/{self.view}"
-
-    def team(self) -> str:
-        """The owning team."""
-        return self.owning_team
 
 
-class FinishMaterialization(Command, frozen=True, kw_only=True):
+class FinishMaterialization(_OfJob, frozen=True, kw_only=True):
     """Record how a job ended; a job that is done has written ``entities`` and brought the store to ``watermark_us``."""
 
-    action: ClassVar[str] = "Features.Materialize"
-
-    job_id: str
-    view: str
     outcome: Literal["done", "failed"]
     entities: int = 0
     watermark_us: int = 0
@@ -76,15 +63,6 @@ class FinishMaterialization(Command, frozen=True, kw_only=True):
     cpu_seconds: float = 0.0
     core_hour_price: float = 0.0
     failure: str = ""
-    owning_team: str = ""
-
-    def resource(self) -> str:
-        """``view/<name>``."""
-        return f"view/{self.view}"
-
-    def team(self) -> str:
-        """The owning team."""
-        return self.owning_team
 
 
 def lease_id(view: str, view_version: Digest) -> str:

@@ -10,12 +10,12 @@ from leverframe.apps.cli.commands_contracts import read
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.exit_codes import REFUSED
 from leverframe.apps.cli.ingest_report import print_report
-from leverframe.apps.cli.output import Json, print_json, print_table, say
+from leverframe.apps.cli.output import Json, print_json, print_list, say
 from leverframe.core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from leverframe.apps.client import Client
-    from leverframe.apps.platform.views import IngestView
+    from leverframe.apps.platform.views import DatasetView, IngestView
 
 PANEL = "Data and features"
 data = typer.Typer(help="Datasets: contracts, checked snapshots, and what was refused.", no_args_is_help=True)
@@ -103,14 +103,13 @@ def list_datasets(json_output: Json = False) -> None:
     """Every dataset with its contract and newest snapshot."""
     with connect() as client:
         found = client.data.datasets()
-    if json_output:
-        print_json(found)
-        return
-    rows = (
-        (d.name, d.state, d.team, d.contract_version, d.latest.rows if d.latest else "–", d.snapshots_total, d.quarantined_total, d.owner)
-        for d in found
-    )
-    print_table("Datasets", ("dataset", "state", "team", "contract", "#rows", "#snapshots", "#set aside", "owner"), rows, empty=NO_DATA)
+    columns = ("dataset", "state", "team", "contract", "#rows", "#snapshots", "#set aside", "owner")
+    print_list(found, json_output, "Datasets", columns, _row, empty=NO_DATA)
+
+
+def _row(d: "DatasetView") -> tuple[object, ...]:
+    rows = d.latest.rows if d.latest else "–"
+    return d.name, d.state, d.team, d.contract_version, rows, d.snapshots_total, d.quarantined_total, d.owner
 
 
 @data.command("show")

@@ -1,13 +1,15 @@
 """``lever data stream`` and ``lever data streams``."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from leverframe.apps.cli.commands_data import data
 from leverframe.apps.cli.connection import connect
-from leverframe.apps.cli.output import Json, print_json, print_table, say
-from leverframe.core.clock import iso_from_us
+from leverframe.apps.cli.output import Json, print_json, print_list, say
+
+if TYPE_CHECKING:
+    from leverframe.apps.platform.views.streams import StreamView
 
 streams = typer.Typer(help="Streams that are read into datasets: where they stand, pause, resume.", no_args_is_help=True)
 data.add_typer(streams, name="streams")
@@ -70,28 +72,23 @@ def list_streams(
     """Every stream: where it stands, and what became of its messages."""
     with connect() as client:
         found = client.streams.streams(dataset)
-    if json_output:
-        print_json(found)
-        return
-    rows = (
-        (
-            each.stream.id,
-            each.stream.state,
-            each.stream.source,
-            ", ".join(f"{partition}:{place}" for partition, place in sorted(each.stream.position.items())[:4]) or "–",
-            "–" if each.stream.behind is None else f"{each.stream.behind:,}",
-            f"{each.stream.rows:,}",
-            f"{each.stream.quarantined:,}",
-            f"{each.stream.repeated:,}",
-            iso_from_us(each.stream.taken_at_us) if each.stream.taken_at_us else "–",
-        )
-        for each in found
-    )
     columns = ("stream", "state", "source", "position", "#behind", "#rows", "#aside", "#repeated", "last batch")
-    print_table("Streams", columns, rows, empty="none yet. next: lever data stream DATASET --source ADDRESS")
+    print_list(found, json_output, "Streams", columns, _row, empty="none yet. next: lever data stream DATASET --source ADDRESS")
+    if json_output:
+        return
     for each in found:
         for line in each.concerns:
             say(f"{each.stream.id}: {line}")
+
+
+def _row(view: "StreamView") -> tuple[object, ...]:
+    from leverframe.apps.console.words import moment
+
+    held = view.stream
+    position = ", ".join(f"{partition}:{place}" for partition, place in sorted(held.position.items())[:4]) or "–"
+    behind = "–" if held.behind is None else held.behind
+    taken = moment(held.taken_at_us) if held.taken_at_us else "–"
+    return held.id, held.state, held.source, position, behind, held.rows, held.quarantined, held.repeated, taken
 
 
 @streams.command("pause")

@@ -7,11 +7,10 @@ import typer
 from leverframe.apps.cli.commands_data import data
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.fetch_progress import conclude, followed
-from leverframe.apps.cli.output import Json, print_json, print_table
+from leverframe.apps.cli.output import Json, print_list
+from leverframe.core.digest import short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from leverframe.data.sources.fetch_jobs import FetchJob
 
 
@@ -27,31 +26,17 @@ def fetches(
             conclude(client, followed(client, client.sources.fetch_job(attach), quiet=json_output), json_output)
             return
         found = client.sources.fetches(dataset)
-    if json_output:
-        print_json(found)
-    else:
-        _print(found)
+    columns = ("fetch", "into", "source", "state", "began", "#rows read", "#seconds", "reached", "became")
+    empty = "none yet. next: lever data ingest DATASET --source NAME"
+    print_list(found, json_output, "Fetches", columns, _row, empty=empty)
 
 
-def _print(found: "Sequence[FetchJob]") -> None:
+def _row(job: "FetchJob") -> tuple[object, ...]:
     from leverframe.apps.console.words import moment
 
-    rows = (
-        (
-            job.id,
-            job.dataset,
-            f"{job.source} {job.pattern}".strip() + (" whole" if job.full else ""),
-            job.status.replace("_", " "),
-            moment(job.started_at_us),
-            f"{job.rows:,}",
-            f"{job.seconds:.3g}",
-            job.reached,
-            job.failure or job.snapshot[:19],
-        )
-        for job in found
-    )
-    columns = ("fetch", "into", "source", "state", "began", "#rows read", "#seconds", "reached", "became")
-    print_table("Fetches", columns, rows, empty="none yet. next: lever data ingest DATASET --source NAME")
+    what = f"{job.source} {job.pattern}".strip() + (" whole" if job.full else "")
+    state, became = job.status.replace("_", " "), job.failure or short(job.snapshot)
+    return job.id, job.dataset, what, state, moment(job.started_at_us), job.rows, f"{job.seconds:.3g}", job.reached, became
 
 
 def register(app: typer.Typer) -> None:

@@ -9,11 +9,11 @@ import typer
 from leverframe.apps.cli.commands_data import data
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.exit_codes import REFUSED
-from leverframe.apps.cli.output import Json, print_facts, print_json, print_table, say, write_file
+from leverframe.apps.cli.output import Json, print_facts, print_json, print_list, print_table, say, write_file
 from leverframe.core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from leverframe.apps.platform.views.keeping import RetentionView
+    from leverframe.apps.platform.views.keeping import RetentionView, SnapshotView
     from leverframe.data.retention.commands_erasure import ErasureRecord
 
 Dataset = Annotated[str, typer.Argument(help="Name of the dataset.")]
@@ -28,20 +28,19 @@ data.add_typer(retention, name="retention")
 @data.command("snapshots")
 def snapshots(dataset: Dataset, json_output: Json = False) -> None:
     """The snapshots of a dataset, newest first: when, how many rows, what uses them."""
-    from leverframe.core.clock import iso_from_us
-
     with connect() as client:
         found = client.keeping.snapshots(dataset)
-    if json_output:
-        print_json(found)
-        return
-    rows = []
-    for view in found:
-        held = view.snapshot
-        state = f"{held.erased.rows} rows deleted by {held.erased.id}" if held.erased is not None else "newest" if view.latest else ""
-        state = ", ".join(filter(None, (state, f"a batch of {held.stream}" if held.stream else "")))
-        rows.append((iso_from_us(held.created_at_us), held.digest, held.rows, len(held.blobs), state, ", ".join(view.used_by)))
-    print_table(f"Snapshots of {dataset}", ("taken", "snapshot", "#rows", "#parts", "", "used by"), rows, empty="none yet")
+    columns = ("taken", "snapshot", "#rows", "#parts", "", "used by")
+    print_list(found, json_output, f"Snapshots of {dataset}", columns, _snapshot_row, empty="none yet")
+
+
+def _snapshot_row(view: "SnapshotView") -> tuple[object, ...]:
+    from leverframe.core.clock import iso_from_us
+
+    held = view.snapshot
+    state = f"{held.erased.rows} rows deleted by {held.erased.id}" if held.erased is not None else "newest" if view.latest else ""
+    said = ", ".join(filter(None, (state, f"a batch of {held.stream}" if held.stream else "")))
+    return iso_from_us(held.created_at_us), held.digest, held.rows, len(held.blobs), said, ", ".join(view.used_by)
 
 
 @data.command("export")

@@ -6,7 +6,7 @@ import typer
 
 from leverframe.apps.cli.commands_training import PANEL
 from leverframe.apps.cli.connection import connect
-from leverframe.apps.cli.output import Environment, Json, print_facts, print_json, print_table, say
+from leverframe.apps.cli.output import Environment, Json, print_facts, print_json, print_list, print_table, say
 from leverframe.core.digest import short
 
 if TYPE_CHECKING:
@@ -67,14 +67,14 @@ def list_registries(json_output: Json = False) -> None:
     """Every registry that is followed."""
     with connect() as client:
         found = client.registries.list()
-    if json_output:
-        print_json(found)
-        return
-    rows = (
-        (r.name, r.host, r.source, f"{r.environment}/{r.endpoint}", r.watch or "every version", len(r.followed), _last(r)) for r in found
+    print_list(
+        found,
+        json_output,
+        "Registries",
+        ("registry", "at", "model", "feeds", "follows", "#versions", "last"),
+        lambda r: (r.name, r.host, r.source, f"{r.environment}/{r.endpoint}", r.watch or "every version", len(r.followed), _last(r)),
+        empty="none yet. next: lever registry add NAME URL MODEL --team TEAM",
     )
-    columns = ("registry", "at", "model", "feeds", "follows", "#versions", "last")
-    print_table("Registries", columns, rows, empty="none yet. next: lever registry add NAME URL MODEL --team TEAM")
 
 
 def _last(shown: "RegistryView") -> str:

@@ -6,7 +6,7 @@ import typer
 
 from leverframe.apps.cli.commands_data import data
 from leverframe.apps.cli.connection import connect
-from leverframe.apps.cli.output import Json, print_json, print_table, say
+from leverframe.apps.cli.output import Json, print_json, print_list, say
 from leverframe.core.errors import InvalidInput
 
 sources = typer.Typer(help="Registered sources: object stores, PostgreSQL, Spark tables.", no_args_is_help=True)
@@ -60,12 +60,14 @@ def list_sources(json_output: Json = False) -> None:
     """Every registered source."""
     with connect() as client:
         found = client.sources.sources()
-    if json_output:
-        print_json(found)
-        return
-    rows = ((s.name, s.kind, s.team, s.location, s.table or s.query[:60], s.watermark, s.secret) for s in found)
-    empty = "none yet. next: lever data sources add NAME LOCATION --team TEAM"
-    print_table("Sources", ("source", "kind", "team", "location", "reads", "watermark", "secret"), rows, empty=empty)
+    print_list(
+        found,
+        json_output,
+        "Sources",
+        ("source", "kind", "team", "location", "reads", "watermark", "secret"),
+        lambda s: (s.name, s.kind, s.team, s.location, s.table or s.query[:60], s.watermark, s.secret),
+        empty="none yet. next: lever data sources add NAME LOCATION --team TEAM",
+    )
 
 
 @sources.command("remove")

@@ -2,13 +2,15 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from leverframe.core.errors import InvalidInput, LeverframeError, expectation
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,6 +62,16 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         say(f"{title}: {empty}")
         return
     console().print(table_of(title, columns, rows))
+
+
+def print_list(
+    found: Sequence[T], json_output: bool, title: str, columns: Sequence[str], row: Callable[[T], Sequence[object]], *, empty: str = ""
+) -> None:
+    """What a verb that lists things found: the records as JSON, or as a table with one ``row`` of each (see :func:`print_table`)."""
+    if json_output:
+        print_json(found)
+    else:
+        print_table(title, columns, map(row, found), empty=empty)
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":

@@ -4,12 +4,12 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from leverframe.core.command import Command, Handles, Transaction
+from leverframe.core.command import Handles, Transaction
 from leverframe.core.dataset import Erasure, Snapshot
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
-from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_QUARANTINE, KIND_SNAPSHOT, Dataset, Quarantine
-from leverframe.data.contract.contracts import Contract
+from leverframe.data.commands import KIND_DATASET, KIND_QUARANTINE, KIND_SNAPSHOT, Dataset, Quarantine
+from leverframe.data.of_dataset import OfDataset, contract_of_team
 from leverframe.data.retention.doomed import doom
 from leverframe.data.snapshots.snapshot_names import check_not_doomed, names_of
 
@@ -60,22 +60,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
-class _OfDataset(Command, frozen=True, kw_only=True):
-    """About rows of one dataset; ``owner_team`` is the contract's team."""
-
-    dataset: str
-    owner_team: str
-
-    def resource(self) -> str:
-        """``dataset/<name>``."""
-        return f"dataset/{self.dataset}"
-
-    def team(self) -> str:
-        """The contract's team."""
-        return self.owner_team
-
-
-class AskErasure(_OfDataset, frozen=True, kw_only=True):
+class AskErasure(OfDataset, frozen=True, kw_only=True):
     """Delete every row of the person that ``subject`` stands for, found by ``column`` and all that reference it."""
 
     action: ClassVar[str] = "Data.Forget"
@@ -85,7 +70,7 @@ class AskErasure(_OfDataset, frozen=True, kw_only=True):
     reason: str
 
 
-class RecordErased(_OfDataset, frozen=True, kw_only=True):
+class RecordErased(OfDataset, frozen=True, kw_only=True):
     """The new snapshots of one dataset in place of the old; ``seen`` are all that were searched.
 
     ``aside`` maps blobs in quarantine that held the person to what remains of them (empty: nothing).
@@ -98,7 +83,7 @@ class RecordErased(_OfDataset, frozen=True, kw_only=True):
     aside: dict[Digest, Digest] = {}
 
 
-class DropIntermediates(_OfDataset, frozen=True, kw_only=True):
+class DropIntermediates(OfDataset, frozen=True, kw_only=True):
     """Delete ``blobs`` that training steps made of the rows; so many at once as fit into a command."""
 
     action: ClassVar[str] = "Data.Erase"
@@ -106,7 +91,7 @@ class DropIntermediates(_OfDataset, frozen=True, kw_only=True):
     blobs: tuple[Digest, ...]
 
 
-class FinishErasure(_OfDataset, frozen=True, kw_only=True):
+class FinishErasure(OfDataset, frozen=True, kw_only=True):
     """Everything of it is done."""
 
     action: ClassVar[str] = "Data.Erase"
@@ -124,7 +109,7 @@ def ask_erasure(command: AskErasure, tx: Transaction) -> dict[str, Any]:
     ------
     NotFound: no such dataset or column.  Refused: the column is not personal, or nothing of it is stored.  InvalidInput: no reason.
     """
-    contract = _contract(command.dataset, command.owner_team, tx)
+    contract = contract_of_team(command.dataset, command.owner_team, tx)
     column = next((each for each in contract.columns if each.name == command.column), None)
     if column is None:
         raise NotFound("no such column", where=f"{command.dataset}.{command.column[:80]}")
@@ -239,15 +224,6 @@ def _erasure(id: str, tx: Transaction) -> ErasureRecord:
     if record is None:
         raise NotFound("no such deletion", where=id[:80])
     return record
-
-
-def _contract(dataset: str, team: str, tx: Transaction) -> Contract:
-    contract = next((each for each in tx.find(KIND_CONTRACT, Contract) if each.dataset == dataset), None)
-    if contract is None:
-        raise NotFound("no contract is in force for this dataset", where=dataset[:120])
-    if contract.team != team:
-        raise Refused("the dataset belongs to another team", where=dataset, expected=contract.team, got=team)
-    return contract
 
 
 HANDLERS: tuple[Handles, ...] = (

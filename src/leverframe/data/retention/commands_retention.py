@@ -6,8 +6,8 @@ from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest
 from leverframe.core.errors import NotFound, Refused
-from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_SNAPSHOT, Dataset
-from leverframe.data.contract.contracts import Contract
+from leverframe.data.commands import KIND_DATASET, KIND_SNAPSHOT, Dataset
+from leverframe.data.of_dataset import OfDataset, contract_of_team
 from leverframe.data.retention.doomed import collected, doom
 from leverframe.data.retention.retention import KIND_RETENTION, SETTLE_US, Retention, check_retention
 from leverframe.data.snapshots.snapshot_names import names_of
@@ -32,21 +32,11 @@ class SetRetention(Command, frozen=True, kw_only=True):
         return self.owner_team
 
 
-class ExpireSnapshots(Command, frozen=True, kw_only=True):
-    """Let ``snapshots`` go; their bytes are deleted afterwards. ``owner_team`` is the contract's team."""
+class ExpireSnapshots(OfDataset, frozen=True, kw_only=True):
+    """Let ``snapshots`` go; their bytes are deleted afterwards."""
 
     action: ClassVar[str] = "Data.Retain"
-    dataset: str
     snapshots: tuple[Digest, ...]
-    owner_team: str
-
-    def resource(self) -> str:
-        """``dataset/<name>``."""
-        return f"dataset/{self.dataset}"
-
-    def team(self) -> str:
-        """The contract's team."""
-        return self.owner_team
 
 
 class RecordCollected(Command, frozen=True, kw_only=True):
@@ -68,7 +58,7 @@ def set_retention(command: SetRetention, tx: Transaction) -> dict[str, Any]:
     InvalidInput: it would keep nothing.  NotFound, Refused: no such dataset of that team.
     """
     check_retention(command.policy)
-    _of_team(command.policy.dataset, command.owner_team, tx)
+    contract_of_team(command.policy.dataset, command.owner_team, tx)
     tx.put(KIND_RETENTION, command.policy.dataset, command.policy)
     return {"dataset": command.policy.dataset}
 
@@ -80,7 +70,7 @@ def expire_snapshots(command: ExpireSnapshots, tx: Transaction) -> dict[str, Any
     ------
     Refused: no policy, the newest snapshot, or one younger than an hour.  NotFound: no such snapshot.
     """
-    _of_team(command.dataset, command.owner_team, tx)
+    contract_of_team(command.dataset, command.owner_team, tx)
     if tx.get(KIND_RETENTION, command.dataset, Retention) is None:
         raise Refused("nobody has said how long this dataset is kept", where=command.dataset, next_step="lever data retention set")
     pointer = tx.get(KIND_DATASET, command.dataset, Dataset)
@@ -100,14 +90,6 @@ def expire_snapshots(command: ExpireSnapshots, tx: Transaction) -> dict[str, Any
 def record_collected(command: RecordCollected, tx: Transaction) -> dict[str, Any]:
     """Note what is gone."""
     return {"blobs": collected(command.blobs[:BLOBS_A_COMMAND_MAX], tx)}
-
-
-def _of_team(dataset: str, team: str, tx: Transaction) -> None:
-    contract = next((c for c in tx.find(KIND_CONTRACT, Contract) if c.dataset == dataset), None)
-    if contract is None:
-        raise NotFound("no contract is in force for this dataset", where=dataset[:120])
-    if contract.team != team:
-        raise Refused("the dataset belongs to another team", where=dataset, expected=contract.team, got=team)
 
 
 HANDLERS: tuple[Handles, ...] = (

@@ -4,12 +4,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from leverframe.core.command import Command, Handles, Transaction
+from leverframe.core.command import Handles, Transaction
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest
-from leverframe.core.errors import Conflict, InvalidInput, NotFound, Refused
+from leverframe.core.errors import Conflict, InvalidInput, NotFound
 from leverframe.data.commands import (
-    KIND_CONTRACT,
     KIND_DATASET,
     Dataset,
     RecordQuarantine,
@@ -17,7 +16,7 @@ from leverframe.data.commands import (
     record_quarantine,
     record_snapshot,
 )
-from leverframe.data.contract.contracts import Contract
+from leverframe.data.of_dataset import OfDataset, contract_of_team
 from leverframe.data.retention.doomed import doom
 from leverframe.data.streams.taken import KIND_STREAM, Position, Stream, StreamRules, check_position, check_stream
 
@@ -26,21 +25,11 @@ IDS_EXPIRED_MAX = 64
 """Blobs of ids that left the window are marked for deletion so many at a time."""
 
 
-class _OfStream(Command, frozen=True, kw_only=True):
-    """About one stream of a dataset; ``owner_team`` is the contract's team."""
+class _OfStream(OfDataset, frozen=True, kw_only=True):
+    """About one stream of a dataset."""
 
     action: ClassVar[str] = "Data.Ingest"
-    dataset: str
     name: str
-    owner_team: str
-
-    def resource(self) -> str:
-        """``dataset/<name>``."""
-        return f"dataset/{self.dataset}"
-
-    def team(self) -> str:
-        """The contract's team."""
-        return self.owner_team
 
 
 class OpenStream(_OfStream, frozen=True, kw_only=True):
@@ -82,7 +71,7 @@ def open_stream(command: OpenStream, tx: Transaction) -> dict[str, Any]:
     InvalidInput: no name of a stream.  NotFound, Refused: no contract of that team.
     """
     check_stream(command.name, command.source)
-    _check_team(command, tx)
+    contract_of_team(command.dataset, command.owner_team, tx)
     held = tx.get(KIND_STREAM, f"{command.dataset}/{command.name}", Stream)
     opened = held or Stream(dataset=command.dataset, name=command.name, source=command.source, opened_at_us=tx.now_us)
     tx.put(KIND_STREAM, opened.id, msgspec.structs.replace(opened, source=command.source, rules=command.rules))
@@ -146,19 +135,11 @@ def resume_stream(command: ResumeStream, tx: Transaction) -> dict[str, Any]:
 
 
 def _stream(command: _OfStream, tx: Transaction) -> Stream:
-    _check_team(command, tx)
+    contract_of_team(command.dataset, command.owner_team, tx)
     held = tx.get(KIND_STREAM, f"{command.dataset}/{command.name}", Stream)
     if held is None:
         raise NotFound("no such stream", where=f"{command.dataset}/{command.name}"[:160], next_step="lever data streams list")
     return held
-
-
-def _check_team(command: _OfStream, tx: Transaction) -> None:
-    contract = next((each for each in tx.find(KIND_CONTRACT, Contract) if each.dataset == command.dataset), None)
-    if contract is None:
-        raise NotFound("no contract is in force for this dataset", where=command.dataset[:120], next_step="lever data contracts apply")
-    if contract.team != command.owner_team:
-        raise Refused("the dataset belongs to another team", where=command.dataset, expected=contract.team, got=command.owner_team)
 
 
 HANDLERS: tuple[Handles, ...] = (

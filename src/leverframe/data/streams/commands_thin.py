@@ -4,43 +4,29 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from leverframe.core.command import Command, Handles, Transaction
+from leverframe.core.command import Handles, Transaction
 from leverframe.core.dataset import Snapshot
 from leverframe.core.digest import Digest, check_digest
-from leverframe.core.errors import Conflict, NotFound, Refused
-from leverframe.data.commands import KIND_CONTRACT, KIND_DATASET, KIND_QUARANTINE, KIND_SNAPSHOT, Dataset, Quarantine
-from leverframe.data.contract.contracts import Contract
+from leverframe.core.errors import Conflict, Refused
+from leverframe.data.commands import KIND_DATASET, KIND_QUARANTINE, KIND_SNAPSHOT, Dataset, Quarantine
+from leverframe.data.of_dataset import OfDataset, contract_of_team
 from leverframe.data.retention.doomed import doom
 from leverframe.data.retention.retention import SETTLE_US
 from leverframe.data.snapshots.snapshot_names import names_of
 from leverframe.data.streams.thin import Thinned
 
 
-class _OfBatches(Command, frozen=True, kw_only=True):
-    """About what a stream's batches left in a dataset; ``owner_team`` is the contract's team."""
-
-    action: ClassVar[str] = "Data.Retain"
-    dataset: str
-    owner_team: str
-
-    def resource(self) -> str:
-        """``dataset/<name>``."""
-        return f"dataset/{self.dataset}"
-
-    def team(self) -> str:
-        """The contract's team."""
-        return self.owner_team
-
-
-class ThinBatches(_OfBatches, frozen=True, kw_only=True):
+class ThinBatches(OfDataset, frozen=True, kw_only=True):
     """In each of ``windows`` one batch's snapshot stands for those before it."""
 
+    action: ClassVar[str] = "Data.Retain"
     windows: tuple[Thinned, ...]
 
 
-class GatherAside(_OfBatches, frozen=True, kw_only=True):
+class GatherAside(OfDataset, frozen=True, kw_only=True):
     """What batches set aside as ``old`` is one blob from now on, ``digest``, with one report; all of it is there."""
 
+    action: ClassVar[str] = "Data.Retain"
     old: tuple[Digest, ...]
     digest: Digest
     report_digest: Digest
@@ -54,7 +40,7 @@ def thin_batches(command: ThinBatches, tx: Transaction) -> dict[str, Any]:
     Refused: rows of another team; a snapshot that no batch made, the newest, or one younger than an hour.
     Conflict: a snapshot went, or lost rows to a deletion, since the windows were looked at.
     """
-    _check_team(command, tx)
+    contract_of_team(command.dataset, command.owner_team, tx)
     pointer = tx.get(KIND_DATASET, command.dataset, Dataset)
     names: set[Digest] = set()
     for window in command.windows:
@@ -86,7 +72,7 @@ def gather_aside(command: GatherAside, tx: Transaction) -> dict[str, Any]:
     ------
     Refused: rows of another team; what no stream set aside, or two of them.    Conflict: one of them went, or was cleaned of a person.
     """
-    _check_team(command, tx)
+    contract_of_team(command.dataset, command.owner_team, tx)
     held = [tx.get(KIND_QUARANTINE, f"{command.dataset}/{digest}", Quarantine) for digest in command.old]
     found = [each for each in held if each is not None]
     if len(found) != len(held) or not found:
@@ -105,14 +91,6 @@ def gather_aside(command: GatherAside, tx: Transaction) -> dict[str, Any]:
     tx.put(KIND_QUARANTINE, f"{command.dataset}/{gathered.digest}", gathered)
     blobs = doom({name for each in found for name in (each.digest, each.report_digest)}, f"thinning of {command.dataset}", tx)
     return {"dataset": command.dataset, "gathered": len(found), "rows": gathered.rows, "blobs": len(blobs)}
-
-
-def _check_team(command: _OfBatches, tx: Transaction) -> None:
-    contract = next((each for each in tx.find(KIND_CONTRACT, Contract) if each.dataset == command.dataset), None)
-    if contract is None:
-        raise NotFound("no contract is in force for this dataset", where=command.dataset[:120])
-    if contract.team != command.owner_team:
-        raise Refused("the dataset belongs to another team", where=command.dataset, expected=contract.team, got=command.owner_team)
 
 
 def _of_batch(dataset: str, digest: Digest, tx: Transaction) -> Snapshot:
