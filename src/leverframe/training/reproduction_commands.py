@@ -4,12 +4,16 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from leverframe.core.clock import DAY_US
 from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.errors import Conflict, NotFound
 from leverframe.core.model import ModelVersion, version_id_of
 from leverframe.training.commands import KIND_MODEL_VERSION
 
 KIND_REPRODUCTION = "reproduction"
+
+ATTEMPT_US_MAX = DAY_US
+"""An attempt that said nothing for so long is given up when another is asked for: its job may have been lost with a worker's database."""
 
 Outcome = Literal["identical", "differs", "rows_deleted", "failed"]
 
@@ -74,14 +78,14 @@ def start_reproduction(command: StartReproduction, tx: Transaction) -> dict[str,
 
     Raises
     ------
-    NotFound: no such version.    Conflict: another attempt is under way.
+    NotFound: no such version.    Conflict: another attempt is under way, since less than a day.
     """
     id = version_id_of(command.version)
     version = tx.get(KIND_MODEL_VERSION, id, ModelVersion)
     if version is None:
         raise NotFound("no such model version", where=command.version[:120], next_step="lever models list")
     held = tx.get(KIND_REPRODUCTION, id, ReproductionRecord)
-    if held is not None and held.status == "running":
+    if held is not None and held.status == "running" and tx.now_us - held.asked_at_us < ATTEMPT_US_MAX:
         raise Conflict("this version is being made again already", where=command.version, got=f"{held.id}, asked for by {held.asked_by}")
     record = ReproductionRecord(
         id=command.reproduction_id, version=version.name, model=version.model, asked_by=tx.actor.subject, asked_at_us=tx.now_us
