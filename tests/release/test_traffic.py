@@ -1,5 +1,6 @@
 """Forecasts are only as good as what is counted: the counts against the log they were made of."""
 
+import msgspec
 import numpy as np
 import pytest
 from tests.release.harness import ALICE, TEAM, Rig, plan_of
@@ -55,6 +56,30 @@ def plan(rules=None, stages=None, strategy: str = "canary") -> ReleasePlan:
     )
 
 
+def test_how_late_labels_come_is_told_although_many_are_still_on_their_way_and_a_short_horizon_is_named() -> None:
+    rng, meter, count = np.random.default_rng(8), TrafficMeter(), 4_000
+    asked = np.sort(START_US + rng.integers(0, 30 * HOUR_US, count))
+    delay = (rng.exponential(5.0, count) * HOUR_US).astype(int)
+    end_us = int(asked[-1])
+    meter.take(answer(f"q{i}", int(at)) for i, at in enumerate(asked))
+    seen = [i for i in range(count) if asked[i] + delay[i] <= end_us]
+    meter.take(LabelRecord(id=f"q{i}", endpoint="m", row=0, label=1.0, known_at_us=int(asked[i] + delay[i])) for i in seen)
+    (traffic,) = meter.traffic()
+    within = dict(traffic.labels_within_us)
+    assert within[0.5] == pytest.approx(5.0 * np.log(2.0) * HOUR_US, rel=0.1)
+    assert np.median(delay[seen]) < 0.93 * within[0.5], "the labels seen so far are the quick ones, or this test proves nothing"
+    assert traffic.labels_known(round(5.0 * np.log(10.0) * HOUR_US)) == pytest.approx(0.9, abs=0.051)
+    short = forecast_plan(msgspec.structs.replace(plan(), label_horizon_us=3 * HOUR_US), traffic).labels
+    assert "by the horizon of 3 h 45 % are, and those that come later are not used: plan with --label-horizon 1" in short, short
+    assert forecast_plan(msgspec.structs.replace(plan(), label_horizon_us=24 * HOUR_US), traffic).labels.endswith(
+        "by the horizon of 24 h 99 % are"
+    )
+    meter = TrafficMeter()
+    meter.take(answer(f"q{i}", int(at)) for i, at in enumerate(asked))
+    (unlabelled,) = meter.traffic()
+    assert (unlabelled.labels_within_us, unlabelled.labels_known(HOUR_US), forecast_plan(plan(), unlabelled).labels) == ((), None, "")
+
+
 def test_rates_and_latencies_are_those_of_the_log_and_quiet_hours_count() -> None:
     rng = np.random.default_rng(3)
     latencies = rng.lognormal(8.0, 0.5, 6_000)
@@ -95,7 +120,7 @@ def test_what_is_kept_is_bounded() -> None:
         meter.take([answer(f"h{n}", START_US + n * HOUR_US)])
     meter.take(answer(f"q{n}", START_US + 500 * HOUR_US) for n in range(REQUESTS_MAX + 10))
     assert len(meter.traffic()[0].hours) == HOURS_MAX
-    assert len(meter._meters["m"].requests) == REQUESTS_MAX
+    assert len(meter.meters["m"].requests) == REQUESTS_MAX
 
 
 def test_a_plan_is_held_against_todays_traffic_rule_by_rule_and_stage_by_stage() -> None:

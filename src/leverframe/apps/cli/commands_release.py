@@ -44,6 +44,7 @@ def digest_of(client: "Client", text: str) -> str:
             where=text,
             expected=f"at least {DIGEST_CHARS_MIN} hex digits, or the id of a release",
             got=f"{len(found)} plans",
+            next_step="lever release list",
         )
     return found[0]
 

@@ -108,6 +108,8 @@ def _further(plan: ReleasePlan, shown: PlanView) -> list[tuple[str, str]]:
         facts.append(("rests on it", ", ".join(shown.dependants)))
     if forecast is not None:
         facts.append(("takes", forecast.sentence))
+        if forecast.labels:
+            facts.append(("labels come", forecast.labels))
         if forecast.measured:
             guessed = sorted({rule.metric for rule in plan.rules} - {*forecast.measured, "sample_ratio"})
             typical = f"; typical values for {', '.join(guessed)}" if guessed else ""

@@ -1,4 +1,4 @@
-"""How late labels come, estimated although the latest ones are not here yet; and means that who answers first does not decide."""
+"""How late labels come, estimated although the latest ones are not here yet."""
 
 import math
 
@@ -8,9 +8,6 @@ from numpy.typing import ArrayLike
 from leverframe.core.errors import InvalidInput
 from leverframe.core.statistics.intervals import normal_quantile
 from leverframe.core.statistics.margins import Floats
-
-WEIGHT_MAX = 5.0
-"""A label counts at most this often for those of its kind that are still on their way; younger requests than that are left out."""
 
 
 class DelayCurve:
@@ -67,41 +64,3 @@ class DelayCurve:
         """The shortest time within which ``share`` of all labels is known, None when that was not seen yet."""
         reached = np.flatnonzero(1.0 - self._missing >= share - 1e-12)
         return float(self.times[reached[0]]) if reached.size else None
-
-
-def weighted_outcome_mean(
-    values: ArrayLike, kinds: ArrayLike, ages: ArrayLike, curves: dict[float, DelayCurve]
-) -> tuple[float, int] | None:
-    r"""Mean outcome of all requests from those labelled so far, each counting for those of its kind that are still on their way.
-
-    How late a label comes depends on what it says (an early landing is known early), so each kind of label has its own curve
-    :math:`G_y`, known from older requests, and a request of age :math:`a` counts :math:`1 / G_y(a)`:
-
-    .. math:: \frac{\sum_i 1\{\text{labelled}\}\, x_i / G_{y_i}(a_i)}{\sum_i 1\{\text{labelled}\} / G_{y_i}(a_i)}
-
-    A reading for people. Verdicts rest on requests old enough to need no weights.
-
-    Parameters
-    ----------
-    values, kinds, ages: of the labelled requests, ``[rows]`` each: outcome, label, age now.    curves: by kind of label.
-
-    Returns
-    -------
-    the mean and the rows it rests on; None when no row is old enough. A row is used only if every kind of its age would weigh at most
-    :data:`WEIGHT_MAX`: leaving out by kind would be the very bias that the weights are against.
-
-    Source: Horvitz, Thompson 1952; Robins, Rotnitzky, Zhao 1994.
-
-    >>> quick, slow = DelayCurve([1.0] * 4, [True] * 4), DelayCurve([1.0, 3.0], [True, True])
-    >>> weighted_outcome_mean([0.0, 0.0, 1.0], [0, 0, 1], [2.0, 2.0, 2.0], {0.0: quick, 1.0: slow})
-    (0.5, 3)
-    """
-    x, kind, age = (np.asarray(value, dtype=np.float64).ravel() for value in (values, kinds, ages))
-    shares = {label: 1.0 - curve._at(age)[0] for label, curve in curves.items()}
-    usable = np.logical_and.reduce([share >= 1.0 / WEIGHT_MAX for share in shares.values()]) if shares else np.zeros(x.size, dtype=bool)
-    weight = np.zeros(x.size)
-    for label, share in shares.items():
-        weight = np.where(usable & (kind == label), 1.0 / np.maximum(share, 1.0 / WEIGHT_MAX), weight)
-    if not weight.sum():
-        return None
-    return float((weight * x).sum() / weight.sum()), int((weight > 0.0).sum())

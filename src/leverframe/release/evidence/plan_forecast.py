@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from leverframe.core.clock import HOUR_US
+from leverframe.core.clock import HOUR_US, span_words
 from leverframe.core.errors import InvalidInput
 from leverframe.core.statistics.power import time_to_detect
 from leverframe.release.evidence.forecast import Forecast, Today, about, forecast
@@ -29,6 +29,7 @@ class StageForecast(msgspec.Struct, frozen=True, kw_only=True):
 class PlanForecast(msgspec.Struct, frozen=True, kw_only=True):
     """A plan held against today's traffic. ``measured``: what of it was measured, the rest being typical; ``sentence``: the whole in words.
 
+    ``labels``: how late labels come, and how many of them the plan's horizon sees (empty: nobody knows).
     ``harm``: what each rule can see, at twice its margin, in the first stage that answers callers.
     """
 
@@ -39,10 +40,15 @@ class PlanForecast(msgspec.Struct, frozen=True, kw_only=True):
     hours: float | None
     watch_hours: float
     sentence: str
+    labels: str = ""
 
 
 HARM_IN_MARGINS = 2.0
 """Harm that a forecast asks for, in margins: what is within one is tolerated, and what is just beyond takes for ever to see."""
+
+
+LABELS_SEEN_MIN = 0.9
+"""A horizon that sees fewer of all labels is told to be too short."""
 
 
 def today_of(traffic: Traffic | None, plan: ReleasePlan) -> tuple[Today, tuple[str, ...]]:
@@ -94,7 +100,23 @@ def forecast_plan(plan: ReleasePlan, traffic: Traffic | None) -> PlanForecast:
         hours=hours if today.requests_per_hour > 0.0 or not climb else None,
         watch_hours=watch_hours,
         sentence=_whole(plan, today, climb, hours),
+        labels=_labels(plan, traffic),
     )
+
+
+def _labels(plan: ReleasePlan, traffic: Traffic | None) -> str:
+    """How late labels come today, held against the plan's horizon."""
+    known = traffic.labels_known(plan.label_horizon_us) if traffic is not None else None
+    if traffic is None or known is None or not any(rule.metric.startswith("outcome_") for rule in plan.rules):
+        return ""
+    within = dict(traffic.labels_within_us)
+    told = [f"{100.0 * share:.0f} % are known within {span_words(within[share])}" for share in (0.5, 0.95) if share in within]
+    horizon = f"by the horizon of {span_words(plan.label_horizon_us)} {f'{100.0 * known:.0f}' if known else 'under 5'} % are"
+    if known >= LABELS_SEEN_MIN:
+        return "; ".join([*told, horizon])
+    enough = [within_us for share, within_us in traffic.labels_within_us if share >= LABELS_SEEN_MIN]
+    wider = f"--label-horizon {math.ceil(enough[0] / HOUR_US)}h" if enough else "a longer --label-horizon"
+    return "; ".join([*told, f"{horizon}, and those that come later are not used: plan with {wider}"])
 
 
 def _or_none(rule: MetricRule, stage: Stage, today: Today) -> Forecast | None:

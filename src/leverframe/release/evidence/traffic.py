@@ -11,6 +11,7 @@ import msgspec
 
 from leverframe.core.clock import HOUR_US
 from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord
+from leverframe.core.statistics.delays import DelayCurve
 from leverframe.release.evidence.losses import outcome_loss
 from leverframe.release.plans.plan import Metric, MetricRule
 
@@ -27,6 +28,8 @@ PAIRS_MIN = 100
 """Pairs from which on their scatter is believed; with fewer a typical value is assumed."""
 
 LATENCY_BINS_PER_OCTAVE = 8
+LABEL_SHARES = (*(step / 20 for step in range(1, 20)), 0.99)
+"""Shares of all labels whose times are told."""
 _PAIRED: tuple[Metric, ...] = ("outcome_brier", "outcome_log_loss", "outcome_hit")
 
 
@@ -42,7 +45,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint as its log shows it.
 
     ``latency_counts``: answers by bin, an eighth of an octave of microseconds each; ``sds``: standard deviation of the paired difference
-    between two versions, by metric, over ``pairs`` of them; ``newest_us``: the last request counted.
+    between two versions, by metric, over ``pairs`` of them; ``newest_us``: the last request counted; ``labels_within_us``: of
+    :data:`LABEL_SHARES` those that were seen, and the age of a request by which that share of all labels is known.
     """
 
     endpoint: str
@@ -51,6 +55,13 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     sds: dict[str, float]
     pairs: dict[str, int]
     newest_us: int
+    labels_within_us: tuple[tuple[float, int], ...] = ()
+
+    def labels_known(self, age_us: int) -> float | None:
+        """The share of all labels that is known when their requests are ``age_us`` old, a little too low; None where nobody knows."""
+        if not self.labels_within_us:
+            return None
+        return max((share for share, within_us in self.labels_within_us if within_us <= age_us), default=0.0)
 
     def per_hour(self, hours: int = HOURS_MAX) -> float:
         """Mean answers an hour over the newest ``hours`` that the log covers, quiet ones included; the hour under way is left out."""
@@ -111,10 +122,12 @@ class _Moments(msgspec.Struct):
 
 
 class _Seen(msgspec.Struct):
-    """A request's scores by version, and whether its label was used."""
+    """A request's scores by version, whether its label was used, when it was asked, and how late its first label came (-1: not yet)."""
 
     scores: dict[str, tuple[float, ...]] = {}
     labels: dict[int, float] = {}
+    asked_at_us: int = 0
+    delay_us: int = -1
 
 
 class Meter(msgspec.Struct):
@@ -137,7 +150,7 @@ class Meter(msgspec.Struct):
         if seen is None:
             if len(self.requests) >= REQUESTS_MAX:
                 self.requests.pop(next(iter(self.requests)))
-            seen = self.requests[record.id] = _Seen()
+            seen = self.requests[record.id] = _Seen(asked_at_us=record.asked_at_us)
         seen.scores[record.version] = record.outputs
         if len(seen.scores) == 2:
             one, two = (sum(scores) / len(scores) for scores in seen.scores.values())
@@ -159,6 +172,8 @@ class Meter(msgspec.Struct):
         seen = self.requests.get(record.id)
         if seen is None or record.row in seen.labels:
             return
+        if not seen.labels:
+            seen.delay_us = max(record.known_at_us - seen.asked_at_us, 0)
         seen.labels[record.row] = record.label
         self._add("outcome_value", record.label)
         if len(seen.scores) != 2:
@@ -184,7 +199,18 @@ class Meter(msgspec.Struct):
             sds={metric: moments.sd for metric, moments in known.items()},
             pairs={metric: moments.n for metric, moments in known.items()},
             newest_us=self.newest_us,
+            labels_within_us=self._labels_within_us(),
         )
+
+    def _labels_within_us(self) -> tuple[tuple[float, int], ...]:
+        """How late labels come, by the requests still known: those that wait count for what they show, a label later than their age."""
+        known = [seen for seen in self.requests.values() if seen.asked_at_us]
+        if sum(seen.delay_us >= 0 for seen in known) < PAIRS_MIN:
+            return ()
+        ages = [seen.delay_us if seen.delay_us >= 0 else max(self.newest_us - seen.asked_at_us, 0) for seen in known]
+        curve = DelayCurve(ages, [seen.delay_us >= 0 for seen in known])
+        found = ((share, curve.horizon(share)) for share in LABEL_SHARES)
+        return tuple((share, round(within_us)) for share, within_us in found if within_us is not None)
 
 
 class TrafficMeter:
