@@ -81,6 +81,19 @@ def test_a_schema_that_breaks_lets_the_stream_wait_and_a_new_contract_lets_it_go
     assert len(ids(platform)) == 60
 
 
+def test_a_batch_of_which_nothing_was_taken_is_a_refused_delivery(platform: Platform) -> None:
+    """Would be wrong if a rule that every row breaks were said to hold, because only batches with good rows were looked at."""
+    platform.streams.open(ANA, "trips", "rows", OpenStreamRequest(source="nats://h/rows"), key="open")
+    for first, miles in ((1, 1.0), (11, -1.0)):
+        messages = tuple(StreamMessage(f"0:{n}", "", trip(n, miles=miles).decode()) for n in range(first, first + 10))
+        batch = StreamBatch(after={"0": str(first - 1)} if first > 1 else {}, upto={"0": str(first + 9)}, messages=messages)
+        platform.streams.take(ANA, "trips", "rows", batch, key=str(first))
+    refused, taken = platform.data.reports("trips")
+    assert (taken.accepted, refused.accepted, refused.report.rows) == (True, False, 10)
+    minimum = next(each for each in platform.contract_details.dataset("trips").rules if (each.rule, each.column) == ("minimum", "miles"))
+    assert (minimum.shares, minimum.broken) == ((0.0, 1.0), (False, True))
+
+
 def test_what_the_broker_dropped_unread_is_said(broker: Any, platform: Platform, tmp_path: Path) -> None:
     broker.send("rows", [trip(n) for n in range(10)])
     with reading(platform, tmp_path, f"{broker.url}/rows"):

@@ -71,22 +71,24 @@ def test_after_a_deletion_hours_are_those_in_which_rows_came_and_the_sign_posts_
 
 
 def test_what_was_set_aside_is_gathered_by_hour_stream_and_version_up_to_a_size() -> None:
-    def aside(name: str, at_us: int, *, stream: str = "s", version: str = "1.0.0", rows: int = 1) -> Quarantine:
+    def aside(name: str, at_us: int, *, stream: str = "s", version: str = "1.0.0", whole: bool = False) -> Quarantine:
         return Quarantine(
             dataset="d",
             contract="d",
             contract_version=version,
             digest=name,
             report_digest="r",
-            rows=rows,
+            rows=1,
             reasons=(),
             recorded_at_us=at_us,
             stream=stream,
+            whole=whole,
         )
 
     at = 100 * DAY_US
     hour = [aside(name, at + n * MINUTE_US) for n, name in enumerate("abc")]
     others = [aside("file", at, stream=""), aside("t", at, stream="t"), aside("v", at, version="2.0.0"), aside("later", at + HOUR_US)]
+    others.append(aside("all", at, whole=True))
     young = aside("young", NOW_US - 1)
     assert [[each.digest for each in run] for run in gather([young, *others, *reversed(hour)], NOW_US)] == [["a", "b", "c"]]
     large = [msgspec.structs.replace(each, rows=ROWS_ASIDE_MAX // 2) for each in hour]

@@ -38,7 +38,10 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes set aside: a whole refused file (``rows`` 0: none of it was used), or the bad rows of an accepted one, or of ``stream``."""
+    """Bytes set aside: a whole refused file (``rows`` 0: none of it was used), or the bad rows of an accepted one, or of ``stream``.
+
+    ``whole``: nothing new was taken of the batch that they came with.
+    """
 
     dataset: str
     contract: str
@@ -49,6 +52,7 @@ class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     recorded_at_us: int
     stream: str = ""
+    whole: bool = False
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +123,7 @@ class RecordQuarantine(Command, frozen=True, kw_only=True):
     owner_team: str
     delivery: Digest = ""
     stream: str = ""
+    whole: bool = False
 
     def resource(self) -> str:
         """``dataset/<name>``."""
@@ -259,6 +264,7 @@ def record_quarantine(command: RecordQuarantine, tx: Transaction) -> dict[str, A
         reasons=command.reasons,
         recorded_at_us=tx.now_us,
         stream=command.stream,
+        whole=command.whole,
     )
     tx.put(KIND_QUARANTINE, f"{command.dataset}/{command.digest}", record)
     if command.delivery:

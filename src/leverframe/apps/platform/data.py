@@ -78,13 +78,13 @@ class Data:
         )
 
     def reports(self, dataset: str) -> tuple[IngestView, ...]:
-        """What became of the files offered to ``dataset``, newest first."""
+        """What became of the files and batches offered to ``dataset``, newest first; those of which nothing was taken are refused."""
         ledger = self._parts.ledger
         accepted = [(s.created_at_us, s.report_digest, s, "") for s in ledger.find(KIND_SNAPSHOT, Snapshot, prefix=f"{dataset}/")]
         refused = [
             (q.recorded_at_us, q.report_digest, None, q.digest)
             for q in ledger.find(KIND_QUARANTINE, Quarantine, prefix=f"{dataset}/")
-            if q.rows == 0
+            if q.rows == 0 or q.whole
         ]
         newest = sorted([*accepted, *refused], key=lambda item: item[0], reverse=True)[:REPORTS_MAX]
         return tuple(

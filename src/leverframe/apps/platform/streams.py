@@ -231,4 +231,5 @@ def _quarantine(taken: Taken, contract: Contract, held: Stream) -> RecordQuarant
         reasons=taken.reasons,
         owner_team=contract.team,
         stream=held.name,
+        whole=taken.snapshot is None,
     )

@@ -77,7 +77,7 @@ def gather_aside(command: GatherAside, tx: Transaction) -> dict[str, Any]:
     found = [each for each in held if each is not None]
     if len(found) != len(held) or not found:
         raise Conflict("what was set aside has changed", where=f"quarantine of {command.dataset}", next_step="the worker looks again")
-    if len({(each.stream, each.contract_version) for each in found}) != 1 or not found[0].stream:
+    if len({(each.stream, each.contract_version, each.whole) for each in found}) != 1 or not found[0].stream:
         raise Refused("only what one stream set aside is gathered", where=f"quarantine of {command.dataset}")
     for each in found:
         tx.delete(KIND_QUARANTINE, f"{command.dataset}/{each.digest}")

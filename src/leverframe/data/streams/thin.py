@@ -57,11 +57,14 @@ def thin(snapshots: Collection[Snapshot], used: Collection[Digest], latest: Dige
 
 
 def gather(aside: Collection[Quarantine], now_us: int) -> tuple[tuple[Quarantine, ...], ...]:
-    """What batches set aside that belongs together, oldest first: of one stream, under one contract version, in one window."""
-    runs: dict[tuple[str, str, tuple[int, int]], list[list[Quarantine]]] = {}
+    """What batches set aside that belongs together, oldest first: of one stream and contract version, in one window.
+
+    Batches of which nothing was taken are apart: their reports are said nowhere else.
+    """
+    runs: dict[tuple[str, str, bool, tuple[int, int]], list[list[Quarantine]]] = {}
     settled = [each for each in aside if each.stream and now_us - each.recorded_at_us >= SETTLE_US]
     for each in sorted(settled, key=lambda each: (each.recorded_at_us, each.digest)):
-        run = runs.setdefault((each.stream, each.contract_version, _window(each.recorded_at_us, now_us)), [[]])
+        run = runs.setdefault((each.stream, each.contract_version, each.whole, _window(each.recorded_at_us, now_us)), [[]])
         if sum(held.rows for held in run[-1]) + each.rows > ROWS_ASIDE_MAX:
             run.append([])
         run[-1].append(each)
