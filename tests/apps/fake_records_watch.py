@@ -12,6 +12,7 @@ from leverframe.core.feature import Freshness
 
 OBJECTIVES = views.ObjectivesView(
     endpoint="flight-delay",
+    environment="prod",
     availability=0.9995,
     latency_target=0.99,
     latency_ms=50,

@@ -210,6 +210,13 @@ def test_approving_needs_the_typed_digest(pages, platform):
     assert platform.calls.made[0][3] == (digest("plan3"), "read")
 
 
+def test_an_endpoint_s_page_says_what_it_promises_and_what_is_left(pages):
+    page = pages.get("/endpoints/prod/flight-delay").text
+    assert "99.95 % of answers succeed; 62% of four weeks&#39; budget left" in page
+    assert "99 % within 50 ms (counted to 51.2 ms); four weeks&#39; budget is spent (-10%)" in page
+    assert "what the booking page was promised" in page
+
+
 def test_rolling_back_needs_the_name_and_a_reason(pages, platform):
     page = "/endpoints/prod/flight-delay"
     assert submit(pages, page, f"{page}/rollback", confirm="flight-delay", reason="").status_code == 400

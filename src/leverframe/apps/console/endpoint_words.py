@@ -1,7 +1,7 @@
-"""An endpoint's fallback chain, limits and freeze in words."""
+"""An endpoint's fallback chain, limits, objectives and freeze in words."""
 
 from leverframe.apps.console.words import moment
-from leverframe.apps.platform.views import EndpointView, FreezeView
+from leverframe.apps.platform.views import EndpointView, FreezeView, ObjectivesView
 from leverframe.apps.web.rules import rule_text
 from leverframe.core.route import Quota
 
@@ -29,6 +29,21 @@ def quota_words(quota: Quota | None) -> str:
     if quota is None:
         return "none"
     return f"{quota.per_second:g} a second" + (f", {quota.burst:g} at once" if quota.burst else "")
+
+
+def objective_words(shown: ObjectivesView) -> list[tuple[str, str]]:
+    """What is promised, what is left of its budget, and by whose word, each under its name."""
+
+    def left(objective: str) -> str:
+        share = shown.left.get(objective, 1.0)
+        return f"{share:.0%} of four weeks' budget left" if share > 0 else f"four weeks' budget is spent ({share:.0%})"
+
+    counted = f" (counted to {shown.counted_ms:g} ms)" if shown.counted_ms != shown.latency_ms else ""
+    return [
+        ("availability", f"{100 * shown.availability:.6g} % of answers succeed; {left('availability')}"),
+        ("latency", f"{100 * shown.latency_target:.6g} % within {shown.latency_ms} ms{counted}; {left('latency')}"),
+        ("promised by", f"{shown.by}, {moment(shown.at_us)}: {shown.reason}" if shown.declared else "nobody yet: these are the usual ones"),
+    ]
 
 
 def freeze_words(freeze: FreezeView) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from leverframe.apps.console.door import Page, Visit
-from leverframe.apps.console.endpoint_words import fallback_chain, freeze_words, quota_words
+from leverframe.apps.console.endpoint_words import fallback_chain, freeze_words, objective_words, quota_words
 from leverframe.apps.console.live_strip import live_strip
 from leverframe.apps.console.snippets import snippets
 from leverframe.apps.platform.views import EndpointView
@@ -36,7 +36,16 @@ def endpoint(visit: Visit) -> dict[str, Any]:
     facts = {"shown": shown, "history": history, "levers": LEVERS, "strip": live_strip(whole, visit.platform.now_us())} | {
         name: visit.query.get(name, "").strip() for name in ("at", "known")
     }
-    return facts | _how_it_runs(shown) | _how_to_ask(visit, shown)
+    return facts | {"objectives": _objectives(visit, shown)} | _how_it_runs(shown) | _how_to_ask(visit, shown)
+
+
+def _objectives(visit: Visit, shown: EndpointView) -> list[tuple[str, str]]:
+    """What it promises; of another environment's endpoints nothing is counted here."""
+    try:
+        found = visit.platform.objectives.objectives(shown.endpoint.name)
+    except NotFound:
+        return []
+    return objective_words(found) if found.environment == shown.environment else []
 
 
 def _how_it_runs(shown: EndpointView) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class ServiceObjectives:
         budget = self._parts.ledger.get(KIND_ERROR_BUDGET, endpoint, ErrorBudget)
         return ObjectivesView(
             endpoint=endpoint,
+            environment=self._parts.settings.environment,
             availability=held.availability,
             latency_target=held.latency_target,
             latency_ms=held.latency_ms,

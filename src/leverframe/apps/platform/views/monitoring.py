@@ -49,6 +49,7 @@ class ObjectivesView(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     endpoint: str
+    environment: str
     availability: float
     latency_target: float
     latency_ms: int
