@@ -36,7 +36,7 @@ def live_look(release: Release, evidence: StageEvidence, decision: Decision, now
         stage=evidence.stage.name,
         at_us=now_us,
         reason=decision.reason,
-        lines=(*lines, held_up) if held_up else lines,
+        lines=(*lines, *filter(None, (evidence.distribution.words(), held_up))),
         eta_us=eta_us,
         verdicts=decision.verdicts,
         counts=evidence.counts,

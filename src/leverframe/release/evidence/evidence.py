@@ -17,6 +17,7 @@ from leverframe.core.statistics.multinomial import ShareSequence
 from leverframe.core.statistics.sequential import EVERYTHING
 from leverframe.core.verdict import Verdict
 from leverframe.release.evidence.cohort import PENDING_MAX, Cohort, Request
+from leverframe.release.evidence.distribution import ScoreDistribution
 from leverframe.release.evidence.judge import Reading, judge, judge_split
 from leverframe.release.evidence.losses import outcome_loss
 from leverframe.release.evidence.sequences import judged_by, paired_in
@@ -95,6 +96,7 @@ class StageEvidence:
         self._pictures: dict[str, tuple[int, tuple[float, float], tuple[float, float]]] = {}
         self._scored, self._failed = [0, 0], [0, 0]
         share = self.stage.weight / 100.0
+        self.distribution = ScoreDistribution(paired=self.paired, share=share)
         self._split = ShareSequence([1.0 - share, share]) if 0.0 < share < 1.0 else None
         self._split_rule = next((rule for rule in self.rules if rule.metric == "sample_ratio"), None)
         self._slow_us = next((rule.bound_us for rule in self.rules if rule.metric == "latency_budget"), 0)
@@ -159,9 +161,12 @@ class StageEvidence:
         if failed:
             return
         if not self.paired:
-            self._add_arm("prediction_shift", candidate, sum(scores) / len(scores), request.key)
+            mean = sum(scores) / len(scores)
+            self._add_arm("prediction_shift", candidate, mean, request.key)
+            self.distribution.arm(candidate, mean)
         elif request.candidate and request.champion and len(request.candidate) == len(request.champion):
             self._add_shift((sum(request.candidate) - sum(request.champion)) / len(scores), request.key)
+            self.distribution.pair(sum(request.candidate) / len(scores), sum(request.champion) / len(scores))
 
     def _fold_served(self, record: PredictionRecord, request: Request, candidate: bool, *, failed: bool) -> None:
         request.served_by_candidate = candidate
