@@ -14,6 +14,9 @@ CAUTION = 0.75
 HARM_BETS = (0.02, 0.05, 0.12, 0.3, 0.65)
 """Harm of unknown size is looked for by these bets at once, as parts of the largest possible one; their average counts."""
 
+WAITING_MAX = 4_096
+"""Rows that wait for an interval to be drawn, at most."""
+
 PRIOR_ROWS = 4.0
 PRIOR_VARIANCE = 0.02
 """Rows imagined before the first, and their variance for a range of one: a careful first guess."""
@@ -81,6 +84,8 @@ class BoundedMean(MarginGrid):
         self._sum = 0.0
         self._squares = 0.0
         self._fine = BernsteinSequence(low=-bound, high=bound)
+        self._waiting: list[Floats] = []
+        self._fine_rows = 0
 
     def update(self, values: ArrayLike) -> None:
         """Fold rows in.
@@ -92,7 +97,10 @@ class BoundedMean(MarginGrid):
         rows = finite_values(values) / self._bound
         if rows.size and np.abs(rows).max() > 1.0:
             raise InvalidInput("row outside the declared range", where="bounded mean", expected=f"within {self._bound:g}")
-        self._fine.update(rows * self._bound)
+        # Intervals are drawn seldom, and rows come one at a time: they are folded in together.
+        self._waiting.append(rows * self._bound)
+        if self.n + rows.size - self._fine_rows >= WAITING_MAX:
+            self._fold_fine(self.n + rows.size)
         for start in range(0, rows.size, 1024):
             part = rows[start : start + 1024]
             self._bets += harm_bets(part, self._at_unit[:, None]).sum(axis=-1)
@@ -114,12 +122,18 @@ class BoundedMean(MarginGrid):
         [-0.006, 0.006]
         """
         low, high = super().interval(alpha)
+        self._fold_fine(self.n)
         fine_low, fine_high = self._fine.interval(0.2 * alpha)
         above, below = self.differences[self.differences > low], self.differences[self.differences < high]
         return (
             min(max(low, fine_low), float(np.nextafter(above[0], -np.inf)) if above.size else low),
             max(min(high, fine_high), float(np.nextafter(below[-1], np.inf)) if below.size else high),
         )
+
+    def _fold_fine(self, rows: int) -> None:
+        if self._waiting:
+            self._fine.update(np.concatenate(self._waiting))
+            self._waiting, self._fine_rows = [], rows
 
     @property
     def estimate(self) -> float | None:
