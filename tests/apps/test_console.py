@@ -212,8 +212,8 @@ def test_approving_needs_the_typed_digest(pages, platform):
 
 def test_an_endpoint_s_page_says_what_it_promises_and_what_is_left(pages):
     page = pages.get("/endpoints/prod/flight-delay").text
-    assert "99.95 % of answers succeed; 62% of four weeks&#39; budget left" in page
-    assert "99 % within 50 ms (counted to 51.2 ms); four weeks&#39; budget is spent (-10%)" in page
+    assert "99.95 % of answers succeed; 62 % of four weeks&#39; budget left" in page
+    assert "99 % within 50 ms (counted to 51.2 ms); four weeks&#39; budget is spent, and 10 % of it once more" in page
     assert "what the booking page was promised" in page
 
 

@@ -36,7 +36,9 @@ def objective_words(shown: ObjectivesView) -> list[tuple[str, str]]:
 
     def left(objective: str) -> str:
         share = shown.left.get(objective, 1.0)
-        return f"{share:.0%} of four weeks' budget left" if share > 0 else f"four weeks' budget is spent ({share:.0%})"
+        if share > 0:
+            return f"{100 * share:.0f} % of four weeks' budget left"
+        return f"four weeks' budget is spent, and {-100 * share:.0f} % of it once more"
 
     counted = f" (counted to {shown.counted_ms:g} ms)" if shown.counted_ms != shown.latency_ms else ""
     return [
