@@ -80,6 +80,7 @@ class Bench:
             trust=None,
             policy=Policy(),
         )
+        self.parts.whole = self.parts
         self.experiments = Experiments(self.parts)  # type: ignore[arg-type]
         self.signatures = {1: signature("north", "south"), 2: signature("south", "north"), 3: signature("south", "north")}
         self.experiments._requirements = SimpleNamespace(observe=lambda version: None)  # type: ignore[assignment]

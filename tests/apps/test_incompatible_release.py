@@ -34,18 +34,18 @@ def releases(installation: Installation, port: int) -> Releases:
         find=rig.journal.find,
         write=lambda actor, command, *, key: rig.journal.write(actor, with_team(command), key=key),
     )
-    return Releases(
-        SimpleNamespace(
-            ledger=ledger,
-            artifacts=installation.artifacts,
-            trust=TrustStore.from_folder(installation.home / "keys"),
-            probe=GatewayProbe("127.0.0.1", port),
-            settings=SimpleNamespace(environment=ENV),
-            clock=rig.clock,
-            policy=Policy(),
-            publisher=SimpleNamespace(traffic=lambda: None),
-        )
+    parts = SimpleNamespace(
+        ledger=ledger,
+        artifacts=installation.artifacts,
+        trust=TrustStore.from_folder(installation.home / "keys"),
+        probe=GatewayProbe("127.0.0.1", port),
+        settings=SimpleNamespace(environment=ENV),
+        clock=rig.clock,
+        policy=Policy(),
+        publisher=SimpleNamespace(traffic=lambda: None),
     )
+    parts.whole = parts
+    return Releases(parts)
 
 
 def with_team(command: object) -> object:

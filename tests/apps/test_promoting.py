@@ -71,6 +71,7 @@ class Shop:
             settings=SimpleNamespace(environment="prod"),
             publisher=SimpleNamespace(publish=lambda: None, traffic=lambda: self.traffic[-1] if self.traffic else None),
         )
+        parts.whole = parts
         self.releases = Releases(parts)
         self.promoting = Promoting(parts, self.releases)
         spec = msgspec.structs.replace(SPEC, name=NAME, team=TEAM)
@@ -250,6 +251,7 @@ def test_what_the_worker_left_is_what_is_told_and_its_absence_is_told_too(shop: 
     running, waiting = (plan["release"] for plan in plans)
     left: list[bytes] = []
     parts = SimpleNamespace(ledger=shop.ledger, clock=shop.clock, publisher=SimpleNamespace(live=lambda: left[-1] if left else None))
+    parts.whole = parts
     watching = Watching(parts)
     assert watching.watch(waiting).lines == ("waits in line, number 1 of 1",)
     declare(shop, environments=(Environment(name="prod"), Environment(name="europe")))
@@ -314,6 +316,7 @@ def test_a_flagged_release_is_a_problem_of_the_first_page_until_a_person_keeps_i
         settings=SimpleNamespace(environment="prod", clock="system"),
         probe=SimpleNamespace(state=lambda: SimpleNamespace(down=())),
     )
+    parts.whole = parts
     none = SimpleNamespace(alerts=lambda *, open_only: (), entries=lambda *, limit: (), plans=lambda: ())
     asked = SimpleNamespace(endpoints=lambda: (), releases=shop.releases.releases, reviews=shop.releases.reviews, plans=lambda: ())
     status = Status(parts, asked, none, none, none)
