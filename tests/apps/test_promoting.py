@@ -264,7 +264,7 @@ def test_what_the_worker_left_is_what_is_told_and_its_absence_is_told_too(shop: 
     found = watching.watch(running)
     assert (found.state, found.stage, found.weight, found.ended) == ("running", "canary 10 %", 10.0, False)
     assert found.lines[0] == "holding at canary 10 %: nothing is proven yet"
-    assert "24.0 h of its hold time to go" in found.lines
+    assert "24 h of its hold time to go" in found.lines
     left.append(b"\xc1 not a look")
     assert watching.watch(running).lines[-1].startswith("no look")
     with pytest.raises(NotFound):
