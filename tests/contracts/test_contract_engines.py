@@ -1,16 +1,23 @@
 """One contract, several engines: the same rows give the same report, example for example."""
 
 import math
+from contextlib import nullcontext
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from leverframe.apps import contract_check_spark
+from leverframe.apps.cli.main import app
 from leverframe.core.clock import HOUR_US
+from leverframe.core.dataset import ContractReport
+from leverframe.core.errors import NotFound
 from leverframe.data.checks.checks import check
 from leverframe.data.checks.checks_scan import check_scan
 from leverframe.data.contract.contract_file import read_contract
@@ -206,3 +213,23 @@ def test_spark_reads_text_as_the_other_engines_do(spark: Any, tmp_path: Path) ->
     found = {(r.rule, r.column): r for r in check_spark(as_spark(spark, frame, tmp_path), CONTRACT, NOW_US, parents).results}
     for result in check(frame, CONTRACT, NOW_US, PARENTS).report.results:
         assert found[result.rule, result.column] == result
+
+
+@pytest.mark.slow
+def test_the_verb_checks_a_table_or_parquet_on_spark(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract_check_spark, "spark_for", lambda *_: nullcontext(spark))
+    (tmp_path / "visits.yaml").write_text(VISITS)
+    frame = table(NASTY, TYPED)
+    frame.write_parquet(tmp_path / "visits.parquet")
+    WARDS.write_parquet(tmp_path / "w.parquet")
+    spark.read.parquet(str(tmp_path / "visits.parquet")).createOrReplaceTempView("visits_of_spark")
+    asked = ["contracts", "check", str(tmp_path / "visits.yaml"), "--parent", f"wards={tmp_path / 'w.parquet'}", "--json"]
+    asked += ["--at", "1970-01-01T10:00:00Z", "--engine", "spark", "--against"]
+    whole = check(frame, CONTRACT, NOW_US, PARENTS).report
+    for against in ("visits_of_spark", str(tmp_path / "visits.parquet"), str(tmp_path)):
+        done = CliRunner().invoke(app, [*asked, against])
+        assert done.exit_code == 3, done.output
+        (said,) = msgspec.json.decode(done.stdout)
+        assert msgspec.convert(said["report"], ContractReport) == whole
+    with pytest.raises(NotFound, match="no such Parquet or table"):
+        CliRunner().invoke(app, [*asked, "no_such_table"], catch_exceptions=False)

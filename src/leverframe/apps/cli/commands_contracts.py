@@ -1,8 +1,10 @@
 """``lever contracts``: check, draft and apply data contracts. ``lever data contracts apply`` is the same verb."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -97,6 +99,10 @@ def check(
         list[str] | None, typer.Option(help="DATASET=FILE that references point to; repeatable. With a folder: its files.")
     ] = None,
     at: Annotated[str, typer.Option(help="Moment of the check (ISO 8601), for freshness; default: now.")] = "",
+    engine: Annotated[
+        Literal["polars", "spark"],
+        typer.Option(help="What reads the rows; spark (LEVER_SPARK_MASTER says where) takes Parquet or the name of a table."),
+    ] = "polars",
     last_snapshot: Annotated[bool, typer.Option("--last-snapshot", help="Also check the newest snapshot's rows, on the server.")] = False,
     break_consumers: Named = None,
     json_output: Json = False,
@@ -106,7 +112,7 @@ def check(
 
     files = contract_files(place)
     if against is not None:
-        reports = list(_offline(files, against, parent or (), at))
+        reports = list(_offline(files, against, parent or (), at, engine))
         said: list[dict[str, Any]] = [{"file": str(path), "report": report} for path, report in reports]
         fine = all(report.accepted for _, report in reports)
         if not json_output:
@@ -126,13 +132,22 @@ def check(
         raise typer.Exit(REFUSED)
 
 
-def _offline(files: list[Path], against: Path, parents: Sequence[str], at: str) -> "Iterator[tuple[Path, ContractReport]]":
+def _offline(files: list[Path], against: Path, parents: Sequence[str], at: str, engine: str) -> "Iterator[tuple[Path, ContractReport]]":
     from leverframe.apps.clocks import SystemClock
     from leverframe.apps.contract_check import check_sample, load_contract, sample_of
 
     now_us = moment_us(at, "--at") or SystemClock().now_us()
     told = {name: Path(file) for name, _, file in (text.partition("=") for text in parents)}
     loaded = [(path, load_contract(path)) for path in files]
+    if engine == "spark":
+        from leverframe.apps.contract_check_spark import check_on_spark
+
+        master = os.environ.get("LEVER_SPARK_MASTER", "")
+        with TemporaryDirectory(prefix="lever-spark-") as home:
+            contracts = [contract for _, contract in loaded]
+            found = check_on_spark(contracts, against, told, now_us, master=master, home=Path(home))
+            yield from zip(files, found, strict=True)
+        return
     if len(loaded) > 1 and against.is_file():
         raise InvalidInput("one file of rows and several contracts", where=str(against), expected="a folder with a file for each dataset")
     beside = {} if against.is_file() else {contract.dataset: sample_of(against, contract) for _, contract in loaded}

@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import polars as pl
-from pyspark.sql import DataFrame, Row, Window
+from pyspark.errors import AnalysisException, ParseException, PySparkException
+from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 from leverframe.core.dataset import ContractReport
+from leverframe.core.errors import NotFound, Unavailable
 from leverframe.data.checks.checks import ROW
 from leverframe.data.checks.report import EXAMPLE_ROWS_MAX, Counted, Table, contract_report, passes
 from leverframe.data.checks.rules import REPEATS, Rule, row_rules
@@ -66,6 +69,29 @@ def check_spark(frame: DataFrame, contract: Contract, now_us: int, parents: Mapp
     aside = [rule for index, rule in enumerate(rules) if rule.severity == "quarantine" and counted[index].failing]
     table = Table(rows=int(facts["rows"]), columns=tuple(schema), newest_us=facts["newest"])
     return contract_report(contract, table, rules, counted, now_us=now_us, quarantined_rows=checked.set_aside(aside))
+
+
+def check_places(session: SparkSession, contract: Contract, place: str, parents: Mapping[str, str], now_us: int) -> ContractReport:
+    """:func:`check_spark` of Parquet (a file or a folder of parts) or a table of the catalog; ``parents`` are such places, by dataset.
+
+    Raises
+    ------
+    NotFound: Spark knows no such Parquet or table.  Unavailable: Spark gave up.
+    """
+    wanted = {column.references.rpartition(".")[0] for column in contract.columns if column.references}
+    held = {name: _at(session, parent) for name, parent in parents.items() if name in wanted}
+    rows = _at(session, place)
+    try:
+        return check_spark(rows, contract, now_us, held)
+    except PySparkException as error:
+        raise Unavailable("Spark gave up", where=contract.dataset, got=type(error).__name__) from error
+
+
+def _at(session: SparkSession, place: str) -> DataFrame:
+    try:
+        return session.read.parquet(place) if Path(place).exists() else session.table(place)
+    except (AnalysisException, ParseException) as error:
+        raise NotFound("Spark knows no such Parquet or table", where=place[:200], got=error.getCondition() or "") from error
 
 
 class _SparkCheck:
