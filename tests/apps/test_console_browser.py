@@ -13,6 +13,7 @@ PICTURES = {
     "monitor": "/monitor/flight-delay",
     "feature": "/features/origin_weather",
     "audit": "/audit?verify=1",
+    "table": "/tables/nightly",
 }
 
 

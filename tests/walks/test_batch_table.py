@@ -15,6 +15,7 @@ from leverframe.apps.cli.main import app
 from leverframe.apps.scoring.job import Scoring
 from leverframe.apps.scoring.tables import Batch, TableScoring
 from leverframe.apps.settings import Settings
+from leverframe.apps.table_loop import TableLoop
 from leverframe.core.actor import Actor
 from leverframe.core.digest import digest_bytes
 from leverframe.core.errors import Conflict, Forbidden, NotFound, Refused
@@ -90,6 +91,15 @@ def test_a_table_is_compared_approved_switched_and_taken_back(tmp_path: Path, mo
         switched = platform.tables.switch(eva, "nightly", plan.digest, key="go")
         assert set(readers()["model_version"]) == {V2}
         assert switched.table.current.digest == plan.answers.digest
+        TableLoop(platform.parts).look()
+        watch = platform.tables.table("nightly").watch
+        assert watch is not None
+        assert (watch.state, watch.labelled, watch.version) == ("watching", 0, V2), "no label became known since the comparison"
+        # Had the comparison been made before any of these labels was known, the watch would rest on every one of them.
+        early = msgspec.structs.replace(plan, created_at_us=0)
+        rows = TableLoop(platform.parts)._labelled(early, until_us=2**62)
+        assert rows is not None
+        assert rows.height == told.height, "each labelled row of the batch is found again by the key of the contract"
 
         tables.write(ana, "nightly", msgspec.structs.replace(batch, file=tuesday))
         assert (readers().height, set(readers()["model_version"])) == (first.height - 50, {V2})
