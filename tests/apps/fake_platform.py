@@ -12,7 +12,7 @@ from tests.apps.fake_release import FakeOperating, FakePromoting, FakeRelease, F
 from tests.apps.fake_reproducing import FakeReproducing
 from tests.apps.fake_streams import FakeStreams
 from tests.apps.fake_tables import FakeTables
-from tests.apps.fake_training import FakeTraining
+from tests.apps.fake_training import FakeLeakage, FakeTraining
 
 from leverframe.apps.platform import views
 from leverframe.core.actor import Actor
@@ -46,6 +46,7 @@ class FakePlatform:
         self.details = FakeDetails()
         self.projects = FakeProjects(self.calls, access)
         self.training = FakeTraining(self.calls, access)
+        self.leakage = FakeLeakage()
         self.reproducing = FakeReproducing(self.calls, access)
         self.release = FakeRelease(self.calls, access)
         self.registries = FakeRegistries(self.calls, access)

@@ -7,6 +7,7 @@ from leverframe.apps.platform import views
 from leverframe.core.actor import Actor
 from leverframe.core.errors import NotFound
 from leverframe.core.model import ModelSpec, ModelVersion
+from leverframe.core.training_set_report import Leak, TrainingSetReport, ViewMatch
 from leverframe.training.difference import VersionDifference, difference
 
 
@@ -47,3 +48,20 @@ class FakeTraining:
     def register_import(self, actor: Actor, model: str, request: views.ImportRequest, *, key: str) -> dict[str, object]:
         self._calls.write(self._access, actor, "Training.RegisterVersion", key, request)
         return {"version": f"{model}@v4", "number": 4}
+
+
+class FakeLeakage:
+    def report(self, model: str) -> TrainingSetReport:
+        if model != "flight-delay":
+            raise NotFound("no such model", where=model, next_step="lever models list")
+        match = ViewMatch(view="weather", questions=200, matched=190, never_known=4, known_later=1, expired=5)
+        leak = Leak(
+            check="event_time_join",
+            severity="note",
+            view="weather",
+            rows=1,
+            out_of=200,
+            of="questions",
+            sentence="joined by event time alone, 1 of 200 questions would have had a row that was known later",
+        )
+        return TrainingSetReport(model=model, questions=200, matches=(match,), leaks=(leak,))

@@ -46,8 +46,13 @@ def describe(routes: Iterable[Route], version: str) -> dict[str, Any]:
     }
 
 
+def _bytes_schema(media_type: str) -> dict[str, Any]:
+    """Of a body made elsewhere: a signed document is JSON whatever it says, anything else is bytes."""
+    return {"type": "object"} if media_type.endswith("+json") else {"type": "string", "format": "binary"}
+
+
 def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
-    gives = {"type": "string", "format": "binary"} if route.gives is bytes else schema_of[repr(route.gives)]
+    gives = _bytes_schema(route.media_type) if route.gives is bytes else schema_of[repr(route.gives)]
     failure = {
         "description": "any fault, in one shape",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
