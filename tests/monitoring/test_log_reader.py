@@ -211,11 +211,11 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_reading_is_cheap(tmp_path: Path) -> None:
-    """A bound, not a benchmark: reading must stay far below the 15 µs a record that the whole monitor may take."""
+    """A bound on processor time, not a benchmark: reading must stay far below the 15 µs a record that the whole monitor may take."""
     records = day_of_answers(np.random.default_rng(0), START_US, per_hour=200)
     write_segment(tmp_path, "gw-0", 1, records)
     reader = LogReader(tmp_path)
-    began = time.perf_counter()
+    began = time.thread_time()
     read = _drain(reader)
     assert len(read) == len(records)
-    assert (time.perf_counter() - began) / len(read) < 30e-6
+    assert (time.thread_time() - began) / len(read) < 30e-6

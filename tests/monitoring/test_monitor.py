@@ -83,7 +83,7 @@ def test_errors_page_and_a_log_that_does_not_add_up_pages() -> None:
 
 
 def test_a_tick_costs_little(capsys) -> None:
-    """At most 15 µs a record, with room for a busy machine: 40,000 records with 25 columns and their labels."""
+    """At most 15 µs of a processor a record, with room: 40,000 records with 25 columns and their labels."""
     from leverframe.core.profile import ReferenceProfile
     from leverframe.monitoring.windows import Shape
 
@@ -104,10 +104,10 @@ def test_a_tick_costs_little(capsys) -> None:
 
     records += [label(f"r{index}", START_US, float(index % 2)) for index in range(20_000)]
     monitor = Monitor(journal(ManualClock(START_US)), lambda endpoint, version: wide)
-    began = time.perf_counter()
+    began = time.thread_time()
     for start in range(0, len(records), 2000):
         monitor.tick(START_US + HOUR_US, records=records[start : start + 2000], watches=[_watch(origins={})], totals=_totals())
-    each_us = (time.perf_counter() - began) / len(records) * 1e6
+    each_us = (time.thread_time() - began) / len(records) * 1e6
     with capsys.disabled():
         print(f" [{each_us:.1f} µs a record]", end="")
     assert each_us < 45
