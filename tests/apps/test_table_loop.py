@@ -151,6 +151,28 @@ def test_who_went_back_by_hand_is_left_alone(switched: Switched) -> None:
     assert switched.table.current.version == V1
 
 
+def test_a_table_whose_rows_no_label_finds_says_so_at_once(switched: Switched) -> None:
+    answers = msgspec.structs.replace(switched.plan.answers, columns=("row", "probability"))
+    plan = msgspec.structs.replace(switched.plan, answers=answers)
+    begun = msgspec.structs.replace(switched.watch, plan=plan.digest, from_us=T0 + 1)
+    before = msgspec.structs.replace(switched.watch, state="left")
+    switched.plan = plan
+    with putting(switched.platform.parts.settings) as ledger:
+        for kind, id, record in (
+            ("batch_table_plan", plan.digest, plan),
+            (KIND_TABLE_WATCH, plan.digest, begun),
+            (KIND_TABLE_WATCH, before.plan, before),
+        ):
+            ledger.write(OWNER, Put(kind=kind, id=id, body=msgspec.to_builtins(record)), key=f"without the key, {kind} {id}"[:100])
+    switched.loop.look()
+    assert switched.watch.state == "watching", "nothing is known of the dataset's rows yet"
+    switched.deliver(0, 20)
+    switched.loop.look()
+    assert switched.watch.state == "left"
+    shown = switched.platform.tables.table("nightly").watched
+    assert shown.endswith(f"the output lacks id, the key of {MARK}-trips; score with --id or --keep"), shown
+
+
 class Crash(Exception):
     """Stands for the process dying here."""
 

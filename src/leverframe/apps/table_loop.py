@@ -53,6 +53,10 @@ class TableLoop:
         if table.current.version != watch.version:
             self._note(watch, watch.verdicts, watch.labelled, ends="left", reason=f"readers see {table.current.version} again")
             return
+        lost = self._lost(plan)
+        if lost:
+            self._note(watch, watch.verdicts, watch.labelled, ends="left", reason=lost)
+            return
         over = self._parts.clock.now_us() >= watch.until_us
         snapshot = self._snapshot(plan)
         if not over and self._looked.get(watch.plan) == snapshot:
@@ -91,24 +95,32 @@ class TableLoop:
         held = latest_snapshot(self._parts, spec.dataset) if spec is not None else None
         return held.digest if held is not None else ""
 
+    def _lost(self, plan: TablePlan) -> str:
+        """Why no label can find its row; empty when labels can."""
+        spec = self._spec(plan)
+        if spec is None or not self._snapshot(plan):
+            return ""
+        key = contract_of(self._parts, spec.dataset).primary_key
+        missing = [name for name in key if name not in plan.answers.columns]
+        if not key:
+            return f"labels find no row: the contract of {spec.dataset} names no key"
+        return (
+            f"labels find no row: the output lacks {', '.join(missing)}, the key of {spec.dataset}; score with --id or --keep"
+            if missing
+            else ""
+        )
+
     def _judged(self, plan: TablePlan, *, until_us: int) -> tuple[int, tuple[Verdict, ...]]:
         """Labelled rows of the batch, and what they say."""
         rows = self._labelled(plan, until_us)
-        if rows is None:
-            return 0, ()
         before, after, labels = (rows[name].cast(pl.Float64).to_numpy() for name in (_BEFORE, _AFTER, _LABEL))
         return rows.height, judge_labels(before, after, labels, plan.limits, at_us=self._parts.clock.now_us())
 
-    def _labelled(self, plan: TablePlan, until_us: int) -> pl.DataFrame | None:
-        """Both answers and the label of each row whose label became known since the comparison, in the order they became known.
-
-        None: the outputs do not carry the key of the model's dataset, so that no row can be found again.
-        """
+    def _labelled(self, plan: TablePlan, until_us: int) -> pl.DataFrame:
+        """Both answers and the label of each row whose label became known since the comparison, in the order they became known."""
         spec = self._spec(plan)
         assert spec is not None, "a snapshot was found by it"
         key = list(contract_of(self._parts, spec.dataset).primary_key)
-        if not key or not set(key) <= set(plan.answers.columns):
-            return None
         _, dataset = latest_rows(self._parts, spec.dataset)
         known = moment_us(dataset.collect_schema()[spec.label_known_at], spec.label_known_at)
         now_us = min(self._parts.clock.now_us(), until_us)

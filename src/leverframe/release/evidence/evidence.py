@@ -12,13 +12,11 @@ import msgspec
 
 from leverframe.core.clock import HOUR_US
 from leverframe.core.prediction import LabelRecord, LogRecord, PredictionRecord
-from leverframe.core.statistics.margins import more_needed
 from leverframe.core.statistics.multinomial import ShareSequence
-from leverframe.core.statistics.sequential import EVERYTHING
 from leverframe.core.verdict import Verdict
 from leverframe.release.evidence.cohort import PENDING_MAX, Cohort, Request
 from leverframe.release.evidence.distribution import ScoreDistribution
-from leverframe.release.evidence.judge import Reading, judge, judge_split
+from leverframe.release.evidence.judge import Reading, judge, judge_split, read_test
 from leverframe.release.evidence.losses import outcome_loss
 from leverframe.release.evidence.sequences import judged_by, paired_in
 from leverframe.release.plans.plan import Metric, MetricRule, ReleasePlan, applies
@@ -271,20 +269,12 @@ class StageEvidence:
     def _reading(self, rule: MetricRule) -> Reading:
         judged = self._judged.get(rule.metric)
         if judged is None or not judged.test.n:
-            return Reading(n=0, estimate=None, log_harm=0.0, log_proof=0.0, harm=EVERYTHING, proof=EVERYTHING)
+            return read_test(None, rule)
         test = judged.test
         drawn = self._pictures.get(rule.metric)
         if drawn is None or test.n - drawn[0] > drawn[0] // PICTURE_EVERY:
             drawn = self._pictures[rule.metric] = (test.n, test.interval(rule.alpha), test.interval(rule.alpha_proof))
-        return Reading(
-            n=test.n,
-            estimate=test.estimate,
-            log_harm=test.log_harm,
-            log_proof=test.log_proof,
-            harm=drawn[1],
-            proof=drawn[2],
-            missing=more_needed(test, rule.alpha_proof),
-        )
+        return read_test(test, rule, drawn[1:])
 
     def look(self, now_us: int) -> tuple[Verdict, ...]:
         """The verdict on every rule of the stage, as of ``now_us``; may be asked as often as one likes."""

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from leverframe.core.statistics.auc import NEGATIVES, POSITIVES
+from leverframe.core.statistics.margins import MarginTest, more_needed
 from leverframe.core.statistics.multinomial import ShareSequence
+from leverframe.core.statistics.sequential import EVERYTHING
 from leverframe.core.verdict import Answer, Verdict
 from leverframe.release.plans.plan import Metric, MetricRule
 
@@ -46,6 +48,27 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     harm: tuple[float, float]
     proof: tuple[float, float]
     missing: int | None = None
+
+
+def read_test(test: MarginTest | None, rule: MetricRule, drawn: tuple[tuple[float, float], tuple[float, float]] | None = None) -> Reading:
+    """What a sequence says at the levels of ``rule``; nothing where there is none, or no observation.
+
+    Parameters
+    ----------
+    drawn: intervals at both levels of an earlier look; by default those of now, which cost more than all the rest.
+    """
+    if test is None or not test.n:
+        return Reading(n=0, estimate=None, log_harm=0.0, log_proof=0.0, harm=EVERYTHING, proof=EVERYTHING)
+    harm, proof = drawn or (test.interval(rule.alpha), test.interval(rule.alpha_proof))
+    return Reading(
+        n=test.n,
+        estimate=test.estimate,
+        log_harm=test.log_harm,
+        log_proof=test.log_proof,
+        harm=harm,
+        proof=proof,
+        missing=more_needed(test, rule.alpha_proof),
+    )
 
 
 def beyond(log_evidence: ArrayLike, alpha: ArrayLike) -> NDArray[np.bool_]:

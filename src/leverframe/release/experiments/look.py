@@ -5,11 +5,9 @@ import math
 import msgspec
 
 from leverframe.core.statistics.lift import CallerSums, Lift, e_bh, lift_interval, lift_log_evidence, lift_of, variance_for
-from leverframe.core.statistics.margins import more_needed
-from leverframe.core.statistics.sequential import EVERYTHING
 from leverframe.core.verdict import Answer, Verdict
 from leverframe.release.evidence.evidence import LATE_SHARE_MAX, UNLABELLED_SHARE_MAX
-from leverframe.release.evidence.judge import Reading, judge
+from leverframe.release.evidence.judge import judge, read_test
 from leverframe.release.experiments.exposures import Exposures, Guard
 from leverframe.release.experiments.plan import SPLIT_ALPHA, ExperimentPlan
 from leverframe.release.experiments.readout import ArmReadout, Readout, SegmentReadout
@@ -159,28 +157,16 @@ def _more(exposures: Exposures, arm: int, gain: Lift, now_us: int) -> tuple[int 
 
 
 def _guardrail(plan: ExperimentPlan, guard: Guard, version: str, now_us: int) -> Verdict:
-    guardrail, test, alpha = guard.guardrail, guard.test, plan.alpha_guardrail
+    guardrail = guard.guardrail
     rule = MetricRule(
         metric=guardrail.metric,
         margin=guardrail.margin,
-        alpha=alpha,
+        alpha=plan.alpha_guardrail,
         bound_us=guardrail.bound_us,
         quantile=guardrail.quantile,
         unit="key",
     )
-    if not test.n:
-        reading = Reading(n=0, estimate=None, log_harm=0.0, log_proof=0.0, harm=EVERYTHING, proof=EVERYTHING)
-    else:
-        reading = Reading(
-            n=test.n,
-            estimate=test.estimate,
-            log_harm=test.log_harm,
-            log_proof=test.log_proof,
-            harm=test.interval(alpha),
-            proof=test.interval(rule.alpha_proof),
-            missing=more_needed(test, rule.alpha_proof),
-        )
-    verdict = judge(rule, reading, where=version, at_us=now_us)
+    verdict = judge(rule, read_test(guard.test, rule), where=version, at_us=now_us)
     return msgspec.structs.replace(verdict, reason=verdict.reason.replace("from the champion", "from the control"))
 
 

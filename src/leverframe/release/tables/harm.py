@@ -1,10 +1,7 @@
 """What labels that came after a switch say of it: the paired losses of both versions on the batch, judged by the sequences of a release."""
 
-import numpy as np
-
-from leverframe.core.statistics.margins import more_needed
 from leverframe.core.verdict import Verdict
-from leverframe.release.evidence.judge import Reading, judge
+from leverframe.release.evidence.judge import judge, read_test
 from leverframe.release.evidence.sequences import judged_by
 from leverframe.release.plans.plan import FALSE_ABORT_BUDGET, Metric, MetricRule, Stage
 from leverframe.release.tables.comparison import Float, log_losses
@@ -42,18 +39,4 @@ def _verdict(rule: MetricRule, differences: Float, at_us: int) -> Verdict:
     for difference in differences.tolist():
         judged.pairs.add(difference, None)
     judged.flush()
-    test = judged.test
-    if not test.n:
-        everything = (-np.inf, np.inf)
-        reading = Reading(n=0, estimate=None, log_harm=0.0, log_proof=0.0, harm=everything, proof=everything)
-    else:
-        reading = Reading(
-            n=test.n,
-            estimate=test.estimate,
-            log_harm=test.log_harm,
-            log_proof=test.log_proof,
-            harm=test.interval(rule.alpha),
-            proof=test.interval(rule.alpha_proof),
-            missing=more_needed(test, rule.alpha_proof),
-        )
-    return judge(rule, reading, where=WATCH.name, at_us=at_us)
+    return judge(rule, read_test(judged.test, rule), where=WATCH.name, at_us=at_us)
