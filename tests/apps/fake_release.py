@@ -68,9 +68,9 @@ class FakeRelease:
         return records.endpoint_view()
 
     def operate(
-        self, actor: Actor, environment: str, endpoint: str, lever: str, *, argument: str, reason: str, key: str
+        self, actor: Actor, environment: str, endpoint: str, lever: str, *, argument: str, reason: str, key: str, for_us: int = 0
     ) -> views.EndpointView:
-        self._calls.write(self._access, actor, "Release.Operate", key, environment, endpoint, lever, argument, reason)
+        self._calls.write(self._access, actor, "Release.Operate", key, environment, endpoint, lever, argument, reason, for_us)
         return records.endpoint_view(killed=lever == "kill", disabled_features=(argument,) if lever == "disable-feature" else ())
 
 

@@ -8,6 +8,7 @@ from tests.apps import fake_records as records
 from tests.apps.test_cli import lever, platform  # noqa: F401  fixtures
 
 from leverframe.apps.cli.exit_codes import USAGE
+from leverframe.core.clock import MINUTE_US
 
 
 def test_a_change_is_shown_once_the_gateway_runs_it(lever, platform, monkeypatch):
@@ -54,4 +55,10 @@ def test_showing_a_fallback_changes_nothing_and_none_clears_it(lever, platform):
 
 def test_the_lever_and_its_argument_arrive_as_typed(lever, platform):
     lever("disable-feature", "flight-delay", "origin_weather.*", "--reason", "feed is frozen")
-    assert platform.calls.made[-1][3] == ("prod", "flight-delay", "disable-feature", "origin_weather.*", "feed is frozen")
+    assert platform.calls.made[-1][3] == ("prod", "flight-delay", "disable-feature", "origin_weather.*", "feed is frozen", 0)
+    _, out, _ = lever("kill", "flight-delay", "--for", "90m", "--reason", "smoke")
+    assert "kill: done, for 90 min" in out
+    assert platform.calls.made[-1][3] == ("prod", "flight-delay", "kill", "", "smoke", 90 * MINUTE_US)
+    code, _, error = lever("pin", "flight-delay", "--for", "a while")
+    assert code != 0
+    assert "such as 12h" in error

@@ -76,7 +76,7 @@ def test_writes_reach_the_platform_with_the_arguments_given(client, platform):
     client.release.approve(records.digest("plan3"), "fine")
     client.release.apply(records.digest("plan3"))
     client.release.rollback("prod", "flight-delay", "bad")
-    client.release.operate("prod", "flight-delay", "disable-feature", "origin_weather.*", "frozen")
+    client.release.operate("prod", "flight-delay", "disable-feature", "origin_weather.*", "frozen", for_us=5)
     client.operating.fallback("prod", "flight-delay", value=0.2, last_good=True, reason="feed")
     client.operating.limits("prod", "flight-delay", deadline_ms=50, reason="page")
     client.operating.set_quota("acme", 5.0, reason="noisy")
@@ -94,7 +94,7 @@ def test_writes_reach_the_platform_with_the_arguments_given(client, platform):
         ("Release.Approve", (records.digest("plan3"), "fine")),
         ("Release.Apply", (records.digest("plan3"),)),
         ("Release.Rollback", ("prod", "flight-delay", "bad")),
-        ("Release.Operate", ("prod", "flight-delay", "disable-feature", "origin_weather.*", "frozen")),
+        ("Release.Operate", ("prod", "flight-delay", "disable-feature", "origin_weather.*", "frozen", 5)),
         ("Release.Operate", ("prod", "flight-delay", FallbackRequest(value=0.2, last_good=True, reason="feed"))),
         ("Release.Operate", ("prod", "flight-delay", LimitsRequest(deadline_ms=50, reason="page"))),
         ("Tenants.SetQuota", ("acme", QuotaRequest(per_second=5.0, reason="noisy"))),

@@ -11,6 +11,7 @@ from tests.apps.in_process import browser
 
 from leverframe.apps.console.session import COOKIE, SESSION_SECONDS_MAX, SESSIONS_MAX, Sessions
 from leverframe.apps.platform.views import AuditView
+from leverframe.core.clock import HOUR_US
 from leverframe.core.errors import Forbidden
 
 PAGES = (
@@ -265,7 +266,16 @@ def test_aborting_a_release_pulls_the_lever(pages, platform):
         argument="",
     )
     assert done.headers["location"].endswith("?done=aborted")
-    assert platform.calls.made[0][3] == ("prod", "flight-delay", "abort", "", "enough")
+    assert platform.calls.made[0][3] == ("prod", "flight-delay", "abort", "", "enough", 0)
+
+
+def test_a_lever_is_pulled_for_one_of_the_times_offered(pages, platform):
+    what = {"lever": "kill", "confirm": "flight-delay", "reason": "smoke", "argument": ""}
+    page, form = "/endpoints/prod/flight-delay", "/endpoints/prod/flight-delay/levers"
+    submit(pages, page, form, **what, **{"for": "4h"})
+    assert platform.calls.made[0][3] == ("prod", "flight-delay", "kill", "", "smoke", 4 * HOUR_US)
+    assert submit(pages, page, form, **what, **{"for": "4 years"}).status_code == 400
+    assert len(platform.calls.made) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,19 @@ from tests.release.harness import ALICE, ENV, NAME, TEAM, Rig
 
 from leverframe.core.clock import HOUR_US
 from leverframe.core.prediction import PredictionRecord
-from leverframe.release.commands import DisableFeature, FreezeReleases, Kill, PauseRelease, Pin, ResumeRelease, UnfreezeReleases
+from leverframe.release.commands import (
+    DisableFeature,
+    FreezeReleases,
+    Kill,
+    PauseRelease,
+    Pin,
+    ResumeRelease,
+    SetFallback,
+    UnfreezeReleases,
+)
 from leverframe.release.control.controller import NOTE_EVERY_US, Controller
-from leverframe.release.records import KIND_EVIDENCE, EvidenceNote
+from leverframe.release.records import KIND_EVIDENCE, KIND_LEVER, EvidenceNote, Lever
+from leverframe.release.rollout.last_good import last_good_lever
 
 
 def _bad(version: str, score: float) -> float:
@@ -129,17 +139,39 @@ def test_a_paused_release_waits_for_a_person_and_a_pinned_one_ends() -> None:
 
 def test_expired_levers_are_put_back_by_the_controller() -> None:
     rig = Rig()
-    until = rig.clock.now_us() + HOUR_US
-    rig.write(ALICE, Kill(environment=ENV, endpoint=NAME, owner_team=TEAM, reason="smoke", expires_us=until))
+    rig.write(ALICE, Kill(environment=ENV, endpoint=NAME, owner_team=TEAM, reason="smoke", for_us=HOUR_US))
     rig.write(ALICE, Pin(environment=ENV, endpoint=NAME, owner_team=TEAM, reason="smoke"))
     rig.write(
-        ALICE, DisableFeature(environment=ENV, endpoint=NAME, owner_team=TEAM, reason="feed", feature="origin_weather.*", expires_us=until)
+        ALICE, DisableFeature(environment=ENV, endpoint=NAME, owner_team=TEAM, reason="feed", feature="origin_weather.*", for_us=HOUR_US)
     )
     rig.tick()
     assert (rig.endpoint().killed, rig.endpoint().disabled_features) == (True, ("origin_weather.*",))
     rig.clock.advance(HOUR_US)
     rig.tick()
     assert (rig.endpoint().killed, rig.endpoint().disabled_features, rig.endpoint().pinned) == (False, (), True)
+
+
+def test_a_fallback_for_a_time_is_again_what_it_was_before_the_first_of_them() -> None:
+    rig = Rig()
+    at = {"environment": ENV, "endpoint": NAME, "owner_team": TEAM, "reason": "drill"}
+    rig.write(ALICE, SetFallback(value=0.1, last_good=True, **at))
+    kept = last_good_lever(ENV, NAME)
+    rig.write(ALICE, SetFallback(value=0.5, for_us=HOUR_US, **at))
+    rig.write(ALICE, SetFallback(value=0.7, for_us=2 * HOUR_US, **at))
+    assert (rig.endpoint().fallback.value, rig.journal.get(KIND_LEVER, kept, Lever)) == (0.7, None)
+    rig.clock.advance(HOUR_US)
+    rig.tick()
+    assert rig.endpoint().fallback.value == 0.7, "the second one has an hour left"
+    rig.clock.advance(HOUR_US)
+    rig.tick()
+    assert rig.endpoint().fallback.value == 0.1
+    assert rig.journal.get(KIND_LEVER, kept, Lever) is not None, "the last good version stood in before, and does again"
+    assert not [lever for lever in rig.journal.find(KIND_LEVER, Lever) if lever.before is not None]
+    rig.write(ALICE, SetFallback(value=0.5, for_us=HOUR_US, **at))
+    rig.write(ALICE, SetFallback(value=0.3, **at))
+    rig.clock.advance(HOUR_US)
+    rig.tick()
+    assert rig.endpoint().fallback.value == 0.3, "what was set for good stays"
 
 
 def test_evidence_is_noted_for_people_now_and_then_and_bounded() -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from tests.whole_program import ENDPOINT, NOW_US, WholeProgram, whole_program
+from tests.whole_program import ENDPOINT, NOW_US, WholeProgram, copy_home, open_in_process, whole_program
 
 from leverframe.apps.demo.project.models import FLIGHT_DELAY
 from leverframe.apps.demo.project.prepare import between, datasets, moment_us
+from leverframe.apps.parity_check import ParityCheck, ParitySample
 from leverframe.apps.platform.views import ParityView
 from leverframe.apps.replay.driver import request_bodies
+from leverframe.apps.settings import Settings
+from leverframe.core.prediction import PredictionRecord
 from leverframe.features.declared.bindings import binding
 from leverframe.features.online.online import EntityRows, entity_keys
 from leverframe.features.online.online_lmdb import LmdbOnlineStore
@@ -41,6 +44,36 @@ def compared(running: WholeProgram, answer: str) -> ParityView:
             return found[0]
         time.sleep(0.2)
     raise AssertionError(f"no verdict {answer}: {found}")
+
+
+def answers(count: int, asked_at_us: int) -> list[PredictionRecord]:
+    """Logged answers about New York's airports whose inputs are all zeros; which columns they have, the version says."""
+    return [
+        PredictionRecord(
+            id=f"{asked_at_us}-{index}", endpoint=ENDPOINT, tenant="t", version=f"{ENDPOINT}@v1", role="live", generation=1,
+            asked_at_us=asked_at_us, latency_us=1, status="ok", outputs=(0.5,), features=bytes(8 * 64),
+            entities={"origin": "JFK", "carrier": "B6", "tailnum": "N516JB"},
+        )
+        for index in range(count)
+    ]  # fmt: skip
+
+
+def test_each_view_judges_an_answer_once_however_long_another_must_wait_for_it(tmp_path: Path) -> None:
+    platform = open_in_process(Settings(home=copy_home(tmp_path / "home"), clock=f"replay:{tmp_path / 'home' / 'replay.clock'}"))
+    try:
+        sample = ParitySample()
+        check = ParityCheck(platform.parts, sample)
+        sample.take(answers(60, NOW_US))
+        assert [(each.view, each.questions) for each in check.run()] == [(VIEW, 60)], "the other sources have not reached this moment"
+        sample.take(answers(20, NOW_US - 1))
+        assert check.run() == [], "twenty decide nothing"
+        sample.take(answers(40, NOW_US - 2))
+        assert [(each.view, each.questions) for each in check.run()] == [(VIEW, 60)], "what was judged is not judged again"
+        assert check.run() == []
+        sample.take(answers(50, moment_us(1, 10)))
+        assert {each.view: each.questions for each in check.run()} == {VIEW: 50, "origin_delays": 50, "carrier_delays": 50}
+    finally:
+        platform.close()
 
 
 @pytest.mark.slow

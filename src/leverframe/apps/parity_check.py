@@ -16,6 +16,7 @@ from leverframe.apps.platform.parts import Parts
 from leverframe.core.actor import PLATFORM
 from leverframe.core.alert import Signal
 from leverframe.core.clock import DAY_US
+from leverframe.core.digest import digest_record
 from leverframe.core.feature import FeatureView
 from leverframe.core.model import SIGNATURE, ModelVersion, version_id_of
 from leverframe.core.prediction import LogRecord, PredictionRecord
@@ -63,10 +64,6 @@ class ParitySample:
             held, self._held, self._seen = self._held, {}, {}
             return held
 
-    def give_back(self, records: Iterable[PredictionRecord]) -> None:
-        """Answers that could not be compared yet are offered again."""
-        self.take(records)
-
 
 class ParityCheck:
     """Compares the sample with the offline side and records verdicts."""
@@ -75,6 +72,8 @@ class ParityCheck:
         self._parts = parts
         self._sample = sample
         self._looked_s = time.monotonic()
+        self._waiting: dict[tuple[str, str, str], list[PredictionRecord]] = {}
+        """By endpoint, version and view: answers of a moment that the view's source has not reached yet, or too few to decide anything."""
 
     def look(self) -> None:
         """Compare when the interval is over; 0 switches the comparison off."""
@@ -84,19 +83,20 @@ class ParityCheck:
             self.run()
 
     def run(self) -> list[ParityRecord]:
-        """Compare what was sampled since the last time."""
+        """Compare what was sampled since the last time, each view with what it has not judged yet."""
+        sampled = self._sample.drain()
+        waiting, self._waiting = self._waiting, {}
         found = []
-        for (endpoint, version), records in self._sample.drain().items():
+        for endpoint, version in sampled.keys() | {(endpoint, version) for endpoint, version, _ in waiting}:
             held = self._parts.ledger.get(KIND_MODEL_VERSION, version_id_of(version), ModelVersion)
             if held is None:
                 continue
             bundle = open_bundle(self._parts.artifacts, self._parts.trust, held.bundle, held.envelope)
             signature = msgspec.json.decode(bundle.read(SIGNATURE), type=Signature)
-            waiting: dict[str, PredictionRecord] = {}
             for binding in signature.views:
-                record = self._view(endpoint, version, signature, binding, records, waiting)
+                records = [*waiting.get((endpoint, version, binding.view), ()), *sampled.get((endpoint, version), ())]
+                record = self._view(endpoint, version, signature, binding, records)
                 found += [record] if record is not None else []
-            self._sample.give_back(waiting.values())
         return found
 
     def _view(
@@ -106,7 +106,6 @@ class ParityCheck:
         signature: Signature,
         binding: ViewBinding,
         records: list[PredictionRecord],
-        waiting: dict[str, PredictionRecord],
     ) -> ParityRecord | None:
         view = next((v for v in held_definitions(self._parts, binding.view) if view_version(v) == binding.view_version), None)
         if view is None or latest_snapshot(self._parts, view.source) is None:
@@ -115,10 +114,12 @@ class ParityCheck:
         # Beyond the newest row that the source has delivered to us, the offline side cannot know what the online side may know already.
         known_us = line.select(pl.max_horizontal(pl.col(EVENT, ARRIVAL)).max()).item() if line.height else 0
         asked = [record for record in records if record.asked_at_us <= known_us]
-        waiting.update({record.id: record for record in records if record.asked_at_us > known_us})
-        if len(asked) < CELLS_MIN:
-            # They wait for more: a handful that decides nothing must not take the place of a verdict.
-            waiting.update({record.id: record for record in asked})
+        # A handful that decides nothing must not take the place of a verdict: it waits for more.
+        enough = len(asked) >= CELLS_MIN
+        later = [record for record in records if record.asked_at_us > known_us] if enough else records
+        if later:
+            self._waiting[endpoint, version, view.name] = later[-SAMPLE_MAX:]
+        if not enough:
             return None
         contract = contract_of(self._parts, view.source)
         columns = [(i, column) for i, column in enumerate(signature.columns) if column.source == "view" and column.view == view.name]
@@ -140,7 +141,9 @@ class ParityCheck:
             features=verdicts,
         )
         command = RecordParity(found=record, owning_team=contract.team)
-        self._parts.ledger.write(PLATFORM, command, key=f"parity/{view.name}/{endpoint}/{version}/{record.at_us}/{asked[0].id}")
+        self._parts.ledger.write(
+            PLATFORM, command, key=f"parity/{digest_record([view.name, endpoint, version, record.at_us, [each.id for each in asked]])}"
+        )
         return record
 
 

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from leverframe.core.digest import Digest
-from leverframe.core.route import Quota
+from leverframe.core.route import Quota, Rule
 from leverframe.core.verdict import Verdict
 from leverframe.release.evidence.evidence import Counts, Point
 from leverframe.release.machine import ACTIVE, Progress, State
@@ -146,8 +146,16 @@ class Freeze(msgspec.Struct, frozen=True, kw_only=True):
     expires_us: int | None = None
 
 
+class FallbackBefore(msgspec.Struct, frozen=True, kw_only=True):
+    """A chain of fallbacks as it was set: whether the last good version is kept, rules, and the constant."""
+
+    value: float | None = None
+    rules: tuple[Rule, ...] = ()
+    last_good: bool = False
+
+
 class Lever(msgspec.Struct, frozen=True, kw_only=True):
-    """An operator's lever that is pulled: which, why, by whom, until when."""
+    """An operator's lever that is pulled: which, why, by whom, until when; and the chain ``before`` a fallback that ends by itself."""
 
     environment: str
     endpoint: str
@@ -158,6 +166,7 @@ class Lever(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     at_us: int
     expires_us: int | None = None
+    before: FallbackBefore | None = None
 
 
 class TenantQuota(msgspec.Struct, frozen=True, kw_only=True):

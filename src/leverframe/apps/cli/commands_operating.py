@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leverframe.apps.cli.commands_levers import For, for_asked
 from leverframe.apps.cli.commands_release import LEVER_PANEL, EndpointName, Reason, followed, print_endpoint
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.output import Environment, Json, print_facts, print_json, print_table
@@ -35,6 +36,7 @@ def fallback(
     ] = None,
     last_good: Annotated[bool, typer.Option("--last-good", help="First ask the version that was live before; kept true for you.")] = False,
     none: Annotated[bool, typer.Option("--none", help="No fallback: refuse instead.")] = False,
+    for_: For = "",
     reason: Reason = "",
     environment: Environment = "prod",
     json_output: Json = False,
@@ -45,13 +47,16 @@ def fallback(
     asked = value is not None or bool(rule) or last_good
     if none and asked:
         raise InvalidInput("a fallback and none at once", where="--none", next_step=f"lever fallback {endpoint} --none --reason '...'")
+    for_us = for_asked(for_)
     with connect() as client:
         if not (asked or none):
             shown = _shown(client, environment, endpoint)
         else:
             rules = [rule_of(text) for text in rule or ()]
             why = reason or "fallback from the command line"
-            done = client.operating.fallback(environment, endpoint, value=value, rules=rules, last_good=last_good, reason=why)
+            done = client.operating.fallback(
+                environment, endpoint, value=value, rules=rules, last_good=last_good, reason=why, for_us=for_us
+            )
             shown = followed(client, done)
     print_endpoint(shown, json_output)
     if not json_output:

@@ -315,54 +315,8 @@ def rollback(endpoint: EndpointName, reason: Reason = "", environment: Environme
     print_endpoint(shown, json_output)
 
 
-LEVERS = {
-    "pin": ("Hold the route as it is: no release moves it.", ""),
-    "unpin": ("Let releases move the route again.", ""),
-    "kill": ("Stop answering with the model; callers get the fallback.", ""),
-    "unkill": ("Answer with the model again.", ""),
-    "disable-feature": ("Feed a feature (view.feature or view.*) as missing.", "The feature: view.feature or view.*."),
-    "enable-feature": ("Use a disabled feature again.", "The feature: view.feature or view.*."),
-    "freeze": ("Start no release here until unfrozen.", ""),
-    "unfreeze": ("Allow releases again.", ""),
-    "pause": ("Hold the release under way at its weight.", ""),
-    "resume": ("Let a paused release go on.", ""),
-    "abort": ("End the release under way; the champion answers everyone.", ""),
-}
-"""Verb to what it does, and what its argument is (empty: it takes none)."""
-
-
-def _add_lever(app: typer.Typer, lever: str, what: str, argument_is: str) -> None:
-    def pull(endpoint: str, argument: str, reason: str, environment: str, json_output: bool) -> None:
-        if lever.endswith("-feature") and not argument:
-            raise InvalidInput(
-                "which feature?", where=lever, expected="view.feature or view.*", next_step=f"lever {lever} {endpoint} VIEW.*"
-            )
-        with connect() as client:
-            asked = client.release.operate(environment, endpoint, lever, argument, reason or f"{lever} from the command line")
-            shown = followed(client, asked)
-        if not json_output:
-            say(f"{lever}: done")
-        print_endpoint(shown, json_output)
-
-    def plain(endpoint: EndpointName, reason: Reason = "", environment: Environment = "prod", json_output: Json = False) -> None:
-        pull(endpoint, "", reason, environment, json_output)
-
-    def with_argument(
-        endpoint: EndpointName,
-        argument: Annotated[str, typer.Argument(help=argument_is)] = "",
-        reason: Reason = "",
-        environment: Environment = "prod",
-        json_output: Json = False,
-    ) -> None:
-        pull(endpoint, argument, reason, environment, json_output)
-
-    app.command(lever, help=what, rich_help_panel=LEVER_PANEL)(with_argument if argument_is else plain)
-
-
 def register(app: typer.Typer) -> None:
     """Add these verbs to ``app``."""
     app.add_typer(release, name="release", rich_help_panel=PANEL)
     for verb in (rollback,):
         app.command(rich_help_panel=PANEL)(verb)
-    for lever, (what, argument_is) in LEVERS.items():
-        _add_lever(app, lever, what, argument_is)

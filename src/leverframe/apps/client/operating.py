@@ -23,10 +23,11 @@ class OperatingClient:
         rules: Sequence[Rule] = (),
         last_good: bool = False,
         reason: str,
+        for_us: int = 0,
         key: str | None = None,
     ) -> views.EndpointView:
-        """Set the whole fallback chain; what is not named is not in it."""
-        wanted = views.FallbackRequest(value=value, rules=tuple(rules), last_good=last_good, reason=reason)
+        """Set the whole fallback chain; what is not named is not in it. ``for_us``: then it is what it was before (0: it stays)."""
+        wanted = views.FallbackRequest(value=value, rules=tuple(rules), last_good=last_good, reason=reason, for_us=for_us)
         return self._transport.send("POST", _endpoint(environment, endpoint, "fallback"), views.EndpointView, wanted, key=key)
 
     def limits(

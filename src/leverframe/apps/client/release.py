@@ -62,11 +62,19 @@ class ReleaseClient:
         return self._transport.send("POST", path, views.EndpointView, {"reason": reason}, key=key)
 
     def operate(
-        self, environment: str, endpoint: str, lever: str, argument: str = "", reason: str = "", *, key: str | None = None
+        self,
+        environment: str,
+        endpoint: str,
+        lever: str,
+        argument: str = "",
+        reason: str = "",
+        *,
+        for_us: int = 0,
+        key: str | None = None,
     ) -> views.EndpointView:
-        """Pull an operator's lever (pin, kill, disable-feature, freeze, abort, …)."""
+        """Pull an operator's lever (pin, kill, disable-feature, freeze, abort, …), for some time (0: until somebody puts it back)."""
         path = path_of("endpoints", environment, endpoint, "levers", lever)
-        return self._transport.send("POST", path, views.EndpointView, {"argument": argument, "reason": reason}, key=key)
+        return self._transport.send("POST", path, views.EndpointView, {"argument": argument, "reason": reason, "for_us": for_us}, key=key)
 
     def history(
         self, environment: str, endpoint: str, at_us: int | None = None, known_us: int | None = None

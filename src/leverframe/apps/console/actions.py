@@ -7,7 +7,7 @@ from urllib.parse import quote
 from leverframe.apps.console.door import Form, Visit
 from leverframe.apps.platform.views import FallbackRequest, LimitsRequest
 from leverframe.apps.web.ask import row_of, rows_of
-from leverframe.apps.web.levers import LEVERS
+from leverframe.apps.web.levers import LEVERS, SPANS_US
 from leverframe.apps.web.rules import rule_of
 from leverframe.core.digest import check_digest
 from leverframe.core.errors import InvalidInput, NotFound
@@ -83,6 +83,7 @@ def pull(visit: Visit) -> str:
         lever,
         argument=visit.form.get("argument", "").strip()[:200],
         reason=_reason(visit),
+        for_us=_span(visit),
         key=visit.key,
     )
     return _endpoint_address(visit, "aborted" if lever == "abort" else "pulled")
@@ -96,6 +97,7 @@ def set_fallback(visit: Visit) -> str:
         rules=tuple(rule_of(line) for line in visit.form.get("rules", "").splitlines() if line.strip()),
         last_good=visit.form.get("last_good") == "1",
         reason=_reason(visit),
+        for_us=_span(visit),
     )
     visit.platform.operating.set_fallback(visit.actor, visit.path["environment"], visit.path["endpoint"], wanted, key=visit.key)
     return _endpoint_address(visit, "pulled")
@@ -112,6 +114,14 @@ def set_limits(visit: Visit) -> str:
     )
     visit.platform.operating.set_limits(visit.actor, visit.path["environment"], visit.path["endpoint"], wanted, key=visit.key)
     return _endpoint_address(visit, "pulled")
+
+
+def _span(visit: Visit) -> int:
+    """The time chosen for a lever in µs; 0: until somebody puts it back."""
+    chosen = visit.form.get("for", "")
+    if chosen not in SPANS_US:
+        raise InvalidInput("not one of the times offered", where="for", expected=", ".join(filter(None, SPANS_US)), got=chosen[:40])
+    return SPANS_US[chosen]
 
 
 def _number(visit: Visit, name: str, kind: Callable[[str], Number]) -> Number | None:

@@ -8,7 +8,7 @@ from leverframe.apps.console.live_strip import live_strip
 from leverframe.apps.console.snippets import snippets
 from leverframe.apps.platform.views import EndpointView
 from leverframe.apps.web.ask import example_of
-from leverframe.apps.web.levers import LEVERS
+from leverframe.apps.web.levers import LEVERS, SPANS_US
 from leverframe.apps.web.rules import rule_text
 from leverframe.core.errors import LeverframeError, NotFound
 from leverframe.core.schema import RequestField
@@ -33,9 +33,13 @@ def endpoint(visit: Visit) -> dict[str, Any]:
     at_us, known_us = (visit.moment(name) for name in ("at", "known"))
     history = visit.platform.history.of(shown.environment, shown.endpoint.name, at_us, known_us)
     whole = visit.platform.history.of(shown.environment, shown.endpoint.name) if at_us is not None else history
-    facts = {"shown": shown, "history": history, "levers": LEVERS, "strip": live_strip(whole, visit.platform.now_us())} | {
-        name: visit.query.get(name, "").strip() for name in ("at", "known")
-    }
+    facts = {
+        "shown": shown,
+        "history": history,
+        "levers": LEVERS,
+        "spans": tuple(SPANS_US),
+        "strip": live_strip(whole, visit.platform.now_us()),
+    } | {name: visit.query.get(name, "").strip() for name in ("at", "known")}
     return facts | {"objectives": _objectives(visit, shown)} | _how_it_runs(shown) | _how_to_ask(visit, shown)
 
 

@@ -41,10 +41,11 @@ class Rollback(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True):
-    """What to pull the lever on (a feature, a constant), and why."""
+    """What to pull the lever on (a feature, a release), why, and after how many microseconds it puts itself back (0: somebody does)."""
 
     argument: str = ""
     reason: str = ""
+    for_us: int = 0
 
 
 class ReleasesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,6 +70,7 @@ def _operate(call: Call) -> EndpointView:
         where["lever"],
         argument=call.body.argument,
         reason=call.body.reason,
+        for_us=call.body.for_us,
         key=call.key,
     )
 

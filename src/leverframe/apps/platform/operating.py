@@ -44,6 +44,7 @@ class Operating:
             value=wanted.value,
             rules=resolved(wanted.rules, self._columns(record)) if wanted.rules else (),
             last_good=wanted.last_good,
+            for_us=wanted.for_us,
         )
         self._parts.ledger.write(actor, command, key=key)
         self._parts.publisher.publish()

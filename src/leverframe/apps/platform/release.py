@@ -41,6 +41,7 @@ from leverframe.release.levers.operate import (
     FreezeReleases,
     Kill,
     Pin,
+    TimedLever,
     UnfreezeReleases,
     Unkill,
     Unpin,
@@ -319,8 +320,10 @@ class Releases:
         self._write(actor, command, key)
         return self.endpoint_view(environment, endpoint)
 
-    def operate(self, actor: Actor, environment: str, endpoint: str, lever: str, *, argument: str, reason: str, key: str) -> EndpointView:
-        """Pull one of the operator's levers.
+    def operate(
+        self, actor: Actor, environment: str, endpoint: str, lever: str, *, argument: str, reason: str, key: str, for_us: int = 0
+    ) -> EndpointView:
+        """Pull one of the operator's levers, for some time (0: until somebody puts it back).
 
         Raises
         ------
@@ -329,7 +332,7 @@ class Releases:
         if lever == "disable-feature":
             self._require_feature(argument)
         where = {"environment": environment, "endpoint": endpoint, "reason": reason, "owner_team": self.team_of(environment, endpoint)}
-        self._write(actor, self._lever(lever, argument, where), key)
+        self._write(actor, self._lever(lever, argument, where, for_us), key)
         return self.endpoint_view(environment, endpoint)
 
     def _require_feature(self, pattern: str) -> None:
@@ -341,7 +344,7 @@ class Releases:
             closest = ", ".join(get_close_matches(pattern, known, n=3)) or ", ".join(known)
             raise NotFound("no such feature", where=pattern[:120] or "argument", expected=closest, next_step="lever features list")
 
-    def _lever(self, lever: str, argument: str, where: dict[str, Any]) -> Command:
+    def _lever(self, lever: str, argument: str, where: dict[str, Any], for_us: int) -> Command:
         plain: dict[str, type[Command]] = {
             "pin": Pin,
             "unpin": Unpin,
@@ -352,10 +355,15 @@ class Releases:
         }
         on_release: dict[str, type[Command]] = {"abort": AbortRelease, "pause": PauseRelease, "resume": ResumeRelease}
         on_feature: dict[str, type[Command]] = {"disable-feature": DisableFeature, "enable-feature": EnableFeature}
-        if lever in plain:
-            return plain[lever](**where)
+        kind = {**plain, **on_feature}.get(lever)
+        if kind is not None and issubclass(kind, TimedLever):
+            where = {**where, "for_us": for_us}
+        elif for_us:
+            raise InvalidInput("this lever does not put itself back", where="for_us", expected="0", got=lever[:40])
         if lever in on_feature:
             return on_feature[lever](feature=argument, **where)
+        if kind is not None:
+            return kind(**where)
         if lever in on_release:
             release = argument or known_endpoint(self._parts.ledger, where["environment"], where["endpoint"]).release
             return on_release[lever](release=release, reason=where["reason"], owner_team=where["owner_team"])

@@ -8,18 +8,25 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from leverframe.core.clock import DAY_US
 from leverframe.core.command import Command, Transaction
 from leverframe.core.errors import Fault, InvalidInput, NotFound, Refused
 from leverframe.core.route import Condition, Endpoint, Fallback, Rule
 from leverframe.release.approvals.approvals import freeze_id
 from leverframe.release.machine import allowed
-from leverframe.release.records import KIND_ENDPOINT, KIND_FREEZE, KIND_LEVER, KIND_RELEASE, Freeze, Lever, Release
+from leverframe.release.records import KIND_ENDPOINT, KIND_FREEZE, KIND_LEVER, KIND_RELEASE, FallbackBefore, Freeze, Lever, Release
 from leverframe.release.rollout.last_good import LAST_GOOD_LEVER, last_good_lever
 from leverframe.release.rollout.rollout import get_release, require_team, transition
 from leverframe.release.rollout.routes import put_endpoint
 
 DISABLED_MAX = 200
 """Features of one endpoint that can be switched off at once."""
+
+FOR_US_MAX = 366 * DAY_US
+"""Longest time after which a lever puts itself back; without an end it may be pulled for longer."""
+
+FALLBACK_LEVER = "fallback"
+"""The record of a chain that ends by itself."""
 
 RULES_MAX = 100
 """Rules of one endpoint's fallback; more are refused: every one is asked of every row that falls back."""
@@ -46,11 +53,13 @@ class Operate(Command, frozen=True, kw_only=True):
         return self.owner_team
 
 
-class _Pull(Operate, frozen=True, kw_only=True):
-    expires_us: int | None = None
+class TimedLever(Operate, frozen=True, kw_only=True):
+    """A lever that can put itself back after ``for_us`` microseconds; 0: somebody does."""
+
+    for_us: int = 0
 
 
-class Pin(_Pull, frozen=True, kw_only=True):
+class Pin(TimedLever, frozen=True, kw_only=True):
     """Keep today's live version: a release under way is aborted, none starts until unpinned, and nothing but a person moves the route.
 
     A release in its watch stays as it is, and is not taken back by itself while pinned.
@@ -61,7 +70,7 @@ class Unpin(Operate, frozen=True, kw_only=True):
     """Let releases start again."""
 
 
-class Kill(_Pull, frozen=True, kw_only=True):
+class Kill(TimedLever, frozen=True, kw_only=True):
     """Stop answering by model: the fallback answers, or the request is refused."""
 
 
@@ -69,11 +78,11 @@ class Unkill(Operate, frozen=True, kw_only=True):
     """Answer by model again."""
 
 
-class SetFallback(Operate, frozen=True, kw_only=True):
+class SetFallback(TimedLever, frozen=True, kw_only=True):
     """The whole chain of what answers when an arm cannot; what is not named here is not in it, and an empty chain refuses.
 
     ``last_good``: the version that was live before the present one, which the platform keeps true over releases and rollbacks; then the
-    first of ``rules`` that holds; then the constant ``value``.
+    first of ``rules`` that holds; then the constant ``value``. After ``for_us`` the chain is what it was before.
     """
 
     value: float | None = None
@@ -81,7 +90,7 @@ class SetFallback(Operate, frozen=True, kw_only=True):
     last_good: bool = False
 
 
-class DisableFeature(_Pull, frozen=True, kw_only=True):
+class DisableFeature(TimedLever, frozen=True, kw_only=True):
     """Feed ``feature`` (``view.name`` or ``view.*``) as missing, to every arm alike."""
 
     feature: str
@@ -93,10 +102,8 @@ class EnableFeature(Operate, frozen=True, kw_only=True):
     feature: str
 
 
-class FreezeReleases(Operate, frozen=True, kw_only=True):
+class FreezeReleases(TimedLever, frozen=True, kw_only=True):
     """No release starts or climbs in the environment (``endpoint`` empty: all of it); rollback stays possible."""
-
-    expires_us: int | None = None
 
 
 class UnfreezeReleases(Operate, frozen=True, kw_only=True):
@@ -143,7 +150,19 @@ def _id(command: Operate, lever: str, argument: str = "") -> str:
     return f"{command.environment}/{command.endpoint}/{lever}" + (f"/{argument}" if argument else "")
 
 
-def _lever(command: Operate, tx: Transaction, lever: str, argument: str = "", expires_us: int | None = None) -> Lever:
+def _expires_us(command: TimedLever, tx: Transaction) -> int | None:
+    """When the lever puts itself back.
+
+    Raises
+    ------
+    InvalidInput: longer than a year, or a span that is none.
+    """
+    if not 0 <= command.for_us <= FOR_US_MAX:
+        raise InvalidInput("a lever cannot be pulled for so long", where="for_us", expected=f"0 to {FOR_US_MAX}", got=str(command.for_us))
+    return tx.now_us + command.for_us if command.for_us else None
+
+
+def _plain(command: Operate, tx: Transaction, lever: str, argument: str = "") -> Lever:
     return Lever(
         environment=command.environment,
         endpoint=command.endpoint,
@@ -153,14 +172,15 @@ def _lever(command: Operate, tx: Transaction, lever: str, argument: str = "", ex
         reason=command.reason,
         by=tx.actor.subject,
         at_us=tx.now_us,
-        expires_us=expires_us,
     )
 
 
-def _pull(command: _Pull, tx: Transaction, endpoint: Endpoint, lever: str, argument: str = "") -> dict[str, Any]:
-    if command.expires_us is not None and command.expires_us <= tx.now_us:
-        raise InvalidInput("the expiry lies in the past", where="expires_us", expected=f"after {tx.now_us}", got=str(command.expires_us))
-    tx.put(KIND_LEVER, _id(command, lever, argument), _lever(command, tx, lever, argument, command.expires_us))
+def _lever(command: TimedLever, tx: Transaction, lever: str, argument: str = "") -> Lever:
+    return msgspec.structs.replace(_plain(command, tx, lever, argument), expires_us=_expires_us(command, tx))
+
+
+def _pull(command: TimedLever, tx: Transaction, endpoint: Endpoint, lever: str, argument: str = "") -> dict[str, Any]:
+    tx.put(KIND_LEVER, _id(command, lever, argument), _lever(command, tx, lever, argument))
     return {"generation": put_endpoint(tx, command.environment, endpoint)}
 
 
@@ -203,12 +223,31 @@ def set_fallback(command: SetFallback, tx: Transaction) -> dict[str, Any]:
     faults = fallback_faults(command.value, command.rules)
     if faults:
         raise InvalidInput("not a fallback", where=command.resource(), faults=faults)
-    id = last_good_lever(command.environment, command.endpoint)
-    if command.last_good:
-        tx.put(KIND_LEVER, id, _lever(command, tx, LAST_GOOD_LEVER))
-    elif tx.get(KIND_LEVER, id, Lever) is not None:
-        tx.delete(KIND_LEVER, id)
-    changed = msgspec.structs.replace(endpoint, fallback=Fallback(value=command.value, rules=command.rules))
+    kept = last_good_lever(command.environment, command.endpoint)
+    timed, held = _id(command, FALLBACK_LEVER), tx.get(KIND_LEVER, _id(command, FALLBACK_LEVER), Lever)
+    lever = _lever(command, tx, FALLBACK_LEVER)
+    if lever.expires_us is not None:
+        # Of two in a row that end by themselves, the first knows what there was before both.
+        before = (
+            held.before
+            if held is not None
+            else FallbackBefore(
+                value=endpoint.fallback.value, rules=endpoint.fallback.rules, last_good=tx.get(KIND_LEVER, kept, Lever) is not None
+            )
+        )
+        tx.put(KIND_LEVER, timed, msgspec.structs.replace(lever, before=before))
+    elif held is not None:
+        tx.delete(KIND_LEVER, timed)
+    return _put_fallback(tx, command, endpoint, FallbackBefore(value=command.value, rules=command.rules, last_good=command.last_good))
+
+
+def _put_fallback(tx: Transaction, command: Operate, endpoint: Endpoint, chain: FallbackBefore) -> dict[str, Any]:
+    kept = last_good_lever(command.environment, command.endpoint)
+    if chain.last_good:
+        tx.put(KIND_LEVER, kept, _plain(command, tx, LAST_GOOD_LEVER))
+    elif tx.get(KIND_LEVER, kept, Lever) is not None:
+        tx.delete(KIND_LEVER, kept)
+    changed = msgspec.structs.replace(endpoint, fallback=Fallback(value=chain.value, rules=chain.rules))
     return {"generation": put_endpoint(tx, command.environment, changed)}
 
 
@@ -275,7 +314,7 @@ def freeze_releases(command: FreezeReleases, tx: Transaction) -> None:
         reason=command.reason,
         by=tx.actor.subject,
         at_us=tx.now_us,
-        expires_us=command.expires_us,
+        expires_us=_expires_us(command, tx),
     )
     tx.put(KIND_FREEZE, freeze_id(command.environment, command.endpoint), freeze)
 
@@ -294,6 +333,9 @@ def expire_lever(command: ExpireLever, tx: Transaction) -> dict[str, Any]:
     lever = tx.get(KIND_LEVER, _id(command, command.lever, command.argument), Lever)
     if lever is None or lever.expires_us is None or tx.now_us < lever.expires_us:
         raise Refused("this lever has not expired", where=_id(command, command.lever, command.argument))
+    if lever.before is not None:
+        tx.delete(KIND_LEVER, _id(command, lever.lever))
+        return _put_fallback(tx, command, endpoint, lever.before)
     if lever.lever == "pin":
         endpoint = msgspec.structs.replace(endpoint, pinned=False)
     elif lever.lever == "kill":

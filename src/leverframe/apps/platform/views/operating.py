@@ -27,12 +27,16 @@ class LeverView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FallbackRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole chain of what answers when an arm cannot; what is not named is not in it, and an empty chain refuses."""
+    """The whole chain of what answers when an arm cannot; what is not named is not in it, and an empty chain refuses.
+
+    After ``for_us`` microseconds the chain is again what it was before (0: it stays).
+    """
 
     value: float | None = None
     rules: tuple[Rule, ...] = ()
     last_good: bool = False
     reason: str = ""
+    for_us: int = 0
 
 
 class LimitsRequest(msgspec.Struct, frozen=True, kw_only=True):
