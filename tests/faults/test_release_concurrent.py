@@ -1,10 +1,14 @@
-"""P21 (in process): concurrent promotions have one winner, on the real ledger."""
+"""P21: concurrent promotions have one winner, on the real ledger in process, and from fifty clients of a running installation."""
 
 import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.release.harness import ALICE, ENV, NAME, REGISTER, TEAM, Register, Rig, version
+from tests.whole_program import ENDPOINT, WholeProgram
 
+from leverframe.apps.client import Client
 from leverframe.core.errors import LeverframeError
 from leverframe.core.route import Endpoint
 from leverframe.governance.ledger.memory import AllowEverything
@@ -12,6 +16,29 @@ from leverframe.governance.ledger.store import Ledger
 from leverframe.release.commands import HANDLERS, ApplyPlan, PlanRelease
 from leverframe.release.control.controller import Controller
 from leverframe.release.records import KIND_ENDPOINT, KIND_GENERATION, KIND_RELEASE, Generation, Release
+
+CLIENTS = 50
+
+
+def at_once(asks: Sequence[Callable[[], object]]) -> list[str]:
+    """What became of each call when all are made at the same moment: ``done``, or the code of its refusal."""
+    barrier = threading.Barrier(len(asks))
+    outcomes: list[str] = []
+
+    def ask(call: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            call()
+            outcomes.append("done")
+        except LeverframeError as refused:
+            outcomes.append(refused.code)
+
+    threads = [threading.Thread(target=ask, args=(call,)) for call in asks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
 
 
 def _ledger_rig(tmp_path: Path) -> Rig:
@@ -28,23 +55,10 @@ def _ledger_rig(tmp_path: Path) -> Rig:
 def test_one_of_many_plans_applied_at_once_wins(tmp_path: Path) -> None:
     rig = _ledger_rig(tmp_path)
     plans = [rig.plan(f"flight-delay@v{2 + index % 2}", note=str(index)) for index in range(12)]
-    outcomes: list[str] = []
-    barrier = threading.Barrier(len(plans))
-
-    def promote(plan: str) -> None:
-        barrier.wait()
-        try:
-            rig.journal.write(ALICE, ApplyPlan(plan=plan, owner_team=TEAM), key=f"apply {plan}")
-            outcomes.append("won")
-        except LeverframeError as refused:
-            outcomes.append(refused.code)
-
-    threads = [threading.Thread(target=promote, args=(plan,)) for plan in plans]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes) == ["conflict"] * 11 + ["won"]
+    outcomes = at_once(
+        [lambda plan=plan: rig.journal.write(ALICE, ApplyPlan(plan=plan, owner_team=TEAM), key=f"apply {plan}") for plan in plans]
+    )
+    assert sorted(outcomes) == ["conflict"] * 11 + ["done"]
     active = [release for release in rig.journal.find(KIND_RELEASE, Release) if release.active]
     assert len(active) == 1
     rig.journal.close()
@@ -83,3 +97,45 @@ def test_plan_numbers_are_not_given_twice(tmp_path: Path) -> None:
         thread.join()
     assert len(set(ids)) == 8
     rig.journal.close()
+
+
+def test_negative_control_who_looks_first_and_writes_afterwards_is_not_alone(tmp_path: Path) -> None:
+    rig = _ledger_rig(tmp_path)
+    looked = threading.Barrier(12)
+    started: list[int] = []
+
+    def promote(number: int) -> None:
+        free = not any(release.active and release.candidate != "flight-delay@v1" for release in rig.journal.find(KIND_RELEASE, Release))
+        looked.wait()
+        if free:
+            started.append(number)
+
+    at_once([lambda number=number: promote(number) for number in range(12)])
+    assert len(started) == 12, "whoever decides outside of the write that acts on it is one of many"
+    rig.journal.close()
+
+
+def test_of_fifty_clients_one_promotes_and_one_takes_back(running: WholeProgram) -> None:
+    digests = [running.approved_plan("flight-delay@v2", note=f"client {number}") for number in range(CLIENTS)]
+    before = running.person("ana").release.endpoints()[0]
+    clients = [Client(running.control_url, running.secrets["ana"], gateway_url=running.gateway_url) for _ in range(CLIENTS)]
+    try:
+        calls = [lambda client=client, digest=digest: client.release.apply(digest) for client, digest in zip(clients, digests, strict=True)]
+        assert Counter(at_once(calls)) == {"done": 1, "conflict": CLIENTS - 1}
+        ours = {release.plan_digest: release for release in running.person("ana").release.list(ENDPOINT)}
+        (winner,) = [ours[digest] for digest in digests if digest in ours and ours[digest].log]
+        olgas = [Client(running.control_url, running.secrets["olga"], gateway_url=running.gateway_url) for _ in range(CLIENTS)]
+        clients += olgas
+        aborts = [lambda client=client: client.release.operate("prod", ENDPOINT, "abort", winner.id, "fifty at once") for client in olgas]
+        outcomes = Counter(at_once(aborts))
+        assert outcomes["done"] == 1, outcomes
+        assert set(outcomes) <= {"done", "conflict", "refused"}
+    finally:
+        for client in clients:
+            client.close()
+    after = running.person("ana").release.endpoints()[0]
+    assert [entry.event for entry in running.person("ana").release.get(winner.id).log] == ["apply", "abort"]
+    assert after.endpoint.live == before.endpoint.live
+    assert after.generation_desired == before.generation_desired + 2, "a route write that nobody made, or one that was lost"
+    assert running.wait_generation(after.generation_desired)["generation"] == after.generation_desired
+    assert running.person("admin").audit.verify().ok
