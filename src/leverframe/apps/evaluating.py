@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from leverframe.apps.clocks import SystemClock, open_clock
+from leverframe.apps.clocks import open_clock
+from leverframe.apps.here import actor_here
 from leverframe.apps.scoring.files import BatchInput
 from leverframe.apps.settings import Settings
 from leverframe.apps.wiring import HANDLERS
@@ -46,7 +47,6 @@ from leverframe.evaluation.report import evaluate
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle, write_bundle
 from leverframe.governance.decision import require
-from leverframe.governance.identity import authenticate
 from leverframe.governance.ledger.store import Ledger
 from leverframe.governance.policy import Policy
 from leverframe.governance.signing import TrustStore, load_or_create
@@ -104,7 +104,7 @@ class Evaluating(AbstractContextManager["Evaluating"]):
         ------
         Unauthenticated: nobody.
         """
-        return authenticate(self._ledger, bearer, now_us=SystemClock().now_us())
+        return actor_here(self._settings, self._ledger, bearer)
 
     def run(self, actor: Actor, name: str, *, from_us: int = 0, to_us: int | None = None, seed: int = 0) -> Evaluated:
         """Score the declared dataset's newest snapshot with version ``name`` and judge it by the gates its model declares now.

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
-from leverframe.apps.clocks import SystemClock, open_clock
+from leverframe.apps.clocks import open_clock
+from leverframe.apps.here import actor_here
 from leverframe.apps.scoring.features import OnlineFeatures, PastFeatures
 from leverframe.apps.scoring.files import BatchInput, encode_part, open_files
 from leverframe.apps.scoring.online import put_online
@@ -32,7 +33,6 @@ from leverframe.features.online.online_address import open_for_reading, open_for
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import open_bundle
 from leverframe.governance.decision import require
-from leverframe.governance.identity import authenticate
 from leverframe.governance.ledger.store import Ledger
 from leverframe.governance.policy import Policy
 from leverframe.governance.signing import TrustStore
@@ -112,7 +112,7 @@ class Scoring(AbstractContextManager["Scoring"]):
         ------
         Unauthenticated: nobody.
         """
-        return authenticate(self._ledger, bearer, now_us=SystemClock().now_us())
+        return actor_here(self._settings, self._ledger, bearer)
 
     def run(self, actor: Actor, request: ScoreRequest, progress: Callable[[Progress], None] = lambda _: None) -> Manifest:
         """Score a batch, or finish one that was begun; recorded before the first row is read and after the last is written.
