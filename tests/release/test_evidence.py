@@ -42,6 +42,21 @@ def test_pairs_are_joined_by_id_whatever_the_order_and_duplicates_count_once(pla
     assert (counts.duplicates, counts.contradictions, counts.scored_by_candidate, counts.answers_by_champion) == (2, 1, 2, 2)
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("shift", "answer_is"), [(0.14, "fail"), (0.0, "pass")])
+def test_the_look_that_decides_shows_an_interval_that_bears_it_out(plan: ReleasePlan, seed: int, shift: float, answer_is: str) -> None:
+    evidence = StageEvidence(plan, 0, 1, NOW)
+    rng = np.random.default_rng(seed)
+    for row in range(4_000):
+        score, other = np.clip(0.3 + rng.normal(0.0, 0.02), 0, 1), np.clip(0.3 + shift + rng.normal(0.0, 0.02), 0, 1)
+        evidence.fold([answer(f"q{row}", V1, float(score)), answer(f"q{row}", V2, float(other), role="shadow")])
+        verdict = next(v for v in evidence.look(NOW) if v.rule == "prediction_shift")
+        if verdict.answer != "inconclusive":
+            break
+    assert verdict.answer == answer_is
+    assert verdict.low >= verdict.threshold if answer_is == "fail" else verdict.high <= verdict.threshold, verdict
+
+
 def test_a_request_is_judged_at_the_horizon_by_the_labels_known_by_then(plan: ReleasePlan) -> None:
     evidence = StageEvidence(plan, 0, 1, NOW)
     for id in ("quick", "slow", "late", "never"):

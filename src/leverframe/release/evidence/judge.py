@@ -98,7 +98,7 @@ def judge(rule: MetricRule, reading: Reading, *, where: str, at_us: int, blocked
     """
     harmed, proven = bool(beyond(reading.log_harm, rule.alpha)), bool(beyond(reading.log_proof, rule.alpha_proof))
     answer: Answer = "inconclusive" if blocked else "fail" if harmed else "pass" if proven else "inconclusive"
-    low, high = reading.harm if answer == "fail" else reading.proof
+    low, high = _interval(rule, reading, answer)
     return Verdict(
         rule=rule.metric,
         answer=answer,
@@ -113,6 +113,21 @@ def judge(rule: MetricRule, reading: Reading, *, where: str, at_us: int, blocked
     )
 
 
+def _down(reading: Reading) -> bool:
+    """Whether harm is that the candidate lies below, which only rules of both sides call harm."""
+    return reading.estimate is not None and reading.estimate < 0.0 and reading.harm[1] < 0.0
+
+
+def _interval(rule: MetricRule, reading: Reading, answer: Answer) -> tuple[float, float]:
+    """What is told of the difference. Evidence decides at the margin itself; an interval of an earlier look, or read from coarser points,
+    may end a little short of it, and then the margin is its end.
+    """
+    low, high = reading.harm if answer == "fail" else reading.proof
+    if answer == "fail":
+        return (low, min(high, -rule.margin)) if _down(reading) else (max(low, rule.margin), high)
+    return low, min(high, rule.margin) if answer == "pass" else high
+
+
 def _sentence(rule: MetricRule, reading: Reading, answer: Answer, where: str, blocked: str) -> str:
     name, margin = rule_words(rule), _amount(rule.metric, rule.margin).lstrip("+")
     if blocked:
@@ -121,9 +136,8 @@ def _sentence(rule: MetricRule, reading: Reading, answer: Answer, where: str, bl
         return f"at {where}: {name}: nothing to compare yet"
     seen = f"{name} differs by {_amount(rule.metric, reading.estimate)} from the champion on {reading.n:,} {observations_words(rule)}"
     if answer == "fail":
-        # Evidence decided at the margin; an interval read from coarser points may end a little short of it.
-        down = reading.estimate < 0.0
-        certain = min(reading.harm[1], -rule.margin) if down else max(reading.harm[0], rule.margin)
+        low, high = _interval(rule, reading, answer)
+        certain = high if _down(reading) else low
         return f"at {where}: {seen}; at least {_amount(rule.metric, certain)} is certain, beyond the {margin} that is tolerated"
     if answer == "pass":
         return f"at {where}: {seen}; shown to be within {margin}"
