@@ -33,7 +33,7 @@ PAGES = {
     "version": ("/versions/flight-delay@v2", "roc_auc"),
     "monitor": ("/monitor/flight-delay", "Feed weather"),
     "endpoint": ("/endpoints/prod/flight-delay", "flight-delay@v2"),
-    "tables": ("/tables", "lever table write nightly"),
+    "tables": ("/tables", "lever table write NAME"),
     "audit": ("/audit", "Release.Rollback"),
     "data": ("/data", "departures"),
     "contract": ("/data/flights", "no two rows with the same flight_id"),
