@@ -3,7 +3,8 @@
 SQLite lets a writer that finds the file locked sleep and try again, ever more rarely: among busy processes the one that came late starves.
 So a writer first takes its turn in two locks of the kernel beside the file. The first is where everybody waits, in the order of coming;
 whoever has it waits for the second, which is held while writing. A writer that is done and wants again finds the first one taken, and
-stands at the end. The kernel opens the locks of a process that dies.
+stands at the end. The kernel opens the locks of a process that dies. It wakes who is next, which takes the lock itself: somebody may slip
+in between now and then, but nobody can do so again and again.
 
 Source: flock(2); the two locks are the turnstile of Reed and Kanodia, "Synchronization with Eventcounts and Sequencers", CACM 1979.
 """
