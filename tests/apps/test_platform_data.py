@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from tests.data.conftest import TRIPS
 
-from leverframe.apps.platform.data import latest_rows, latest_snapshot
+from leverframe.apps.platform.datasets import latest_rows, latest_snapshot
 from leverframe.apps.platform.platform import Platform
 from leverframe.apps.settings import Settings
 from leverframe.apps.wiring import open_platform

@@ -1,6 +1,6 @@
 """Use cases of contracts before they are in force: what a change would break, and whether the rows that are there would keep it."""
 
-from leverframe.apps.platform.data import latest_rows, latest_snapshot
+from leverframe.apps.platform.datasets import latest_rows, referenced_rows
 from leverframe.apps.platform.lineage_readers import GraphReaders
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import ContractCheckView
@@ -60,8 +60,6 @@ class Contracts:
     def _last_rows(self, contract: Contract) -> ContractReport:
         parts = self._parts
         snapshot, rows = latest_rows(parts, contract.dataset)
-        referenced = {column.references.rpartition(".")[0] for column in contract.columns if column.references}
-        parents = {name: latest_rows(parts.whole, name)[1] for name in referenced if latest_snapshot(parts.whole, name) is not None}
         if snapshot.rows == 0:
             raise NotFound("the newest snapshot has no rows", where=contract.dataset)
-        return check_scan(rows, stored_contract(contract), parts.clock.now_us(), parents)
+        return check_scan(rows, stored_contract(contract), parts.clock.now_us(), referenced_rows(parts, contract))

@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from leverframe.apps.platform.datasets import contract_of, latest_rows, latest_snapshot
+from leverframe.apps.platform.datasets import latest_snapshot
 from leverframe.apps.platform.deliveries import deliver
 from leverframe.apps.platform.descending import makers_of
 from leverframe.apps.platform.parts import Parts
@@ -20,8 +20,6 @@ from leverframe.data.contract.contracts import Contract
 from leverframe.data.intake.ingest import take_file
 
 REPORTS_MAX = 50
-
-__all__ = ["Data", "contract_of", "latest_rows", "latest_snapshot"]
 
 
 class Data:

@@ -40,3 +40,9 @@ def latest_rows(parts: Parts, dataset: str) -> tuple[Snapshot, pl.LazyFrame]:
     if snapshot is None:
         raise NotFound("nothing was ingested yet", where=dataset, next_step=f"lever data ingest {dataset} <file>")
     return snapshot, read_snapshot(parts.artifacts, snapshot)
+
+
+def referenced_rows(parts: Parts, contract: Contract) -> dict[str, pl.LazyFrame]:
+    """The newest rows of each dataset that ``contract`` refers to, where there are any; another team's too: a key may point to its rows."""
+    found = {name: latest_snapshot(parts.whole, name) for name in contract.referenced}
+    return {name: read_snapshot(parts.artifacts, snapshot) for name, snapshot in found.items() if snapshot is not None}

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
-import polars as pl
 
-from leverframe.apps.platform.datasets import contract_of, latest_rows, latest_snapshot
+from leverframe.apps.platform.datasets import contract_of, latest_snapshot, referenced_rows
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import IngestView
 from leverframe.core.actor import Actor
@@ -85,15 +84,10 @@ def open_intake(parts: Parts, contract: Contract, dataset: str, base: Snapshot |
         dataset=dataset,
         blobs=parts.artifacts,
         now_us=parts.clock.now_us(),
-        parents=_parents(parts.whole, contract),  # A key may point to another team's rows.
+        parents=referenced_rows(parts, contract),
         pseudonyms=parts.pseudonyms,
         base=base,
     )
-
-
-def _parents(parts: Parts, contract: Contract) -> dict[str, pl.LazyFrame]:
-    names = {column.references.partition(".")[0] for column in contract.columns if column.references}
-    return {name: latest_rows(parts, name)[1] for name in names if latest_snapshot(parts, name) is not None}
 
 
 def _again(parts: Parts, earlier: Delivery) -> IngestView:

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from threading import Lock
 
-from leverframe.apps.platform.data import contract_of, latest_rows, latest_snapshot
+from leverframe.apps.platform.datasets import contract_of, latest_rows, latest_snapshot
 from leverframe.apps.platform.feature_health import FeatureHealth
 from leverframe.apps.platform.feature_services import resolved_models
 from leverframe.apps.platform.lineage_bundles import Frozen

@@ -1,6 +1,6 @@
 """Use cases of the features room: declarations and freshness."""
 
-from leverframe.apps.platform.data import contract_of
+from leverframe.apps.platform.datasets import contract_of
 from leverframe.apps.platform.feature_services import check_entity_keys, resolved_models
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import FeatureViewView

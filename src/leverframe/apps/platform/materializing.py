@@ -2,7 +2,7 @@
 
 from leverframe.apps.durable import FEATURES_QUEUE
 from leverframe.apps.platform.bound_views import bound_versions, held_definitions
-from leverframe.apps.platform.data import contract_of, latest_snapshot
+from leverframe.apps.platform.datasets import contract_of, latest_snapshot
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import MaterializeRequest
 from leverframe.core.actor import Actor

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from leverframe.apps.platform.contracts import Contracts
-from leverframe.apps.platform.data import latest_snapshot
+from leverframe.apps.platform.datasets import latest_snapshot
 from leverframe.apps.platform.lineage_bundles import Frozen
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.project_plan import Compared, State, compare

@@ -5,7 +5,7 @@ import io
 import msgspec
 import polars as pl
 
-from leverframe.apps.platform.datasets import contract_of, latest_rows, latest_snapshot
+from leverframe.apps.platform.datasets import contract_of, latest_snapshot, referenced_rows
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.pushing import Pushing
 from leverframe.apps.platform.stream_health import stream_metrics
@@ -150,8 +150,6 @@ class Streams:
         )
 
     def _batch(self, held: Stream, contract: Contract, base: Snapshot | None, seen: set[bytes]) -> Batch:
-        parents = {column.references.partition(".")[0] for column in contract.columns if column.references}
-        whole = self._parts.whole  # A key may point to another team's rows.
         return Batch(
             dataset=held.dataset,
             stream=held.name,
@@ -160,7 +158,7 @@ class Streams:
             base=base,
             blobs=self._parts.artifacts,
             now_us=self._parts.clock.now_us(),
-            parents={name: latest_rows(whole, name)[1] for name in parents if latest_snapshot(whole, name) is not None},
+            parents=referenced_rows(self._parts, contract),
             pseudonyms=self._parts.pseudonyms,
             seen=seen,
             newest_us=held.newest_us,

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import UNSET
 
-from leverframe.apps.platform.data import contract_of, latest_snapshot
+from leverframe.apps.platform.datasets import contract_of, latest_snapshot
 from leverframe.apps.platform.deleted_rows import deleted_rows
 from leverframe.apps.platform.descending import made_from
 from leverframe.apps.platform.known import known_version

@@ -78,8 +78,7 @@ def check_places(session: SparkSession, contract: Contract, place: str, parents:
     ------
     NotFound: Spark knows no such Parquet or table.  Unavailable: Spark gave up.
     """
-    wanted = {column.references.rpartition(".")[0] for column in contract.columns if column.references}
-    held = {name: _at(session, parent) for name, parent in parents.items() if name in wanted}
+    held = {name: _at(session, parent) for name, parent in parents.items() if name in contract.referenced}
     rows = _at(session, place)
     try:
         return check_spark(rows, contract, now_us, held)

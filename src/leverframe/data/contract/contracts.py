@@ -142,6 +142,11 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(column.name for column in self.columns if column.primary_key)
 
     @property
+    def referenced(self) -> frozenset[str]:
+        """The datasets that the columns' references point to."""
+        return frozenset(column.references.rpartition(".")[0] for column in self.columns if column.references)
+
+    @property
     def digest(self) -> Digest:
         """The digest of the compiled contract."""
         return digest_record(self)
