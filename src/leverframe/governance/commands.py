@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from leverframe.core.actor import PLATFORM
+from leverframe.core.actor import EVERY_TEAM, PLATFORM
 from leverframe.core.clock import DAY_US
 from leverframe.core.command import Command, Handles, Journal, Transaction
 from leverframe.core.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound, Refused
@@ -127,7 +127,7 @@ def bootstrap(journal: Journal, *, now_us: int, subject: str = "admin") -> str |
     secret = new_secret()
     sha256 = secret_sha256(secret)
     command = IssueToken(
-        sha256=sha256, subject=subject, roles=("admin",), teams=("*",), issued_at_us=now_us, expires_at_us=now_us + FIRST_TOKEN_US
+        sha256=sha256, subject=subject, roles=("admin",), teams=(EVERY_TEAM,), issued_at_us=now_us, expires_at_us=now_us + FIRST_TOKEN_US
     )
     try:
         journal.write(PLATFORM, command, key=f"first-token-{sha256[:TOKEN_ID_CHARS]}")

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
-from leverframe.core.actor import Actor
+from leverframe.core.actor import EVERY_TEAM, Actor
 from leverframe.core.clock import iso_from_us
 from leverframe.core.command import Journal
 from leverframe.core.errors import Unauthenticated
@@ -98,7 +98,7 @@ def tokens(reader: Reader, *, now_us: int | None = None) -> list[Token]:
 def holds_role(reader: Reader, subject: str, role: str, team: str, *, now_us: int) -> bool:
     """Whether ``subject`` has, now, a token with ``role`` for ``team`` (or for all teams): an approval counts only while this is so."""
     return any(
-        token.subject == subject and role in token.roles and (not team or not {team, "*"}.isdisjoint(token.teams))
+        token.subject == subject and role in token.roles and (not team or not {team, EVERY_TEAM}.isdisjoint(token.teams))
         for token in tokens(reader, now_us=now_us)
     )
 

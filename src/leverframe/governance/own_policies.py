@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from leverframe.core.actor import Actor
+from leverframe.core.actor import EVERY_TEAM, Actor
 from leverframe.core.command import Command, Handles, Transaction
 from leverframe.core.digest import Digest, digest_record
 from leverframe.core.errors import Conflict, InvalidInput, LimitExceeded, NotFound, Refused
@@ -130,7 +130,7 @@ def _try(tx: Transaction, name: str, text: str, cases: Sequence[PolicyCase]) -> 
     if len(texts) > POLICIES_MAX:
         raise LimitExceeded("too many policies of one's own", where="policies", expected=f"at most {POLICIES_MAX}", got=str(len(texts)))
     policy = Policy().with_own(tuple(texts))
-    admin = Actor(subject="an administrator", roles=("admin",), teams=("*",))
+    admin = Actor(subject="an administrator", roles=("admin",), teams=(EVERY_TEAM,))
     facts: dict[str, Fact] = {"person": True, "author": "another"}
     shut = [action for action in ("Policy.Propose", "Policy.Approve") if not policy.decide(admin, action, "policy/x", "", facts).allowed]
     if shut:

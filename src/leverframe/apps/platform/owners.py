@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from leverframe.core.actor import EVERY_TEAM
+
 PLATFORM_WIDE = ""
 """The team of what belongs to the installation as a whole, as in ``Command.team``."""
 
@@ -26,6 +28,7 @@ class Records(Protocol):
 
 
 Teams = frozenset[str] | None
+EVERYBODY: Teams = frozenset((PLATFORM_WIDE,))
 Finds = Callable[[Records, str, Body], Teams]
 
 
@@ -91,18 +94,18 @@ def _of_plan(records: Records, id: str, body: Body) -> Teams:
 
 def _freeze(records: Records, id: str, body: Body) -> Teams:
     """A freeze of a whole environment is everybody's."""
-    return _of_endpoint_name(records, id, body) if body.get("endpoint") else frozenset((PLATFORM_WIDE,))
+    return _of_endpoint_name(records, id, body) if body.get("endpoint") else EVERYBODY
 
 
 def _token(records: Records, id: str, body: Body) -> Teams:
     """Of the teams it speaks for; of a person who speaks for all of them, or for none, everybody knows."""
     teams = [str(team) for team in body.get("teams", ())]
-    everywhere = not teams or "*" in teams or "admin" in body.get("roles", ())
-    return frozenset((PLATFORM_WIDE,)) if everywhere else frozenset(teams)
+    everywhere = not teams or EVERY_TEAM in teams or "admin" in body.get("roles", ())
+    return EVERYBODY if everywhere else frozenset(teams)
 
 
 def _all(records: Records, id: str, body: Body) -> Teams:
-    return frozenset((PLATFORM_WIDE,))
+    return EVERYBODY
 
 
 def _tenant(records: Records, id: str, body: Body) -> Teams:
