@@ -16,7 +16,6 @@ import polars as pl
 from leverframe.apps.durable import StepCaller
 from leverframe.apps.platform.deleted_rows import deleted_rows, remaining
 from leverframe.apps.platform.keeping import Keeping
-from leverframe.apps.platform.known import known_version
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.reproducing import ReproductionRequest
 from leverframe.apps.platform.views.training import DeletedRows
@@ -43,6 +42,7 @@ from leverframe.features.training_sets.point_in_time import training_set
 from leverframe.features.training_sets.questions import in_utc
 from leverframe.governance.artifacts import ArtifactStore
 from leverframe.governance.bundles import Bundle, open_bundle
+from leverframe.release.planning.planning import get_version
 from leverframe.training.export import export_onnx
 from leverframe.training.reproduce import Reproduction, reproduce
 from leverframe.training.reproduction_commands import KIND_REPRODUCTION, FinishReproduction, Outcome, ReproductionRecord
@@ -113,7 +113,7 @@ class ReproduceWorkflow:
         self, asked: ReproductionRequest, spec: ModelSpec, lineage: Lineage, snapshots: dict[str, Digest], questions: pl.DataFrame
     ) -> pl.DataFrame:
         """The features by the definitions of then, out of the ledger's history."""
-        frozen = self._parts.bundles.frozen(known_version(self._parts.ledger, asked.version))
+        frozen = self._parts.bundles.frozen(get_version(self._parts.ledger, asked.version))
         definitions = frozen.views if frozen is not None else {}
         lost = sorted(lineage.feature_views.keys() - definitions.keys())
         if lost:
@@ -154,7 +154,7 @@ class ReproduceWorkflow:
     # Parts -----------------------------------------------------------------------------------------------------------
 
     def _bundle(self, name: str) -> Bundle:
-        version = known_version(self._parts.ledger, name)
+        version = get_version(self._parts.ledger, name)
         return open_bundle(self._parts.artifacts, self._parts.trust, version.bundle, version.envelope)
 
     def _finish(self, asked: ReproductionRequest, command: FinishReproduction) -> None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-from leverframe.apps.platform.known import known_version
 from leverframe.apps.platform.parts import Parts
 from leverframe.core.dataset import Snapshot
 from leverframe.core.descent import MadeFrom
 from leverframe.core.digest import Digest
 from leverframe.data.commands import KIND_SNAPSHOT
+from leverframe.release.planning.planning import get_version
 from leverframe.release.tables.records import KIND_TABLE, BatchTable
 
 
@@ -18,7 +18,7 @@ def makers_of(parts: Parts, offered: Digest, stated: Iterable[str]) -> tuple[str
     ------
     NotFound: a stated version does not exist.
     """
-    said = {known_version(parts.ledger, name).name for name in stated}
+    said = {get_version(parts.ledger, name).name for name in stated}
     seen = {
         output.version
         for table in parts.whole.ledger.find(KIND_TABLE, BatchTable)  # Whose table it was taken from does not matter here.
@@ -35,7 +35,7 @@ def made_from(parts: Parts, stated: Iterable[str], snapshots: Mapping[str, Diges
     ------
     NotFound: a stated version does not exist.
     """
-    found = {MadeFrom(version=known_version(parts.ledger, name).name) for name in stated}
+    found = {MadeFrom(version=get_version(parts.ledger, name).name) for name in stated}
     for dataset, digest in snapshots.items():
         snapshot = parts.whole.ledger.get(KIND_SNAPSHOT, f"{dataset}/{digest}", Snapshot)
         for version in (snapshot.made_by or ()) if snapshot is not None else ():

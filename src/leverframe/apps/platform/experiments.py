@@ -8,7 +8,6 @@ import msgspec
 
 from leverframe.apps.platform.experiment_reports import ExperimentReports
 from leverframe.apps.platform.experiment_traffic import forecast, today
-from leverframe.apps.platform.known import known_version
 from leverframe.apps.platform.looking import Looking
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.requirements import APPROVALS_NEEDED, Requirements
@@ -29,6 +28,7 @@ from leverframe.release.experiments.plan import KIND_EXPERIMENT_PLAN, Column, Ex
 from leverframe.release.experiments.planning import ApproveExperiment, PlanExperiment, StartExperiment, experiment_facts
 from leverframe.release.experiments.records import KIND_EXPERIMENT, KIND_READOUT, Experiment, ReadoutNote
 from leverframe.release.experiments.running import StopExperiment
+from leverframe.release.planning.planning import get_version
 from leverframe.release.records import KIND_APPROVAL, KIND_ENDPOINT, KIND_MODEL, Approval
 
 NOTE_CHARS_MAX = 2000
@@ -53,7 +53,7 @@ class Experiments:
         NotFound: no such version, or nothing is live to compare with.    Refused: a variant would break today's callers.
         InvalidInput: a field or column that not every arm has, or a plan that cannot be carried out.
         """
-        versions = [known_version(self._parts.ledger, name) for name in request.versions]
+        versions = [get_version(self._parts.ledger, name) for name in request.versions]
         spec = self._parts.ledger.get(KIND_MODEL, versions[0].model, ModelSpec) if versions else None
         signatures = self._signatures(request, versions)
         if request.hash_field and request.hash_field not in {field.name for field in signatures[0].request}:

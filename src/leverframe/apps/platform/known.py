@@ -2,23 +2,8 @@
 
 from leverframe.core.command import Journal
 from leverframe.core.errors import NotFound
-from leverframe.core.model import ModelVersion, version_id_of
 from leverframe.core.route import Endpoint
 from leverframe.release.records import KIND_ENDPOINT, KIND_RELEASE, Release
-from leverframe.training.commands import KIND_MODEL_VERSION
-
-
-def known_version(ledger: Journal, name: str) -> ModelVersion:
-    """The model version called ``<model>@v<number>``.
-
-    Raises
-    ------
-    NotFound: there is none.
-    """
-    version = ledger.get(KIND_MODEL_VERSION, version_id_of(name), ModelVersion)
-    if version is None:
-        raise NotFound("no such model version", where=name[:120], next_step="lever models list")
-    return version
 
 
 def known_release(ledger: Journal, release_id: str) -> Release:

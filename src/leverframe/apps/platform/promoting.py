@@ -1,5 +1,6 @@
 """Use cases of a team's way from environment to environment: its rules, where each endpoint stands, and the step upwards."""
 
+from leverframe.apps.platform.known import known_endpoint
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.release import Releases
 from leverframe.apps.platform.views import PlanRequest, PlanView
@@ -37,8 +38,7 @@ class Promoting:
 
     def lift(self, actor: Actor, environment: str, endpoint: str, request: LiftRequest, *, key: str) -> dict[str, int]:
         """Let releases start again although the endpoint was rolled back often."""
-        if self._parts.ledger.get(KIND_ENDPOINT, f"{environment}/{endpoint}"[:300], Endpoint) is None:
-            raise NotFound("no such endpoint", where=f"{environment}/{endpoint}"[:200], next_step="lever status")
+        known_endpoint(self._parts.ledger, environment, endpoint)
         command = LiftRollbackLimit(
             environment=environment,
             endpoint=endpoint,

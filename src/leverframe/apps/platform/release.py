@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from leverframe.apps.platform.forecasting import dependants_of, plan_forecast
-from leverframe.apps.platform.known import known_endpoint, known_release, known_version, owning_team
+from leverframe.apps.platform.known import known_endpoint, known_release, owning_team
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.plan_overrides import command_fields, read_overrides
 from leverframe.apps.platform.requirements import APPROVALS_NEEDED, Requirements, sentences
@@ -46,7 +46,7 @@ from leverframe.release.levers.operate import (
     Unkill,
     Unpin,
 )
-from leverframe.release.planning.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval
+from leverframe.release.planning.planning import ApplyPlan, ApprovePlan, PlanRelease, WithdrawApproval, get_version
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
 from leverframe.release.records import (
     KIND_APPROVAL,
@@ -80,7 +80,7 @@ class Releases:
 
     def plan(self, actor: Actor, request: PlanRequest, *, key: str) -> PlanView:
         """Write a plan down; nothing runs yet."""
-        version = known_version(self._parts.ledger, request.version)
+        version = get_version(self._parts.ledger, request.version)
         spec = self._parts.ledger.get(KIND_MODEL, version.model, ModelSpec)
         overrides = read_overrides(request.overrides)
         broken = self._incompatibilities(request, version)
@@ -156,7 +156,7 @@ class Releases:
         ``break_glass`` is an operator's reason for not waiting for approvals or the end of a freeze; it opens a review.
         """
         plan = self._plan(digest)
-        self._requirements.observe(known_version(self._parts.ledger, plan.candidate.version))
+        self._requirements.observe(get_version(self._parts.ledger, plan.candidate.version))
         receipt = self._write(actor, ApplyPlan(plan=digest, owner_team=plan.team, break_glass=break_glass), key)
         return self.release(str(receipt["release"]))
 

@@ -2,12 +2,12 @@
 
 import msgspec
 
-from leverframe.apps.platform.known import known_version
 from leverframe.apps.platform.parts import Parts
 from leverframe.core.actor import Actor
 from leverframe.core.digest import digest_bytes
 from leverframe.core.errors import NotFound, Refused
 from leverframe.core.model import IMPORTED, ModelSpec, version_id_of
+from leverframe.release.planning.planning import get_version
 from leverframe.training.commands import KIND_MODEL
 from leverframe.training.reproduction_commands import KIND_REPRODUCTION, ReproductionRecord, StartReproduction
 
@@ -38,7 +38,7 @@ class Reproducing:
         """
         parts = self._parts
         id = version_id_of(name)
-        version = known_version(parts.ledger, name)
+        version = get_version(parts.ledger, name)
         if version.run_id == IMPORTED:
             step = "make it again where it was trained, and import what comes of it"
             raise Refused("it was trained elsewhere: what decided its bytes is not known here", where=name, next_step=step)

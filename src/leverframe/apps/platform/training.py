@@ -6,7 +6,6 @@ from msgspec import UNSET
 from leverframe.apps.platform.datasets import contract_of, latest_snapshot
 from leverframe.apps.platform.deleted_rows import deleted_rows
 from leverframe.apps.platform.descending import made_from
-from leverframe.apps.platform.known import known_version
 from leverframe.apps.platform.parts import Parts
 from leverframe.apps.platform.views import ImportRequest, RunView, StepView, TrainRequest, VersionView
 from leverframe.core.actor import Actor
@@ -36,6 +35,7 @@ from leverframe.features.declared.bindings import signature
 from leverframe.features.declared.definitions import view_version
 from leverframe.governance.bundles import Bundle, open_bundle
 from leverframe.governance.decision import require
+from leverframe.release.planning.planning import get_version
 from leverframe.release.records import KIND_ENDPOINT
 from leverframe.training.commands import KIND_MODEL, KIND_MODEL_VERSION, ApplyModel, RegisterVersion, StartRun
 from leverframe.training.difference import VersionDifference, VersionFacts, difference
@@ -255,7 +255,7 @@ class Training:
 
     def _opened(self, name: str) -> tuple[ModelVersion, Bundle]:
         parts = self._parts
-        version = known_version(parts.ledger, name)
+        version = get_version(parts.ledger, name)
         return version, open_bundle(parts.artifacts, parts.trust, version.bundle, version.envelope)
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import UNSET
 
-from leverframe.core.command import Command, Transaction
+from leverframe.core.command import Command, Journal, Transaction
 from leverframe.core.digest import Digest, canonical_json
 from leverframe.core.errors import Conflict, NotFound, Refused
 from leverframe.core.model import ModelSpec, ModelVersion, version_id_of
@@ -130,16 +130,16 @@ def get_plan(tx: Transaction, digest: Digest) -> ReleasePlan:
     return plan
 
 
-def get_version(tx: Transaction, name: str) -> ModelVersion:
+def get_version(records: Journal | Transaction, name: str) -> ModelVersion:
     """The registered version ``<model>@v<number>``.
 
     Raises
     ------
     NotFound: there is none.
     """
-    version = tx.get(KIND_MODEL_VERSION, version_id_of(name), ModelVersion)
+    version = records.get(KIND_MODEL_VERSION, version_id_of(name), ModelVersion)
     if version is None:
-        raise NotFound("no such model version", where=name, next_step="lever models list")
+        raise NotFound("no such model version", where=name[:120], next_step="lever models list")
     return version
 
 
