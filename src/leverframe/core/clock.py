@@ -3,10 +3,13 @@
 from datetime import UTC, datetime
 from typing import Protocol
 
+from leverframe.core.errors import InvalidInput
+
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
+_UNITS_US = {"m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
 
 
 class Clock(Protocol):
@@ -64,6 +67,22 @@ def span_words(us: int) -> str:
         return f"{minutes:.0f} min"
     value, unit = (minutes / 60.0, "h") if minutes < 2880.0 else (minutes / 1440.0, "days")
     return f"{value:.1f}".removesuffix(".0") + f" {unit}"
+
+
+def span_us(text: str, where: str) -> int:
+    """Microseconds of ``90m``, ``12h`` or ``3d``.
+
+    Raises
+    ------
+    InvalidInput: not of that form.
+
+    >>> span_us("12h", "--watch") == 12 * HOUR_US
+    True
+    """
+    try:
+        return round(float(text[:-1]) * _UNITS_US[text[-1]])
+    except (ValueError, KeyError, OverflowError) as error:
+        raise InvalidInput("not a span of time", where=where, expected="a number and m, h or d, such as 12h", got=text[:40]) from error
 
 
 def us_from_iso(text: str) -> int:

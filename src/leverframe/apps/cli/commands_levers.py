@@ -7,9 +7,8 @@ import typer
 from leverframe.apps.cli.commands_release import LEVER_PANEL, EndpointName, Reason, followed, print_endpoint
 from leverframe.apps.cli.connection import connect
 from leverframe.apps.cli.output import Environment, Json, say
-from leverframe.apps.cli.plan_options import span_us
 from leverframe.apps.web.levers import TIMED_LEVERS
-from leverframe.core.clock import span_words
+from leverframe.core.clock import span_us, span_words
 from leverframe.core.errors import InvalidInput
 
 For = Annotated[str, typer.Option("--for", help="For so long, such as 4h: then it puts itself back. Without: until somebody does.")]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US
+from leverframe.core.clock import span_us
 from leverframe.core.errors import InvalidInput
 
 RULE_FILE_BYTES_MAX = 64 * 1024
@@ -47,23 +47,6 @@ def plan_overrides(
         if text:
             found[name] = span_us(text, option)
     return found if when_busy == "refuse" else {**found, when_busy: True}
-
-
-def span_us(text: str, option: str) -> int:
-    """Microseconds of ``90m``, ``12h`` or ``3d``.
-
-    Raises
-    ------
-    InvalidInput: not of that form.
-
-    >>> span_us("12h", "--watch") // 3_600_000_000
-    12
-    """
-    units = {"m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
-    try:
-        return round(float(text[:-1]) * units[text[-1]])
-    except (ValueError, KeyError, OverflowError) as error:
-        raise InvalidInput("not a span of time", where=option, expected="a number and m, h or d, such as 12h", got=text[:40]) from error
 
 
 def rule_asked(text: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from leverframe.core.clock import DAY_US, HOUR_US, MINUTE_US
+from leverframe.core.clock import DAY_US, span_us
 from leverframe.core.errors import Fault, InvalidInput
 from leverframe.core.statistics.levels import split_level
 from leverframe.release.plans.plan import FALSE_ABORT_BUDGET, PROOF_ALPHA, Metric, MetricRule, Stage, Unit, default_rules
@@ -12,7 +12,6 @@ LABELS_MIN = 300
 """What a stage of an asked ladder waits for at least, as the default ladder does."""
 
 STAGES_MAX = 12
-_UNITS_US = {"m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
 
 
 class RuleAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,11 +116,11 @@ def ladder_of(text: str) -> tuple[Stage, ...]:
 def _step(step: str) -> Stage:
     what, _, hold = step.partition("@")
     try:
-        hold_us = round(float(hold[:-1]) * _UNITS_US[hold[-1]]) if hold else DAY_US
+        hold_us = span_us(hold, "ladder") if hold else DAY_US
         if what == "shadow":
             return Stage(name="shadow", role="shadow", weight=0.0, min_hold_us=hold_us, rows_min=ROWS_MIN, labels_min=LABELS_MIN)
         weight = float(what)
-    except (ValueError, KeyError, OverflowError) as error:
+    except (ValueError, InvalidInput) as error:
         expected = "shadow or a weight in percent, and a hold time in m, h or d: 5@12h"
         raise InvalidInput("not a step of a ladder", where="ladder", expected=expected, got=step[:40]) from error
     name = f"canary {weight:g} %"
