@@ -9,7 +9,6 @@ from leverframe.apps.platform.views import FallbackRequest, LimitsRequest
 from leverframe.apps.web.ask import row_of, rows_of
 from leverframe.apps.web.levers import LEVERS, SPANS_US
 from leverframe.apps.web.rules import rule_of
-from leverframe.core.digest import check_digest
 from leverframe.core.errors import InvalidInput, NotFound
 
 Number = TypeVar("Number", int, float)
@@ -27,19 +26,9 @@ DONE = {
     "table-back": "Done. Readers see the earlier answers again.",
     "aborted": "The release is aborted; the champion answers everyone.",
 }
-REASON_CHARS_MAX = 500
 INPUT = "input."
 """Fields of the try-it form that are inputs of the model begin like this."""
 TRIED_MAX = 20
-
-
-def _reason(visit: Visit) -> str:
-    reason = visit.form.get("reason", "").strip()
-    if not reason or len(reason) > REASON_CHARS_MAX:
-        raise InvalidInput(
-            "say why; the record keeps it", where="reason", expected=f"1 to {REASON_CHARS_MAX} characters", next_step="go back"
-        )
-    return reason
 
 
 def _endpoint_address(visit: Visit, done: str) -> str:
@@ -48,16 +37,14 @@ def _endpoint_address(visit: Visit, done: str) -> str:
 
 def approve(visit: Visit) -> str:
     """Approve exactly the plan whose digest is in the address."""
-    digest = check_digest(visit.path["digest"])
-    visit.confirm(digest.removeprefix("sha256:")[:8])
-    visit.platform.release.approve(visit.actor, digest, note=visit.form.get("note", "")[:REASON_CHARS_MAX], key=visit.key)
+    digest = visit.confirmed_digest()
+    visit.platform.release.approve(visit.actor, digest, note=visit.note(), key=visit.key)
     return f"/plans/{digest}?done=approved"
 
 
 def apply(visit: Visit) -> str:
     """Run an approved plan."""
-    digest = check_digest(visit.path["digest"])
-    visit.confirm(digest.removeprefix("sha256:")[:8])
+    digest = visit.confirmed_digest()
     release = visit.platform.release.apply(visit.actor, digest, key=visit.key)
     return f"/releases/{quote(release.id)}?done=applied"
 
@@ -66,7 +53,7 @@ def rollback(visit: Visit) -> str:
     """Point the route back."""
     visit.confirm(visit.path["endpoint"])
     where = visit.path
-    visit.platform.release.rollback(visit.actor, where["environment"], where["endpoint"], reason=_reason(visit), key=visit.key)
+    visit.platform.release.rollback(visit.actor, where["environment"], where["endpoint"], reason=visit.reason(), key=visit.key)
     return _endpoint_address(visit, "rolled-back")
 
 
@@ -82,7 +69,7 @@ def pull(visit: Visit) -> str:
         visit.path["endpoint"],
         lever,
         argument=visit.form.get("argument", "").strip()[:200],
-        reason=_reason(visit),
+        reason=visit.reason(),
         for_us=_span(visit),
         key=visit.key,
     )
@@ -96,7 +83,7 @@ def set_fallback(visit: Visit) -> str:
         value=_number(visit, "value", float),
         rules=tuple(rule_of(line) for line in visit.form.get("rules", "").splitlines() if line.strip()),
         last_good=visit.form.get("last_good") == "1",
-        reason=_reason(visit),
+        reason=visit.reason(),
         for_us=_span(visit),
     )
     visit.platform.operating.set_fallback(visit.actor, visit.path["environment"], visit.path["endpoint"], wanted, key=visit.key)
@@ -110,7 +97,7 @@ def set_limits(visit: Visit) -> str:
         deadline_ms=_number(visit, "deadline_ms", int),
         per_second=_number(visit, "per_second", float),
         burst=_number(visit, "burst", float),
-        reason=_reason(visit),
+        reason=visit.reason(),
     )
     visit.platform.operating.set_limits(visit.actor, visit.path["environment"], visit.path["endpoint"], wanted, key=visit.key)
     return _endpoint_address(visit, "pulled")

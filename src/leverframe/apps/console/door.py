@@ -12,6 +12,7 @@ from leverframe.apps.console.session import COOKIE, Session, Sessions
 from leverframe.apps.web.body import read_body
 from leverframe.core.actor import Actor
 from leverframe.core.clock import us_from_iso
+from leverframe.core.digest import Digest, check_digest
 from leverframe.core.errors import Forbidden, InvalidInput, Unauthenticated
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 FORM_BYTES_MAX = 64 * 1024
 FORM_FIELDS_MAX = 50
+REASON_CHARS_MAX = 500
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +46,34 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidInput(
                 "the typed confirmation does not match", where="confirm", expected=expected, got=typed[:80], next_step="go back"
             )
+
+    def confirmed_digest(self) -> Digest:
+        """The digest in the address, when the person typed the eight characters it begins with.
+
+        Raises
+        ------
+        InvalidInput: it is no digest, or something else was typed.
+        """
+        digest = check_digest(self.path["digest"])
+        self.confirm(digest.removeprefix("sha256:")[:8])
+        return digest
+
+    def reason(self) -> str:
+        """Why, as typed.
+
+        Raises
+        ------
+        InvalidInput: nothing, or too much.
+        """
+        typed = self.form.get("reason", "").strip()
+        if not typed or len(typed) > REASON_CHARS_MAX:
+            expected = f"1 to {REASON_CHARS_MAX} characters"
+            raise InvalidInput("say why; the record keeps it", where="reason", expected=expected, next_step="go back")
+        return typed
+
+    def note(self) -> str:
+        """What was typed beside a yes; may be nothing, and what is too long is cut."""
+        return self.form.get("note", "")[:REASON_CHARS_MAX]
 
     def moment(self, name: str) -> int | None:
         """The moment named in the address, in microseconds; None when there is none.

@@ -3,7 +3,6 @@
 from typing import Any
 from urllib.parse import quote
 
-from leverframe.apps.console.actions import REASON_CHARS_MAX
 from leverframe.apps.console.charts import interval_chart
 from leverframe.apps.console.door import Form, Page, Visit
 from leverframe.apps.console.experiment_charts import Gain, gains_chart
@@ -20,7 +19,6 @@ from leverframe.apps.console.experiment_words import (
 from leverframe.apps.console.pages import interval_charts
 from leverframe.apps.platform.views.experiments import ExperimentView
 from leverframe.core.digest import check_digest
-from leverframe.core.errors import InvalidInput
 from leverframe.release.experiments.readout import Readout
 
 BADGES = {"": "busy", "winner": "good", "harm": "bad", "mismatch": "bad", "worse": "warn", "interrupted": "warn"}
@@ -103,16 +101,14 @@ def experiment_plan(visit: Visit) -> dict[str, Any]:
 
 def approve(visit: Visit) -> str:
     """Approve exactly the experiment whose digest is in the address."""
-    digest = check_digest(visit.path["digest"])
-    visit.confirm(digest.removeprefix("sha256:")[:8])
-    visit.platform.experiments.approve(visit.actor, digest, note=visit.form.get("note", "")[:REASON_CHARS_MAX], key=visit.key)
+    digest = visit.confirmed_digest()
+    visit.platform.experiments.approve(visit.actor, digest, note=visit.note(), key=visit.key)
     return f"/experiment-plans/{digest}?done=approved"
 
 
 def start(visit: Visit) -> str:
     """Start an approved experiment."""
-    digest = check_digest(visit.path["digest"])
-    visit.confirm(digest.removeprefix("sha256:")[:8])
+    digest = visit.confirmed_digest()
     started = visit.platform.experiments.start(visit.actor, digest, key=visit.key)
     return f"/experiments/{quote(started.id)}?done=experiment-started"
 
@@ -121,11 +117,7 @@ def stop(visit: Visit) -> str:
     """End an experiment."""
     id = visit.path["experiment_id"]
     visit.confirm(id)
-    reason = visit.form.get("reason", "").strip()
-    if not reason or len(reason) > REASON_CHARS_MAX:
-        expected = f"1 to {REASON_CHARS_MAX} characters"
-        raise InvalidInput("say why; the record keeps it", where="reason", expected=expected, next_step="go back")
-    visit.platform.experiments.stop(visit.actor, id, reason=reason, key=visit.key)
+    visit.platform.experiments.stop(visit.actor, id, reason=visit.reason(), key=visit.key)
     return f"/experiments/{quote(id)}?done=experiment-stopped"
 
 

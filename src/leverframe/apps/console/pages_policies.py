@@ -3,7 +3,6 @@
 from typing import Any
 
 from leverframe.apps.console.door import Form, Page, Visit
-from leverframe.core.digest import check_digest
 
 TYPED_MAX = 200
 
@@ -19,8 +18,7 @@ def policies(visit: Visit) -> dict[str, Any]:
 
 def approve_policy(visit: Visit) -> str:
     """Put exactly the proposal whose digest is in the address in force."""
-    digest = check_digest(visit.path["digest"])
-    visit.confirm(digest.removeprefix("sha256:")[:8])
+    digest = visit.confirmed_digest()
     visit.platform.policies.approve(visit.actor, digest, key=visit.key)
     return "/policies?done=in-force"
 

@@ -5,10 +5,8 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
-from leverframe.apps.console.actions import REASON_CHARS_MAX
 from leverframe.apps.console.door import Form, Page, Visit
 from leverframe.apps.platform.views.promoting import PromoteRequest
-from leverframe.core.errors import InvalidInput
 
 DEEDS = {
     "pause": "Release.Operate",
@@ -33,7 +31,7 @@ def promote(visit: Visit) -> str:
     """Plan the step upwards; the plan waits for its approvals."""
     endpoint = visit.path["endpoint"]
     visit.confirm(endpoint)
-    request = PromoteRequest(endpoint=endpoint, to=visit.form.get("to", ""), note=visit.form.get("note", "")[:REASON_CHARS_MAX])
+    request = PromoteRequest(endpoint=endpoint, to=visit.form.get("to", ""), note=visit.note())
     plan = visit.platform.promoting.promote(visit.actor, request, key=visit.key)
     return f"/plans/{plan.digest}"
 
@@ -42,11 +40,7 @@ def _deed(name: str) -> Callable[[Visit], str]:
     def run(visit: Visit) -> str:
         id = visit.path["release_id"]
         visit.confirm(id)
-        reason = visit.form.get("reason", "").strip()
-        if not reason or len(reason) > REASON_CHARS_MAX:
-            expected = f"1 to {REASON_CHARS_MAX} characters"
-            raise InvalidInput("say why; the record keeps it", where="reason", expected=expected, next_step="go back")
-        getattr(visit.platform.rollouts, name)(visit.actor, id, reason, key=visit.key)
+        getattr(visit.platform.rollouts, name)(visit.actor, id, visit.reason(), key=visit.key)
         return f"/releases/{quote(id)}?done=pulled"
 
     return run

@@ -4,11 +4,8 @@ from typing import Any
 
 from leverframe.apps.console.door import Form, Visit
 from leverframe.apps.platform.views.requirements import ExceptionRequest
-from leverframe.core.digest import check_digest
 from leverframe.core.errors import InvalidInput
 from leverframe.release.requirements.exceptions import EXCEPTABLE
-
-REASON_CHARS_MAX = 500
 
 
 def requirement_facts(visit: Visit, digest: str, unmet: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -18,13 +15,8 @@ def requirement_facts(visit: Visit, digest: str, unmet: tuple[str, ...] = ()) ->
 
 def grant(visit: Visit) -> str:
     """Grant the plan in the address an exception from one rule."""
-    digest = check_digest(visit.path["digest"])
-    visit.confirm(digest.removeprefix("sha256:")[:8])
-    reason = visit.form.get("reason", "").strip()
-    if not reason or len(reason) > REASON_CHARS_MAX:
-        raise InvalidInput(
-            "say why; the record keeps it", where="reason", expected=f"1 to {REASON_CHARS_MAX} characters", next_step="go back"
-        )
+    digest = visit.confirmed_digest()
+    reason = visit.reason()
     try:
         days = float(visit.form.get("days", "3") or "3")
     except ValueError as exc:

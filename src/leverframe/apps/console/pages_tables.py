@@ -3,13 +3,11 @@
 from typing import Any
 from urllib.parse import quote
 
-from leverframe.apps.console.actions import REASON_CHARS_MAX
 from leverframe.apps.console.door import Form, Page, Visit
 from leverframe.apps.console.experiment_charts import Gain, gains_chart
 from leverframe.apps.console.words import figure
 from leverframe.apps.platform.views.tables import TablePlanView, TableView
 from leverframe.core.digest import check_digest
-from leverframe.core.errors import InvalidInput
 from leverframe.release.tables.comparison import Comparison
 from leverframe.release.tables.limits import Limits
 
@@ -98,16 +96,14 @@ def losses_chart(seen: Comparison, limits: Limits) -> str:
 
 def approve(visit: Visit) -> str:
     """Approve exactly the switch whose digest is in the address."""
-    digest = _confirmed(visit)
-    visit.platform.tables.approve(
-        visit.actor, visit.path["table"], digest, note=visit.form.get("note", "")[:REASON_CHARS_MAX], key=visit.key
-    )
+    digest = visit.confirmed_digest()
+    visit.platform.tables.approve(visit.actor, visit.path["table"], digest, note=visit.note(), key=visit.key)
     return f"/tables/{quote(visit.path['table'])}?done=approved"
 
 
 def switch(visit: Visit) -> str:
     """Let readers see what was compared and approved."""
-    visit.platform.tables.switch(visit.actor, visit.path["table"], _confirmed(visit), key=visit.key)
+    visit.platform.tables.switch(visit.actor, visit.path["table"], visit.confirmed_digest(), key=visit.key)
     return f"/tables/{quote(visit.path['table'])}?done=table-switched"
 
 
@@ -115,19 +111,9 @@ def rollback(visit: Visit) -> str:
     """Let readers see again what they saw before."""
     name = visit.path["table"]
     visit.confirm(name)
-    reason = visit.form.get("reason", "").strip()
-    if not reason or len(reason) > REASON_CHARS_MAX:
-        expected = f"1 to {REASON_CHARS_MAX} characters"
-        raise InvalidInput("say why; the record keeps it", where="reason", expected=expected, next_step="go back")
     to = visit.form.get("to", "")
-    visit.platform.tables.rollback(visit.actor, name, reason=reason, to=check_digest(to) if to else "", key=visit.key)
+    visit.platform.tables.rollback(visit.actor, name, reason=visit.reason(), to=check_digest(to) if to else "", key=visit.key)
     return f"/tables/{quote(name)}?done=table-back"
-
-
-def _confirmed(visit: Visit) -> str:
-    digest = check_digest(visit.path["digest"])
-    visit.confirm(digest.removeprefix("sha256:")[:8])
-    return digest
 
 
 PAGES: tuple[Page, ...] = (
