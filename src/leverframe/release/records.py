@@ -24,6 +24,8 @@ KIND_QUEUE = "queue"
 KIND_MODEL = "model"
 KIND_MODEL_VERSION = "model_version"
 
+REASON_CHARS_MAX = 2000
+"""Of a reason, a note or a finding; what is longer is cut."""
 LOG_ENTRIES_MAX = 200
 """Entries a stage log keeps: the first and the newest; entries between them go (the audit chain keeps all)."""
 

@@ -29,10 +29,7 @@ from leverframe.release.experiments.planning import ApproveExperiment, PlanExper
 from leverframe.release.experiments.records import KIND_EXPERIMENT, KIND_READOUT, Experiment, ReadoutNote
 from leverframe.release.experiments.running import StopExperiment
 from leverframe.release.planning.planning import get_version
-from leverframe.release.records import KIND_APPROVAL, KIND_ENDPOINT, KIND_MODEL, Approval
-
-NOTE_CHARS_MAX = 2000
-"""A longer note is cut."""
+from leverframe.release.records import KIND_APPROVAL, KIND_ENDPOINT, KIND_MODEL, REASON_CHARS_MAX, Approval
 
 
 class Experiments:
@@ -78,7 +75,7 @@ class Experiments:
             horizon_us=request.horizon_us,
             label_horizon_us=request.label_horizon_us,
             owner_team=spec.team if spec is not None else "",
-            note=request.note[:NOTE_CHARS_MAX],
+            note=request.note[:REASON_CHARS_MAX],
         )
         receipt = self._parts.ledger.write(actor, command, key=key)
         return self.plan_of(str(receipt.result["plan"]))

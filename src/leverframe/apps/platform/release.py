@@ -56,6 +56,7 @@ from leverframe.release.records import (
     KIND_MODEL,
     KIND_RELEASE,
     KIND_REVIEW,
+    REASON_CHARS_MAX,
     Approval,
     EvidenceNote,
     Lever,
@@ -64,9 +65,6 @@ from leverframe.release.records import (
 )
 from leverframe.release.rollout.back import Rollback
 from leverframe.release.rollout.rollout import AbortRelease, PauseRelease, ResumeRelease
-
-NOTE_CHARS_MAX = 2000
-"""A longer note is cut."""
 
 
 class Releases:
@@ -102,7 +100,7 @@ class Releases:
             owner_team=spec.team if spec is not None else "",
             strategy=request.strategy,
             hash_field=request.hash_field,
-            note=note[:NOTE_CHARS_MAX],
+            note=note[:REASON_CHARS_MAX],
             **command_fields(overrides, request.strategy),
         )
         self._requirements.observe(version)

@@ -7,9 +7,7 @@ import msgspec
 
 from leverframe.core.command import Command, Transaction
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound
-from leverframe.release.records import KIND_REVIEW, Release, Review
-
-REASON_CHARS_MAX = 2000
+from leverframe.release.records import KIND_REVIEW, REASON_CHARS_MAX, Release, Review
 
 
 class CloseReview(Command, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ import msgspec
 from leverframe.core.command import Journal, Transaction
 from leverframe.core.errors import InvalidInput, LimitExceeded
 from leverframe.release.levers.operate import Operate, endpoint_of
+from leverframe.release.records import REASON_CHARS_MAX
 from leverframe.release.rollout.routes import next_value
 
 KIND_CORRECTION = "correction"
@@ -12,7 +13,6 @@ KIND_CORRECTION = "correction"
 CORRECTIONS_MAX = 500
 """Corrections of one endpoint; more would mean that its routes are not what answers, which is to be mended and not told."""
 
-REASON_CHARS_MAX = 2000
 _ENDLESS_US = 2**62
 """Later than any date a record has: a correction is never replaced, so its newest revision is its only one."""
 

@@ -223,22 +223,21 @@ def set_fallback(command: SetFallback, tx: Transaction) -> dict[str, Any]:
     faults = fallback_faults(command.value, command.rules)
     if faults:
         raise InvalidInput("not a fallback", where=command.resource(), faults=faults)
-    kept = last_good_lever(command.environment, command.endpoint)
-    timed, held = _id(command, FALLBACK_LEVER), tx.get(KIND_LEVER, _id(command, FALLBACK_LEVER), Lever)
+    timed = _id(command, FALLBACK_LEVER)
+    held = tx.get(KIND_LEVER, timed, Lever)
     lever = _lever(command, tx, FALLBACK_LEVER)
     if lever.expires_us is not None:
         # Of two in a row that end by themselves, the first knows what there was before both.
-        before = (
-            held.before
-            if held is not None
-            else FallbackBefore(
-                value=endpoint.fallback.value, rules=endpoint.fallback.rules, last_good=tx.get(KIND_LEVER, kept, Lever) is not None
-            )
-        )
+        before = held.before if held is not None else _chain_of(command, tx, endpoint)
         tx.put(KIND_LEVER, timed, msgspec.structs.replace(lever, before=before))
     elif held is not None:
         tx.delete(KIND_LEVER, timed)
     return _put_fallback(tx, command, endpoint, FallbackBefore(value=command.value, rules=command.rules, last_good=command.last_good))
+
+
+def _chain_of(command: Operate, tx: Transaction, endpoint: Endpoint) -> FallbackBefore:
+    kept = tx.get(KIND_LEVER, last_good_lever(command.environment, command.endpoint), Lever)
+    return FallbackBefore(value=endpoint.fallback.value, rules=endpoint.fallback.rules, last_good=kept is not None)
 
 
 def _put_fallback(tx: Transaction, command: Operate, endpoint: Endpoint, chain: FallbackBefore) -> dict[str, Any]:

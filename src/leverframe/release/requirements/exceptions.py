@@ -12,7 +12,7 @@ from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from leverframe.governance.identity import holds_role
 from leverframe.release.approvals.approvals import APPROVER_ROLE, Approvable
 from leverframe.release.plans.plan import KIND_PLAN, ReleasePlan
-from leverframe.release.records import KIND_RELEASE, Release
+from leverframe.release.records import KIND_RELEASE, REASON_CHARS_MAX, Release
 from leverframe.release.rollout.rollout import require_team
 
 KIND_EXCEPTION = "exception"
@@ -21,7 +21,6 @@ EXCEPTION_EXPIRES_US = 3 * DAY_US
 """How long an exception is good when its granter does not say."""
 
 EXCEPTION_EXPIRES_MAX_US = 14 * DAY_US
-REASON_CHARS_MAX = 2000
 
 EXCEPTABLE = (
     "evidence-owner",

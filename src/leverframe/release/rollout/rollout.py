@@ -210,13 +210,13 @@ def transition(
         generation = _route(tx, plan, back_arms(plan, good_before(tx, release, plan)), after)
     elif action == "route_candidate":
         generation = _route(tx, plan, (live_arm(plan.candidate),), after)
-    entry = _entry(tx, plan, progress, event, reason, verdicts, generation)
+    entry = _entry(tx, plan, progress, event, generation=generation, reason=reason, verdicts=verdicts, cause=cause)
     changed = msgspec.structs.replace(
         after,
         generation=generation,
         stage_started_us=started_us,
         ended_us=tx.now_us if progress.state in ENDED else None,
-        log=logged(release, msgspec.structs.replace(entry, cause=cause or UNSET)),
+        log=logged(release, entry),
     )
     tx.put(KIND_RELEASE, release.id, changed)
     return changed
@@ -229,7 +229,15 @@ def logged(release: Release, entry: StageEntry) -> tuple[StageEntry, ...]:
 
 
 def _entry(
-    tx: Transaction, plan: ReleasePlan, progress: Progress, event: Event, reason: str, verdicts: tuple[Verdict, ...], generation: int
+    tx: Transaction,
+    plan: ReleasePlan,
+    progress: Progress,
+    event: Event,
+    *,
+    generation: int,
+    reason: str,
+    verdicts: tuple[Verdict, ...],
+    cause: str,
 ) -> StageEntry:
     stage = plan.stages[progress.stage] if progress.stage >= 0 else None
     gone = progress.state in ("rolled_back", "aborted", "superseded")
@@ -243,6 +251,7 @@ def _entry(
         actor=tx.actor.subject,
         reason=reason,
         verdicts=verdicts,
+        cause=cause or UNSET,
     )
 
 

@@ -1,5 +1,6 @@
 """What labels that came after a switch say of it: the paired losses of both versions on the batch, judged by the sequences of a release."""
 
+from leverframe.core.statistics.levels import split_level
 from leverframe.core.verdict import Verdict
 from leverframe.release.evidence.judge import judge, read_test
 from leverframe.release.evidence.sequences import judged_by
@@ -13,8 +14,9 @@ WATCH = Stage(name="the watch", role="full", weight=100.0)
 
 def rules_watched(limits: Limits) -> tuple[MetricRule, ...]:
     """The rules by which a switched table is judged: its limits as margins, the false-alarm budget of a release shared between both."""
-    margins: tuple[tuple[Metric, float], ...] = (("outcome_brier", limits.brier), ("outcome_log_loss", limits.log_loss))
-    return tuple(MetricRule(metric=metric, margin=margin, alpha=FALSE_ABORT_BUDGET / len(margins)) for metric, margin in margins)
+    margins: dict[Metric, float] = {"outcome_brier": limits.brier, "outcome_log_loss": limits.log_loss}
+    levels = split_level(FALSE_ABORT_BUDGET, dict.fromkeys(margins, 1.0))
+    return tuple(MetricRule(metric=metric, margin=margin, alpha=levels[metric]) for metric, margin in margins.items())
 
 
 def judge_labels(before: Float, after: Float, labels: Float, limits: Limits, *, at_us: int) -> tuple[Verdict, ...]:

@@ -13,7 +13,7 @@ from leverframe.core.model import ModelSpec, ModelVersion, version_id_of
 from leverframe.release.approvals.approvals import APPROVAL_EXPIRES_US, frozen, record_approval, valid_approvals
 from leverframe.release.planning.planning import OnPlan, get_version
 from leverframe.release.plans.plan import VersionRef
-from leverframe.release.records import KIND_MODEL, KIND_MODEL_VERSION
+from leverframe.release.records import KIND_MODEL, KIND_MODEL_VERSION, REASON_CHARS_MAX
 from leverframe.release.requirements.facts import evidence_facts
 from leverframe.release.rollout.rollout import require_team
 from leverframe.release.rollout.routes import next_value
@@ -32,8 +32,6 @@ from leverframe.release.tables.records import (
 
 # Of the serving room, read here.
 KIND_SCORING = "scoring"
-
-NOTE_CHARS_MAX = 2000
 
 
 class _Scoring(msgspec.Struct, frozen=True):
@@ -155,7 +153,7 @@ def plan_table(command: PlanTable, tx: Transaction) -> dict[str, str]:
         risk_tier=version.risk_tier,
         author=tx.actor.subject,
         created_at_us=tx.now_us,
-        note=command.note[:NOTE_CHARS_MAX],
+        note=command.note[:REASON_CHARS_MAX],
         watch_us=command.watch_us,
     )
     # Numbers take the type their field declares before the plan is named, so that a plan read back has the same digest.
@@ -190,7 +188,7 @@ def approve_table(command: ApproveTable, tx: Transaction) -> dict[str, Any]:
     switched = tx.get(KIND_TABLE_SWITCHED, command.plan, Switched) is not None
     next_step = f"lever table show {plan.table}"
     over = Conflict("the table was switched by this plan already", where=plan.id, next_step=next_step) if switched else None
-    return record_approval(tx, plan, note=command.note[:NOTE_CHARS_MAX], expires_after_us=command.expires_after_us, over=over)
+    return record_approval(tx, plan, note=command.note[:REASON_CHARS_MAX], expires_after_us=command.expires_after_us, over=over)
 
 
 def table_plan_facts(command: OnTablePlan, tx: Transaction) -> Mapping[str, Any]:

@@ -5,9 +5,11 @@ from typing import Literal
 import msgspec
 
 from leverframe.core.clock import DAY_US
+from leverframe.core.command import Transaction
 from leverframe.core.digest import Digest, digest_record
 from leverframe.core.verdict import Answer, Verdict, combine
 from leverframe.release.plans.plan import VersionRef
+from leverframe.release.records import REASON_CHARS_MAX
 from leverframe.release.tables.comparison import Comparison
 from leverframe.release.tables.limits import Limits
 
@@ -19,7 +21,6 @@ KIND_TABLE_WATCH = "batch_table_watch"
 EARLIER_MAX = 50
 """Outputs a table remembers to go back to; older ones go (the ledger's history names them still)."""
 
-REASON_CHARS_MAX = 2000
 WATCH_US = 14 * DAY_US
 """How long labels may take to judge a switch, unless its plan says otherwise."""
 WATCH_US_MAX = 90 * DAY_US
@@ -137,7 +138,9 @@ class TableWatch(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-def moved(table: BatchTable, current: Output, earlier: tuple[Output, ...], *, event: Event, reason: str = "", plan: str = "") -> BatchTable:
-    """``table`` with its pointer on ``current``."""
+def move_table(
+    tx: Transaction, table: BatchTable, current: Output, earlier: tuple[Output, ...], *, event: Event, reason: str = "", plan: str = ""
+) -> None:
+    """Put the pointer of ``table`` on ``current``."""
     why = {"event": event, "reason": reason[:REASON_CHARS_MAX], "plan": plan}
-    return msgspec.structs.replace(table, current=current, earlier=earlier[:EARLIER_MAX], **why)
+    tx.put(KIND_TABLE, table.name, msgspec.structs.replace(table, current=current, earlier=earlier[:EARLIER_MAX], **why))

@@ -13,7 +13,7 @@ from leverframe.release.approvals.approvals import frozen
 from leverframe.release.records import KIND_MODEL_VERSION
 from leverframe.release.rollout.rollout import require_team
 from leverframe.release.tables.planning import OnTablePlan, get_table, get_table_plan, require_scored
-from leverframe.release.tables.records import KIND_TABLE, KIND_TABLE_SWITCHED, BatchTable, Output, Switched, moved
+from leverframe.release.tables.records import KIND_TABLE, KIND_TABLE_SWITCHED, BatchTable, Output, Switched, move_table
 from leverframe.release.tables.watching import begin_watch, require_table_calm
 
 SWITCH_WITHIN_US = 30 * DAY_US
@@ -86,7 +86,7 @@ def write_table(command: WriteTable, tx: Transaction) -> dict[str, str]:
             next_step=f"lever table plan {table.name} INPUT --candidate {output.version}",
         )
     if output.digest != table.current.digest:
-        _move(tx, table, output, (table.current, *table.earlier), event="written")
+        move_table(tx, table, output, (table.current, *table.earlier), event="written")
     return {"table": command.table, "digest": output.digest}
 
 
@@ -124,7 +124,7 @@ def switch_table(command: SwitchTable, tx: Transaction) -> dict[str, str]:
     require_table_calm(tx, plan)
     # The way back leads to the old version's answers on this very batch, and only then to what readers saw before.
     before = (table.current,) if plan.live.digest == table.current.digest else (plan.live, table.current)
-    _move(tx, table, plan.answers, (*before, *table.earlier), event="switched", reason=plan.note, plan=plan.digest)
+    move_table(tx, table, plan.answers, (*before, *table.earlier), event="switched", reason=plan.note, plan=plan.digest)
     begin_watch(tx, plan)
     tx.put(KIND_TABLE_SWITCHED, plan.digest, Switched(plan=plan.digest, at_us=tx.now_us, by=tx.actor.subject))
     return {"table": table.name, "digest": plan.answers.digest}
@@ -145,9 +145,5 @@ def rollback_table(command: RollbackTable, tx: Transaction) -> dict[str, str]:
             got=command.to[:80] or "none",
             next_step=f"lever table show {table.name}",
         )
-    _move(tx, table, table.earlier[place], table.earlier[place + 1 :], event="rolled back", reason=command.reason)
+    move_table(tx, table, table.earlier[place], table.earlier[place + 1 :], event="rolled back", reason=command.reason)
     return {"table": table.name, "digest": table.earlier[place].digest}
-
-
-def _move(tx: Transaction, table: BatchTable, current: Output, earlier: tuple[Output, ...], **why: Any) -> None:
-    tx.put(KIND_TABLE, table.name, moved(table, current, earlier, **why))

@@ -7,12 +7,13 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from leverframe.core.clock import iso_from_us
+from leverframe.core.clock import HOUR_US, iso_from_us
 from leverframe.core.command import Command, Transaction
 from leverframe.core.digest import Digest
 from leverframe.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
 from leverframe.core.verdict import Verdict
 from leverframe.release.plans.team_rules import rules_of
+from leverframe.release.records import REASON_CHARS_MAX
 from leverframe.release.rollout.rollout import require_team
 from leverframe.release.tables.records import (
     KIND_TABLE,
@@ -22,7 +23,7 @@ from leverframe.release.tables.records import (
     TablePlan,
     TableWatch,
     WatchState,
-    moved,
+    move_table,
 )
 
 Ends = Literal["", "proven", "over", "left"]
@@ -100,7 +101,7 @@ def require_table_calm(tx: Transaction, plan: TablePlan) -> None:
         (plan.table, back, rules.rollbacks_max),
     ):
         if len(found) >= most:
-            hours = f"{rules.rollbacks_period_us / 3_600_000_000:g} h"
+            hours = f"{rules.rollbacks_period_us / HOUR_US:g} h"
             again_us = sorted(w.at_us for w in found)[-most] + rules.rollbacks_period_us
             raise Refused(
                 f"{what} was taken back by labels {len(found)} times in {hours}; find out why first",
@@ -148,7 +149,7 @@ def take_back(command: TakeBackTable, tx: Transaction) -> dict[str, str]:
     # After many batches by the new version, what the old one said of the compared batch is all that is known of it.
     back, earlier = (plan.live, table.earlier) if place is None else (table.earlier[place], table.earlier[place + 1 :])
     reason = f"labels prove {held.version} worse: {harm.reason}"
-    tx.put(KIND_TABLE, table.name, moved(table, back, earlier, event="rolled back", reason=reason))
+    move_table(tx, table, back, earlier, event="rolled back", reason=reason)
     judged = msgspec.structs.replace(held, verdicts=command.verdicts, labelled=command.labelled)
     tx.put(KIND_TABLE_WATCH, command.plan, _ended(judged, "harmed", reason, tx.now_us))
     return {"table": table.name, "digest": back.digest}
@@ -167,4 +168,4 @@ def _open(tx: Transaction, command: _OnWatch) -> TableWatch:
 
 
 def _ended(held: TableWatch, state: WatchState, reason: str, at_us: int) -> TableWatch:
-    return msgspec.structs.replace(held, state=state, reason=reason[:2000], at_us=at_us)
+    return msgspec.structs.replace(held, state=state, reason=reason[:REASON_CHARS_MAX], at_us=at_us)
